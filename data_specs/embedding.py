@@ -1,0 +1,77 @@
+"""An embedding: what one encoder says about one benchmark picture. Leaves `embeddings`, enters `scores`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from data_specs.contract import Contract
+from data_specs.errors import ContractError
+from data_specs.sample import Sample
+from data_specs.wire import STRICT, from_json, to_json
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """`feature` is float32, little endian, `dimension` numbers; `group` is what folds are cut by (a style, a split)."""
+
+    __pydantic_config__ = STRICT
+    id: str
+    encoder: str
+    benchmark: str
+    group: str
+    label: str
+    category: str
+    copy: int
+    dimension: int
+    feature: bytes = b""
+
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("encoder", pa.string()),
+        ("benchmark", pa.string()),
+        ("group", pa.string()),
+        ("label", pa.string()),
+        ("category", pa.string()),
+        ("copy", pa.int64()),
+        ("dimension", pa.int64()),
+    ]
+)
+
+
+def row(embedding: Embedding) -> dict[str, Any]:
+    return {name: getattr(embedding, name) for name in SCHEMA.names}
+
+
+def encode(embedding: Embedding) -> Sample:
+    if len(embedding.feature) != 4 * embedding.dimension:
+        raise ContractError(
+            f"embedding {embedding.id!r} promises {embedding.dimension} float32 and holds {len(embedding.feature)} bytes"
+        )
+    return {"__key__": embedding.id, "f32": embedding.feature, "json": to_json(_Row(**row(embedding)))}
+
+
+def decode(sample: Sample) -> Embedding:
+    metadata = from_json(_Row, sample)
+    feature = sample.get("f32")
+    if not isinstance(feature, bytes) or len(feature) != 4 * metadata.dimension:
+        raise ContractError(f"embedding {sample['__key__']!r} does not hold {metadata.dimension} float32")
+    return Embedding(**{name: getattr(metadata, name) for name in SCHEMA.names}, feature=feature)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    __pydantic_config__ = STRICT
+    id: str
+    encoder: str
+    benchmark: str
+    group: str
+    label: str
+    category: str
+    copy: int
+    dimension: int
+
+
+CONTRACT = Contract("embedding", encode, decode, row, SCHEMA)

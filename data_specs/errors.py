@@ -1,0 +1,23 @@
+"""Everything that can go wrong, in one tree.
+
+SynclrError
+├── SpecError        the run was described wrongly: fix the recipe or the command, never retried (exit code 2)
+├── ContractError    a shard or record breaks its contract: fix the writer, never retried (exit code 1)
+└── EngineError      a model backend failed: the same call may succeed, so it alone is retried (exit code 1)
+"""
+
+
+class SynclrError(Exception):
+    """Base class of every error this project raises on purpose. Its text is one line that names the way out."""
+
+
+class SpecError(SynclrError):
+    """The run was described wrongly."""
+
+
+class ContractError(SynclrError):
+    """A shard or record breaks its declared contract."""
+
+
+class EngineError(SynclrError):
+    """A model backend failed; the same call may succeed later."""

@@ -1,0 +1,62 @@
+"""A score: one number that says how good one encoder is, by one protocol, on one benchmark. Leaves `scores`."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from data_specs.contract import Contract
+from data_specs.sample import Sample
+from data_specs.wire import STRICT, from_json, to_json
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """`value` is a share in [0, 1]; `fold` names what was held out; `settings` are the hyper-parameters that were used."""
+
+    __pydantic_config__ = STRICT
+    id: str
+    encoder: str
+    benchmark: str
+    protocol: str
+    metric: str
+    fold: str
+    seed: int
+    value: float
+    chance: float
+    train_size: int
+    test_size: int
+    settings: dict[str, float]
+
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("encoder", pa.string()),
+        ("benchmark", pa.string()),
+        ("protocol", pa.string()),
+        ("metric", pa.string()),
+        ("fold", pa.string()),
+        ("seed", pa.int64()),
+        ("value", pa.float64()),
+        ("chance", pa.float64()),
+        ("train_size", pa.int64()),
+        ("test_size", pa.int64()),
+        ("settings", pa.map_(pa.string(), pa.float64())),
+    ]
+)
+
+
+def encode(score: Score) -> Sample:
+    return {"__key__": score.id, "json": to_json(score)}
+
+
+def decode(sample: Sample) -> Score:
+    return from_json(Score, sample)
+
+
+def row(score: Score) -> dict[str, Any]:
+    return asdict(score) | {"settings": sorted(score.settings.items())}
+
+
+CONTRACT = Contract("score", encode, decode, row, SCHEMA)

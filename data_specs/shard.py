@@ -1,0 +1,49 @@
+"""Where a shard lives, and what is promised about it once it is sealed."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class FileDigest(BaseModel):
+    """The size in bytes and sha256 of one file of a shard."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bytes: int = Field(ge=0)
+    sha256: str
+
+
+class ShardAddress(BaseModel):
+    """`folder` is `<root>/<room>/<lineage>`, a local path or any fsspec URL; `index` counts from 0 within the lineage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: str
+    room: str
+    lineage: str
+    index: int = Field(ge=0)
+
+    @property
+    def stem(self) -> str:
+        return f"{self.room}-{self.index:06d}"
+
+    def file(self, suffix: str) -> str:
+        """`suffix` is `tar`, `parquet`, `rejects.jsonl`, `json` (the manifest) or `made.json`."""
+        return f"{self.folder.rstrip('/')}/{self.stem}.{suffix}"
+
+
+class ShardManifest(BaseModel):
+    """Written last, so its presence means the files beside it are whole.
+
+    Holds no time, host or absolute path: the same content is the same manifest, wherever and whenever it was made.
+    Who made it, when and how fast stands in `<stem>.made.json`, which nothing depends on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    room: str
+    lineage: str
+    index: int = Field(ge=0)
+    record: str
+    accepted: int = Field(ge=0)
+    rejected: dict[str, int] = {}
+    files: dict[str, FileDigest]

@@ -1,0 +1,33 @@
+"""Records to JSON bytes and back, strictly: a missing, unknown or mistyped field is a ContractError."""
+
+import json
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from data_specs.errors import ContractError
+from data_specs.sample import Sample
+
+Record = TypeVar("Record")
+STRICT = ConfigDict(extra="forbid")
+"""Records set this as `__pydantic_config__`, so that a field nobody declared is refused."""
+
+
+def to_json(record: Any) -> bytes:
+    """Sorted keys and no spaces that vary, so that equal records are equal bytes."""
+    return json.dumps(asdict(record), sort_keys=True, ensure_ascii=False).encode()
+
+
+def from_json(record_type: type[Record], sample: Sample) -> Record:
+    """Raises ContractError that names the sample's key and the field at fault."""
+    key = sample.get("__key__")
+    payload = sample.get("json")
+    if not isinstance(payload, bytes):
+        raise ContractError(f"sample {key!r} has no json member: it is not a {record_type.__name__}")
+    try:
+        return TypeAdapter(record_type).validate_json(payload)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "(whole)"
+        raise ContractError(f"sample {key!r} is not a {record_type.__name__}: {where}: {first['msg']}") from error
