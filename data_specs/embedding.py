@@ -1,6 +1,6 @@
 """An embedding: what one encoder says about one benchmark picture. Leaves `embeddings`, enters `scores`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -50,28 +50,15 @@ def encode(embedding: Embedding) -> Sample:
         raise ContractError(
             f"embedding {embedding.id!r} promises {embedding.dimension} float32 and holds {len(embedding.feature)} bytes"
         )
-    return {"__key__": embedding.id, "f32": embedding.feature, "json": to_json(_Row(**row(embedding)))}
+    return {"__key__": embedding.id, "f32": embedding.feature, "json": to_json(embedding, without="feature")}
 
 
 def decode(sample: Sample) -> Embedding:
-    metadata = from_json(_Row, sample)
+    embedding = from_json(Embedding, sample)
     feature = sample.get("f32")
-    if not isinstance(feature, bytes) or len(feature) != 4 * metadata.dimension:
-        raise ContractError(f"embedding {sample['__key__']!r} does not hold {metadata.dimension} float32")
-    return Embedding(**{name: getattr(metadata, name) for name in SCHEMA.names}, feature=feature)
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    __pydantic_config__ = STRICT
-    id: str
-    encoder: str
-    benchmark: str
-    group: str
-    label: str
-    category: str
-    copy: int
-    dimension: int
+    if not isinstance(feature, bytes) or len(feature) != 4 * embedding.dimension:
+        raise ContractError(f"embedding {sample['__key__']!r} does not hold {embedding.dimension} float32")
+    return replace(embedding, feature=feature)
 
 
 CONTRACT = Contract("embedding", encode, decode, row, SCHEMA)

@@ -4,8 +4,7 @@ Leaves `images`, enters `encoder`. One sample is `0.jpg 1.jpg 2.jpg 3.jpg json`:
 """
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -16,7 +15,7 @@ from data_specs.contract import Contract
 from data_specs.errors import ContractError
 from data_specs.model_identity import ModelIdentity
 from data_specs.sample import Sample
-from data_specs.wire import STRICT, from_json
+from data_specs.wire import STRICT, from_json, to_json
 
 Format = Literal["jpg", "png", "webp"]
 
@@ -62,14 +61,6 @@ class ImageGroup:
     pixels: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Metadata:
-    __pydantic_config__ = STRICT
-    caption: Caption
-    rendering: Rendering
-    images: tuple[Image, ...]
-
-
 SCHEMA = pa.schema(
     [
         *caption_record.SCHEMA,
@@ -109,14 +100,6 @@ SCHEMA = pa.schema(
 )
 
 
-def _metadata(group: ImageGroup) -> dict[str, Any]:
-    return {
-        "caption": asdict(group.caption),
-        "rendering": asdict(group.rendering),
-        "images": [asdict(image) for image in group.images],
-    }
-
-
 def encode(group: ImageGroup) -> Sample:
     """Raises ContractError for a group whose pictures and records do not match."""
     if not group.images or len(group.images) != len(group.pixels):
@@ -124,24 +107,23 @@ def encode(group: ImageGroup) -> Sample:
             f"group {group.caption.id!r} has {len(group.images)} image records and {len(group.pixels)} pictures"
         )
     members = {f"{image.copy}.{image.format}": data for image, data in zip(group.images, group.pixels, strict=True)}
-    metadata = json.dumps(_metadata(group), sort_keys=True, ensure_ascii=False).encode()
-    return {"__key__": group.caption.id, **members, "json": metadata}
+    return {"__key__": group.caption.id, **members, "json": to_json(group, without="pixels")}
 
 
 def decode(sample: Sample, *, check_digests: bool = False) -> ImageGroup:
     """Raises ContractError for gaps in the copies, a missing picture, or (on request) pixels whose digest differs."""
-    metadata = from_json(_Metadata, sample)
-    if [image.copy for image in metadata.images] != list(range(len(metadata.images))):
-        raise ContractError(f"group {sample['__key__']!r} has copies {[i.copy for i in metadata.images]}, not 0, 1, ...")
+    group = from_json(ImageGroup, sample)
+    if [image.copy for image in group.images] != list(range(len(group.images))):
+        raise ContractError(f"group {sample['__key__']!r} has copies {[i.copy for i in group.images]}, not 0, 1, ...")
     pixels = []
-    for image in metadata.images:
+    for image in group.images:
         data = sample.get(f"{image.copy}.{image.format}")
         if not isinstance(data, bytes):
             raise ContractError(f"group {sample['__key__']!r} lacks its picture {image.copy}.{image.format}")
         if check_digests and hashlib.sha256(data).hexdigest() != image.sha256:
             raise ContractError(f"picture {image.copy} of group {sample['__key__']!r} is not the one its record describes")
         pixels.append(data)
-    return ImageGroup(metadata.caption, metadata.rendering, metadata.images, tuple(pixels))
+    return replace(group, pixels=tuple(pixels))
 
 
 def row(group: ImageGroup) -> dict[str, Any]:

@@ -1,0 +1,206 @@
+"""How a run is described: one field per room, in the order data walks through them. Defaults live here alone."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from data_specs.caption import Strategy
+from data_specs.concept import Kind
+from data_specs.image_group import Format
+
+NOT_LINEAGE = {"lineage": False}
+"""Marks a knob that changes how much is made, or where, but never what one shard holds."""
+
+
+class Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+def _sums_to_one(name: str, shares: dict[str, float]) -> None:
+    total = math.fsum(shares.values())
+    if any(share < 0 for share in shares.values()) or abs(total - 1) > 1e-6:
+        listed = ", ".join(f"{key} {value:g}" for key, value in shares.items())
+        raise ValueError(f"{name} must be shares >= 0 that sum to 1; {listed} sum to {total:g}")
+
+
+class TinyWorldSource(Spec):
+    """The 192 objects, 21 places and 12 textures that the tiny renderer can draw."""
+
+    use: Literal["tiny_world"] = "tiny_world"
+
+
+class FileSource(Spec):
+    """A list of names: `.txt` (one a line), `.csv`, or `.parquet`; backgrounds may stand in a column, split at `|`."""
+
+    use: Literal["file"] = "file"
+    path: str = Field(description="local path or fsspec URL; a relative path counts from the current folder")
+    column: str = Field(default="name", description="column of the names (csv, parquet)")
+    backgrounds_column: str | None = Field(default=None, description="column of backgrounds, split at `|`")
+    kind: Kind = Field(default="object", description="what the names are")
+    category: str = Field(default="other", description="the category that weights may name")
+
+
+Source = Annotated[TinyWorldSource | FileSource, Field(discriminator="use")]
+
+
+class ConceptsSpec(Spec):
+    """Which names, from where, and how often each is drawn: nested as in SynCLR (kind, category, uniform within)."""
+
+    sources: tuple[Source, ...] = Field(default=(TinyWorldSource(),), min_length=1)
+    kinds: dict[Kind, float] = Field(
+        default={"object": 0.91, "place": 0.088, "texture": 0.002},
+        description="share of captions per kind; kinds without a concept are left out and the rest rescaled",
+    )
+    categories: dict[str, float] = Field(
+        default={}, description="share per category among objects, summing to 1; empty: uniform over names"
+    )
+
+    @model_validator(mode="after")
+    def _shares(self) -> "ConceptsSpec":
+        _sums_to_one("kinds", dict(self.kinds))
+        if self.categories:
+            _sums_to_one("categories", self.categories)
+        return self
+
+
+class CaptionsSpec(Spec):
+    """How sentences are written about concepts (SynCLR section 3.1)."""
+
+    engine: Literal["vllm", "fake"] = "vllm"
+    model: str = Field(
+        default="smollm2-135m",
+        description="`smollm2-135m` (ships as a package), a local folder, or a hub id with `revision`",
+    )
+    revision: str | None = Field(default=None, description="commit of a hub id; required for one")
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    total: int = Field(
+        default=512, ge=1, description="captions planned in all; raise it to grow", json_schema_extra=NOT_LINEAGE
+    )
+    per_shard: int = Field(default=32, ge=1, le=100_000, description="captions planned in one shard")
+    strategies: dict[Strategy, float] = Field(
+        default={"concept": 0.44, "relation": 0.11, "background": 0.45},
+        description="share of each strategy among objects; places and textures always use `concept`",
+    )
+    offer_other: bool = Field(
+        default=True, description="name the second object of a relation (from the concept table) in the prompt"
+    )
+    prompts: str = Field(default="synclr", description="name of a set in data_specs/prompts, or a folder of the same form")
+    temperature: float = Field(default=0.8, ge=0, le=2)
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    max_tokens: int = Field(default=48, ge=4, le=512)
+    attempts: int = Field(default=4, ge=1, le=32, description="times a refused caption is asked for again, first included")
+    min_words: int = Field(default=3, ge=1)
+    max_words: int = Field(default=40, ge=1)
+    min_kept: float = Field(
+        default=0.5, ge=0, le=1, description="a shard that keeps a smaller share of its plan stops the run"
+    )
+
+    @model_validator(mode="after")
+    def _shares(self) -> "CaptionsSpec":
+        _sums_to_one("strategies", dict(self.strategies))
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words {self.min_words} is more than max_words {self.max_words}")
+        return self
+
+
+class ImagesSpec(Spec):
+    """How captions are drawn (SynCLR section 3.2: 4 pictures a caption at CFG 2.5)."""
+
+    engine: Literal["diffusers", "fake"] = "diffusers"
+    model: str = Field(default="tiny", description="`tiny` (ships here), a local folder, or a hub id with `revision`")
+    revision: str | None = Field(default=None, description="commit of a hub id; required for one")
+    dtype: Literal["bfloat16", "float16", "float32"] = "float32"
+    per_caption: int = Field(default=4, ge=2, le=64, description="positives per caption")
+    guidance_scale: float = Field(default=2.5, ge=1, le=30, description="classifier-free guidance, CFG")
+    negative_prompt: str = ""
+    scheduler: str = Field(default="DPMSolverMultistepScheduler", description="class name of a diffusers scheduler")
+    scheduler_options: dict[str, bool | int | float | str] = Field(default={}, description="overrides of its config")
+    steps: int = Field(default=12, ge=1, le=1000)
+    size: int | None = Field(default=None, ge=8, description="pixels drawn per side; empty: the model's own")
+    save_size: int | None = Field(
+        default=None, ge=8, description="pixels stored per side, antialiased, only if smaller than drawn"
+    )
+    format: Format = "jpg"
+    quality: int = Field(default=95, ge=1, le=100, description="of jpg and webp")
+    batch_size: int = Field(default=32, ge=1, description="pictures drawn in one call")
+    attempts: int = Field(default=3, ge=1, le=16, description="times a faulty picture is drawn, first included")
+
+
+class EncoderSpec(Spec):
+    """How the encoder learns (SynCLR section 3.3-3.4; figures of Table 12 are in the `paper` recipe)."""
+
+    objective: Literal["synclr"] = "synclr"
+    architecture: Literal["vit_tiny", "vit_small", "vit_base", "vit_large"] = "vit_tiny"
+    patch_size: int = Field(default=8, ge=2, le=64)
+    image_size: int = Field(default=64, ge=16, description="pixels per side of a global crop")
+    local_size: int = Field(default=32, ge=8, description="pixels per side of a local crop")
+    local_crops: int = Field(default=2, ge=0, le=16, description="local crops per picture")
+    global_scale: tuple[float, float] = Field(default=(0.32, 1.0), description="area of a global crop")
+    local_scale: tuple[float, float] = Field(default=(0.08, 0.32), description="area of a local crop")
+    downsample_probability: float = Field(default=0.05, ge=0, le=1, description="StableRep's downsample augmentation")
+    images_per_caption: int = Field(default=4, ge=2, description="positives drawn per caption and step")
+    captions_per_step: int = Field(default=16, ge=2, description="batch size, counted in captions")
+    steps: int = Field(default=300, ge=1)
+    warmup_steps: int = Field(default=30, ge=0)
+    lr: float = Field(default=1e-3, gt=0, description="peak learning rate, absolute")
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: tuple[float, float] = Field(default=(0.04, 0.2), description="cosine from, to")
+    clip_gradient: float | None = Field(default=3.0, gt=0)
+    drop_path: float = Field(default=0.0, ge=0, lt=1, description="student only")
+    temperature: float = Field(default=0.08, gt=0, description="contrastive temperature (paper 0.08, code 0.1)")
+    ema_momentum: float = Field(default=0.994, ge=0, le=1, description="start of the cosine to 1")
+    head_hidden: int = Field(default=512, ge=8)
+    head_out: int = Field(default=128, ge=8)
+    ibot_weight: float = Field(default=1.0, ge=0)
+    prototypes: int = Field(default=1024, ge=2)
+    mask_probability: float = Field(default=0.5, ge=0, le=1, description="share of global crops that are masked")
+    mask_ratio: float = Field(default=0.5, gt=0, lt=1, description="share of a masked crop's tokens")
+    teacher_temperature: tuple[float, float] = (0.04, 0.07)
+    teacher_temperature_steps: int = Field(default=100, ge=0)
+    export: Literal["teacher", "student"] = "teacher"
+    checkpoint_every: int = Field(default=100, ge=1, json_schema_extra=NOT_LINEAGE)
+    keep_checkpoints: int = Field(default=2, ge=1, json_schema_extra=NOT_LINEAGE)
+
+
+class EmbeddingsSpec(Spec):
+    """Which encoders look at which benchmarks: the trained one, and what it must beat."""
+
+    benchmarks: tuple[Literal["styles", "training_styles"], ...] = ("styles", "training_styles")
+    copies: int = Field(default=8, ge=1, description="renders per concept and style")
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1, description="one drawing of the benchmark per seed")
+    pooling: Literal["cls", "mean", "both"] = "cls"
+    random_inits: int = Field(default=3, ge=0, description="untrained encoders to compare with")
+    hog: bool = Field(default=True, description="also HOG with a colour grid")
+    per_shard: int = Field(default=2048, ge=1)
+
+
+class ScoresSpec(Spec):
+    """By which protocols embeddings are judged."""
+
+    knn_k: int = Field(default=10, ge=1)
+    knn_temperature: float = Field(default=0.07, gt=0, description="as in DINO")
+    ridge_penalties: tuple[float, ...] = Field(default=(0.1, 1.0, 10.0, 100.0), min_length=1)
+
+
+class ExecutionSpec(Spec):
+    """Where the work runs. Nothing here changes what is made."""
+
+    workers: int = Field(default=1, ge=1, le=64, description="engine processes per room on this host")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads per engine; empty: cores / workers")
+
+
+class RunSpec(Spec):
+    """A recipe, resolved. Rooms in walking order."""
+
+    seed: int = Field(default=0, ge=0, description="from which every other seed follows")
+    concepts: ConceptsSpec = ConceptsSpec()
+    captions: CaptionsSpec = CaptionsSpec()
+    images: ImagesSpec = ImagesSpec()
+    encoder: EncoderSpec = EncoderSpec()
+    embeddings: EmbeddingsSpec = EmbeddingsSpec()
+    scores: ScoresSpec = ScoresSpec()
+    execution: ExecutionSpec = Field(default=ExecutionSpec(), json_schema_extra=NOT_LINEAGE)
+
+
+ROOMS = ("concepts", "captions", "images", "encoder", "embeddings", "scores")
