@@ -1,0 +1,261 @@
+"""Reading and writing shards. The only module that knows they are tar files.
+
+A shard is files that share a stem: `.tar` (the samples), `.parquet` (one metadata row a sample, so that DuckDB or
+Polars can query a run without opening a tar), `.rejects.jsonl`, `.made.json` (who made it, when; nothing depends on
+it), and the `.json` manifest that is written last, so that its presence means the others are whole. A table (concepts,
+scores) is a shard without a tar: its Parquet holds everything.
+"""
+
+import hashlib
+import json
+import logging
+import tarfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import webdataset as wds
+from pydantic import ValidationError
+
+from data_specs.contract import Contract
+from data_specs.errors import ContractError
+from data_specs.rejection import Rejection
+from data_specs.sample import Sample
+from data_specs.shard import FileDigest, ShardAddress, ShardManifest
+from tasks import storage
+
+Record = TypeVar("Record")
+Outcomes = Callable[[], Iterable[Record | Rejection]]
+
+ROWS_PER_GROUP = 4096
+CHUNK = 1 << 20
+logger = logging.getLogger("synclr.shards")
+
+
+def make_shard(
+    address: ShardAddress,
+    contract: Contract[Record],
+    outcomes: Outcomes[Record],
+    *,
+    run: str = "",
+    tar: bool = True,
+    check: Callable[[int, Counter[str]], None] | None = None,
+) -> ShardManifest:
+    """Make a shard once: a sealed one is returned untouched, and one that another process makes is waited for.
+
+    `check(accepted, rejected)` may raise before the shard is sealed; whatever raises leaves nothing that counts.
+    """
+    if done := sealed(address):
+        return done
+    with storage.claim(address.folder, address.stem, wait=False) as mine:
+        if mine:
+            return sealed(address) or _write(address, contract, outcomes, run, tar, check)
+    logger.warning("%s is being made by another process: waiting for it", address.stem)
+    with storage.claim(address.folder, address.stem, wait=True):
+        return sealed(address) or _write(address, contract, outcomes, run, tar, check)
+
+
+def missing_first(addresses: Sequence[ShardAddress]) -> Iterator[ShardAddress]:
+    """Yields the shards that are not sealed yet: those nobody is making first, those another process makes last."""
+    later = []
+    for address in addresses:
+        if sealed(address):
+            continue
+        with storage.claim(address.folder, address.stem, wait=False) as free:
+            pass
+        if free:
+            yield address
+        else:
+            logger.warning("%s is being made by another process: taking others first", address.stem)
+            later.append(address)
+    yield from later
+
+
+def _write(
+    address: ShardAddress,
+    contract: Contract[Record],
+    outcomes: Outcomes[Record],
+    run: str,
+    tar: bool,
+    check: Callable[[int, Counter[str]], None] | None,
+) -> ShardManifest:
+    started = time.monotonic()
+    _sweep(address)
+    with ExitStack() as stack:
+        suffixes = ["parquet", "rejects.jsonl", *(["tar"] if tar else [])]
+        parts = {suffix: stack.enter_context(storage.parts_for(address.file(suffix))) for suffix in suffixes}
+        accepted, rejected = _fill(parts, contract, outcomes)
+        if check:
+            check(accepted, rejected)
+        files = {suffix: _digest(part.open("rb")) for suffix, part in sorted(parts.items())}
+        for suffix, part in parts.items():
+            storage.publish(part, address.file(suffix))
+    made = {"run": run, "unix_time": round(time.time(), 3), "seconds": round(time.monotonic() - started, 3)}
+    storage.write_bytes(address.file("made.json"), json.dumps(made).encode())
+    manifest = ShardManifest(
+        room=address.room,
+        lineage=address.lineage,
+        index=address.index,
+        record=contract.name,
+        accepted=accepted,
+        rejected=dict(sorted(rejected.items())),
+        files=files,
+    )
+    storage.write_bytes(address.file("json"), manifest.model_dump_json(indent=2).encode())
+    return manifest
+
+
+def _fill(
+    parts: dict[str, Path], contract: Contract[Record], outcomes: Outcomes[Record]
+) -> tuple[int, Counter[str]]:
+    accepted, rejected, rows = 0, Counter[str](), list[dict[str, Any]]()
+    with ExitStack() as stack:
+        rejects = stack.enter_context(parts["rejects.jsonl"].open("w", encoding="utf-8"))
+        table = stack.enter_context(pq.ParquetWriter(parts["parquet"], contract.schema))
+        tar = None
+        if "tar" in parts:
+            stream = stack.enter_context(parts["tar"].open("wb"))
+            tar = stack.enter_context(wds.TarWriter(stream, mtime=0.0))
+        for outcome in outcomes():
+            if isinstance(outcome, Rejection):
+                rejects.write(json.dumps(asdict(outcome), ensure_ascii=False) + "\n")
+                rejected[outcome.reason] += 1
+                continue
+            if tar is not None:
+                tar.write(_named(contract.encode(outcome)))
+            rows.append(contract.row(outcome))
+            accepted += 1
+            if len(rows) == ROWS_PER_GROUP:
+                table.write_table(pa.Table.from_pylist(rows, schema=contract.schema))
+                rows.clear()
+        table.write_table(pa.Table.from_pylist(rows, schema=contract.schema))
+    return accepted, rejected
+
+
+def _named(sample: Sample) -> Sample:
+    key = str(sample["__key__"])
+    if not key or "." in key or "/" in key:
+        raise ContractError(f"sample key {key!r} is empty or holds a dot or slash: WebDataset would cut it there")
+    return sample
+
+
+def _sweep(address: ShardAddress) -> None:
+    """Remove what a killed process left half-written; the claim is ours, so nobody else is writing."""
+    if storage.is_local(address.folder):
+        for left in storage.local_path(address.folder).glob(f"{address.stem}.*.part-*"):
+            left.unlink(missing_ok=True)
+
+
+def _digest(stream: IO[bytes]) -> FileDigest:
+    size, sha = 0, hashlib.sha256()
+    with stream:
+        while chunk := stream.read(CHUNK):
+            size += len(chunk)
+            sha.update(chunk)
+    return FileDigest(bytes=size, sha256=sha.hexdigest())
+
+
+def sealed(address: ShardAddress) -> ShardManifest | None:
+    """The manifest of a finished shard, or None. Raises ContractError if it is not the manifest of this address."""
+    text = storage.read_bytes(address.file("json"))
+    if text is None:
+        return None
+    try:
+        manifest = ShardManifest.model_validate_json(text)
+    except ValidationError as error:
+        raise ContractError(
+            f"{address.file('json')} is not a manifest ({error.errors()[0]['msg']}); remove it to make the shard again"
+        ) from error
+    if (manifest.room, manifest.lineage, manifest.index) != (address.room, address.lineage, address.index):
+        raise ContractError(
+            f"{address.file('json')} describes {manifest.room} {manifest.lineage} {manifest.index}; the file was moved"
+        )
+    return manifest
+
+
+def require_sealed(address: ShardAddress) -> ShardManifest:
+    manifest = sealed(address)
+    if manifest is None:
+        raise ContractError(f"{address.file('json')} is missing: the shard was never sealed; run the room before")
+    return manifest
+
+
+def read_shard(
+    address: ShardAddress, contract: Contract[Record], *, check_digest: bool = False
+) -> Iterator[Record]:
+    """The records of a sealed shard, in written order. Raises ContractError if they are not what was sealed."""
+    manifest = require_sealed(address)
+    if check_digest and (found := _digest(storage.open_read(address.file("tar")))) != manifest.files["tar"]:
+        raise ContractError(f"{address.file('tar')} is damaged: sha256 {found.sha256[:12]} is not the sealed one")
+    count = 0
+    for sample in _samples(address.file("tar")):
+        yield contract.decode(sample)
+        count += 1
+    if count != manifest.accepted:
+        raise ContractError(f"{address.file('tar')} holds {count} samples; {manifest.accepted} were sealed")
+
+
+def _samples(url: str) -> Iterator[Sample]:
+    try:
+        with storage.open_read(url) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+            members = ({"fname": item.name, "data": _content(archive, item, url)} for item in archive)
+            for sample in wds.tariterators.group_by_keys(members):
+                yield {name: value for name, value in sample.items() if name != "__url__"}
+    except (tarfile.TarError, FileNotFoundError, EOFError) as error:
+        raise ContractError(f"{url} cannot be read: {error}") from error
+
+
+def _content(archive: tarfile.TarFile, item: tarfile.TarInfo, url: str) -> bytes:
+    path = PurePosixPath(item.name)
+    if not item.isreg() or path.is_absolute() or ".." in path.parts:
+        raise ContractError(f"{url} holds {item.name!r}, which is no plain file inside the shard: refused")
+    stream = archive.extractfile(item)
+    return stream.read() if stream else b""
+
+
+def read_rows(address: ShardAddress) -> pa.Table:
+    """The metadata of a sealed shard, one row a sample, without its pixels."""
+    require_sealed(address)
+    with storage.open_read(address.file("parquet")) as stream:
+        return pq.read_table(stream)
+
+
+def read_rejects(address: ShardAddress) -> list[Rejection]:
+    text = storage.read_bytes(address.file("rejects.jsonl")) or b""
+    return [Rejection(**json.loads(line)) for line in text.decode().splitlines()]
+
+
+def verify_shard(address: ShardAddress, contract: Contract[Any]) -> list[str]:
+    """Everything wrong with a shard, in words; empty if each file, digest, count and record is as sealed."""
+    try:
+        manifest = require_sealed(address)
+    except ContractError as error:
+        return [str(error)]
+    faults = []
+    for suffix, promised in manifest.files.items():
+        try:
+            found = _digest(storage.open_read(address.file(suffix)))
+        except FileNotFoundError:
+            faults.append(f"{address.file(suffix)} is missing")
+            continue
+        if found != promised:
+            faults.append(f"{address.file(suffix)} has {found.bytes} bytes, sha256 {found.sha256[:12]}: not as sealed")
+    if faults:
+        return faults
+    try:
+        if "tar" in manifest.files:
+            for _ in read_shard(address, contract):
+                pass
+        if (rows := read_rows(address).num_rows) != manifest.accepted:
+            faults.append(f"{address.file('parquet')} has {rows} rows; {manifest.accepted} were sealed")
+        if (rejects := len(read_rejects(address))) != sum(manifest.rejected.values()):
+            faults.append(f"{address.file('rejects.jsonl')} has {rejects} lines; {manifest.rejected} were sealed")
+    except ContractError as error:
+        faults.append(str(error))
+    return faults

@@ -1,0 +1,139 @@
+"""Files by local path or fsspec URL: read, publish whole or not at all, list, claim."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import fsspec
+from filelock import FileLock, Timeout
+
+from data_specs.errors import SpecError
+
+
+def is_local(url: str) -> bool:
+    return "://" not in url or url.startswith("file://")
+
+
+def local_path(url: str) -> Path:
+    return Path(url.removeprefix("file://"))
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    try:
+        return fsspec.core.url_to_fs(url)
+    except (ValueError, ImportError) as error:
+        raise SpecError(f"cannot reach {url!r}: {error}; use a local path or a URL that fsspec knows") from error
+
+
+def open_read(url: str) -> IO[bytes]:
+    stream: IO[bytes]
+    if is_local(url):
+        stream = local_path(url).open("rb")
+    else:
+        filesystem, path = _filesystem(url)
+        stream = filesystem.open(path, "rb")
+    return stream
+
+
+def read_bytes(url: str) -> bytes | None:
+    """None where there is no such file."""
+    try:
+        with open_read(url) as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
+
+
+def names(folder: str) -> list[str]:
+    """Names of the files in a folder, sorted; empty where there is none."""
+    if is_local(folder):
+        path = local_path(folder)
+        return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+    filesystem, path = _filesystem(folder)
+    if not filesystem.exists(path):
+        return []
+    return sorted(str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(path, detail=False))
+
+
+def publish(part: Path, url: str) -> None:
+    """Move a finished local file to its final name: durable before visible, never seen half.
+
+    Locally: fsync, rename, fsync of the folder. Elsewhere one put, which object stores make atomic.
+    """
+    if is_local(url):
+        with part.open("rb") as stream:
+            os.fsync(stream.fileno())
+        target = local_path(url)
+        part.replace(target)
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    else:
+        filesystem, path = _filesystem(url)
+        filesystem.put_file(str(part), path)
+        part.unlink()
+
+
+def write_bytes(url: str, data: bytes) -> None:
+    """Publish a small file whole."""
+    with parts_for(url) as part:
+        part.write_bytes(data)
+        publish(part, url)
+
+
+@contextmanager
+def parts_for(url: str) -> Iterator[Path]:
+    """A path to write a file on before it is published: in the same folder if local, so that a rename is enough."""
+    if is_local(url):
+        target = local_path(url)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f"{target.name}.part-{os.getpid()}")
+    else:
+        scratch = Path(os.environ.get("TMPDIR", "/tmp")) / f"synclr-{os.getpid()}"
+        scratch.mkdir(parents=True, exist_ok=True)
+        part = scratch / url.rsplit("/", 1)[-1]
+    try:
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
+        if not is_local(url):
+            shutil.rmtree(part.parent, ignore_errors=True)
+
+
+@contextmanager
+def claim(folder: str, name: str, *, wait: bool) -> Iterator[bool]:
+    """Hold `name` alone among the processes of this host; yields False if another holds it and `wait` is off.
+
+    The operating system lets go of the claim of a process that dies. On remote storage every claim succeeds: two
+    hosts that make one shard make the same bytes, and the last put wins.
+    """
+    if not is_local(folder):
+        yield True
+        return
+    locks = local_path(folder) / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(locks / f"{name}.lock")
+    try:
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def require_writable(root: str) -> None:
+    """Raises SpecError if nothing can be written under `root`."""
+    try:
+        write_bytes(f"{root.rstrip('/')}/.writable", b"")
+        if is_local(root):
+            (local_path(root) / ".writable").unlink(missing_ok=True)
+    except OSError as error:
+        raise SpecError(f"cannot write to root {root!r}: {error}; choose another with --root or SYNCLR_ROOT") from error
