@@ -204,7 +204,7 @@ def read_shard(
 def _samples(url: str) -> Iterator[Sample]:
     try:
         with storage.open_read(url) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
-            members = ({"fname": item.name, "data": _content(archive, item, url)} for item in archive)
+            members = ({"fname": item.name, "data": _content(archive, item, url), "__url__": url} for item in archive)
             for sample in wds.tariterators.group_by_keys(members):
                 yield {name: value for name, value in sample.items() if name != "__url__"}
     except (tarfile.TarError, FileNotFoundError, EOFError) as error:
@@ -223,7 +223,8 @@ def read_rows(address: ShardAddress) -> pa.Table:
     """The metadata of a sealed shard, one row a sample, without its pixels."""
     require_sealed(address)
     with storage.open_read(address.file("parquet")) as stream:
-        return pq.read_table(stream)
+        # Without threads: sidecars are small, and a process that ends while Arrow's threads start is aborted by libstdc++.
+        return pq.ParquetFile(stream, pre_buffer=False).read(use_threads=False)
 
 
 def read_rejects(address: ShardAddress) -> list[Rejection]:

@@ -1,0 +1,1 @@
+"""Engines that draw: text and seed in, pixels out."""

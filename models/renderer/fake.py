@@ -1,0 +1,25 @@
+"""A renderer for unit tests: pixels that encode text and seed, made without a model."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from data_specs.image_group import Rendering
+from data_specs.model_identity import ModelIdentity
+from models.renderer.protocol import Drawing, Pixels
+
+IDENTITY = ModelIdentity("fake", "0")
+
+
+class FakeRenderer:
+    def __init__(self, size: int = 16) -> None:
+        self.rendering = Rendering(IDENTITY, "none", 1, 1.0, "", size, size, "float32")
+
+    def render(self, drawings: Sequence[Drawing]) -> list[Pixels]:
+        return [self._picture(drawing) for drawing in drawings]
+
+    def _picture(self, drawing: Drawing) -> Pixels:
+        key = hashlib.sha256(f"{drawing.text}\x1f{drawing.seed}".encode()).digest()
+        shape = (self.rendering.height, self.rendering.width, 3)
+        return np.random.default_rng(list(key)).random(shape, dtype=np.float32)

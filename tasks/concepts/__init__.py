@@ -1,0 +1,1 @@
+"""Lists of names in, one table of concepts out."""

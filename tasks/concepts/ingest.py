@@ -1,0 +1,60 @@
+"""Ingest every source of the recipe into one sealed table of concepts."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from data_specs.concept import CONTRACT, Concept
+from data_specs.errors import SpecError
+from data_specs.ids import concept_id
+from data_specs.rejection import Rejection
+from data_specs.run import ConceptsSpec
+from data_specs.shard import ShardAddress, ShardManifest
+from tasks.concepts.naming import clean, fault
+from tasks.concepts.sources import read_names
+from tasks.concepts.weights import weights
+from tasks.shards import make_shard, read_rows
+
+
+def ingest(spec: ConceptsSpec) -> list[Concept | Rejection]:
+    """Every name of every source, once: as a concept, or as a reject (`merged` with an earlier one, or unusable).
+
+    Raises SpecError if no usable name is left.
+    """
+    concepts: dict[str, Concept] = {}
+    rejects: list[Rejection] = []
+    for entry in (entry for source in spec.sources for entry in read_names(source)):
+        name = clean(entry.name)
+        # A refused name may be 10,000 characters long: what is kept of it is enough to find it.
+        if reason := fault(name):
+            rejects.append(Rejection(entry.source, reason, name[:200]))
+            continue
+        key = concept_id(entry.kind, name.casefold())
+        if known := concepts.get(key):
+            concepts[key] = replace(
+                known,
+                sources=tuple(dict.fromkeys((*known.sources, entry.source))),
+                backgrounds=tuple(dict.fromkeys((*known.backgrounds, *entry.backgrounds))),
+            )
+            rejects.append(Rejection(key, "merged", f"{name!r} of {entry.source} is {known.name!r} of {known.sources[0]}"))
+        else:
+            concepts[key] = Concept(key, name, entry.kind, entry.category, 0.0, (entry.source,), entry.backgrounds)
+    if not concepts:
+        raise SpecError(f"concepts.sources: no usable name among {len(rejects)} entries; give a list of names")
+    table = list(concepts.values())
+    weighted = [replace(concept, weight=weight) for concept, weight in zip(table, weights(table, spec), strict=True)]
+    return [*weighted, *rejects]
+
+
+def ingest_table(address: ShardAddress, spec: ConceptsSpec, *, run: str = "") -> ShardManifest:
+    def outcomes() -> Iterator[Concept | Rejection]:
+        yield from ingest(spec)
+
+    return make_shard(address, CONTRACT, outcomes, run=run, tar=False)
+
+
+def read_concepts(address: ShardAddress) -> list[Concept]:
+    """The sealed table, in its order."""
+    return [
+        Concept(**row | {"sources": tuple(row["sources"]), "backgrounds": tuple(row["backgrounds"])})
+        for row in read_rows(address).to_pylist()
+    ]

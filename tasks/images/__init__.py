@@ -1,0 +1,1 @@
+"""Captions in, groups of pictures out."""

@@ -1,0 +1,74 @@
+"""Render one shard of image groups from one shard of captions: complete groups, or the caption with a reason."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+from data_specs import caption as caption_record
+from data_specs import image_group
+from data_specs.caption import Caption
+from data_specs.ids import image_seed
+from data_specs.image_group import Image, ImageGroup
+from data_specs.rejection import Rejection
+from data_specs.run import ImagesSpec
+from data_specs.shard import ShardAddress, ShardManifest
+from models.renderer.protocol import Drawing, Renderer
+from tasks.images.pictures import fault, store
+from tasks.shards import make_shard, read_shard
+
+Wanted = tuple[int, int]
+"""Which caption of the shard, which copy."""
+
+
+def render(
+    captions: Sequence[Caption], renderer: Renderer, spec: ImagesSpec, seed: int
+) -> Iterator[ImageGroup | Rejection]:
+    """Draw every caption `per_caption` times; a faulty picture again with the next attempt; groups in caption order.
+
+    All pictures of an attempt go to the engine together, in the order (caption, copy), so what stands in one batch
+    follows from the shard alone.
+    """
+    kept: dict[Wanted, tuple[Image, bytes]] = {}
+    faults: dict[Wanted, str] = {}
+    wanted = [(row, copy) for row in range(len(captions)) for copy in range(spec.per_caption)]
+    for attempt in range(spec.attempts):
+        seeds = {place: image_seed(seed, captions[place[0]].id, place[1], attempt) for place in wanted}
+        drawn = renderer.render([Drawing(captions[row].text, seeds[row, copy]) for row, copy in wanted])
+        again = []
+        for place, pixels in zip(wanted, drawn, strict=True):
+            row, copy = place
+            reason = fault(pixels)
+            if reason is None:
+                data, width, height = store(pixels, spec.save_size, spec.format, spec.quality)
+                digest = hashlib.sha256(data).hexdigest()
+                siblings = {kept[row, other][0].sha256 for other in range(spec.per_caption) if (row, other) in kept}
+                if digest not in siblings:
+                    kept[place] = (
+                        Image(copy, seeds[place], attempt, width, height, spec.format, digest),
+                        data,
+                    )
+                    continue
+                reason = "identical_sibling"
+            faults[place] = reason
+            again.append(place)
+        wanted = again
+        if not wanted:
+            break
+    for row, about in enumerate(captions):
+        places = [(row, copy) for copy in range(spec.per_caption)]
+        if lost := [place for place in places if place not in kept]:
+            yield Rejection(about.id, faults[lost[0]], about.text)
+        else:
+            images, pixels_of = zip(*(kept[place] for place in places), strict=True)
+            yield ImageGroup(about, renderer.rendering, images, pixels_of)
+
+
+def render_shard(
+    source: ShardAddress, address: ShardAddress, renderer: Renderer, spec: ImagesSpec, *, seed: int, run: str = ""
+) -> ShardManifest:
+    """Nothing is drawn for a shard that is sealed already."""
+
+    def outcomes() -> Iterator[ImageGroup | Rejection]:
+        captions = list(read_shard(source, caption_record.CONTRACT, check_digest=True))
+        yield from render(captions, renderer, spec, seed)
+
+    return make_shard(address, image_group.CONTRACT, outcomes, run=run)
