@@ -132,7 +132,9 @@ class EncoderSpec(Spec):
 
     objective: Literal["synclr"] = "synclr"
     architecture: Literal["vit_tiny", "vit_small", "vit_base", "vit_large"] = "vit_tiny"
-    patch_size: int = Field(default=8, ge=2, le=64)
+    patch_size: int = Field(default=16, ge=2, le=64)
+    stem: Literal["patch", "conv"] = Field(default="patch", description="how pixels become patches; conv for few pictures")
+    precision: Literal["fp32", "bf16"] = Field(default="fp32", description="of the forward pass; losses are in fp32")
     image_size: int = Field(default=64, ge=16, description="pixels per side of a global crop")
     local_size: int = Field(default=32, ge=8, description="pixels per side of a local crop")
     local_crops: int = Field(default=2, ge=0, le=16, description="local crops per picture")
@@ -153,6 +155,8 @@ class EncoderSpec(Spec):
     head_hidden: int = Field(default=512, ge=8)
     head_out: int = Field(default=128, ge=8)
     ibot_weight: float = Field(default=1.0, ge=0)
+    patch_head_hidden: int = Field(default=512, ge=8)
+    patch_head_bottleneck: int = Field(default=64, ge=8)
     prototypes: int = Field(default=1024, ge=2)
     mask_probability: float = Field(default=0.5, ge=0, le=1, description="share of global crops that are masked")
     mask_ratio: float = Field(default=0.5, gt=0, lt=1, description="share of a masked crop's tokens")
@@ -204,3 +208,11 @@ class RunSpec(Spec):
 
 
 ROOMS = ("concepts", "captions", "images", "encoder", "embeddings", "scores")
+
+
+class Run(Spec):
+    """One walk of one recipe: its name, where outputs go, and the recipe, resolved."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="letters, digits, - and _")
+    root: str = Field(description="local folder or fsspec URL under which every output lies")
+    spec: RunSpec = RunSpec()

@@ -47,3 +47,17 @@ class ShardManifest(BaseModel):
     accepted: int = Field(ge=0)
     rejected: dict[str, int] = {}
     files: dict[str, FileDigest]
+
+
+class SealedRoom(BaseModel):
+    """What one room hands to the next: where its shards lie and what they hold. Small however large the room is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    room: str
+    lineage: str
+    folder: str
+    shards: int
+    accepted: int
+    rejected: dict[str, int]
+    made: int = Field(description="shards that this run made; the rest were there before")

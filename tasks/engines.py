@@ -6,18 +6,26 @@ child that this module starts, and starts anew after a crash.
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
+from pathlib import Path
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
+
+from pydantic import BaseModel
 
 from data_specs.errors import EngineError
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+Engine = TypeVar("Engine")
+Specification = TypeVar("Specification", bound=BaseModel)
+
+_loaded: dict[tuple[str, str], Any] = {}
 
 
 class EngineProcess:
@@ -27,8 +35,9 @@ class EngineProcess:
     keeps its engine in a module-level cache, so that later calls in the same child find it loaded.
     """
 
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
+    def __init__(self, threads: int, log: Path | None = None) -> None:
+        """`threads` CPU threads for the engine; what it prints goes to the end of `log`."""
+        self._settings = (threads, log)
         self._pool: ProcessPoolExecutor | None = None
         self._turn = threading.Lock()
 
@@ -39,7 +48,7 @@ class EngineProcess:
         with self._turn:
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(
-                    1, multiprocessing.get_context("spawn"), initializer=_prepare, initargs=(self._threads,)
+                    1, multiprocessing.get_context("spawn"), initializer=_prepare, initargs=self._settings
                 )
             try:
                 return self._pool.submit(function, *args, **kwargs).result()
@@ -61,9 +70,24 @@ class EngineProcess:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _prepare(threads: int) -> None:
-    """In the child, before any heavy import: its share of the cores, and an end when its parent ends."""
+def loaded(build: Callable[[Specification], Engine], spec: Specification) -> Engine:
+    """The engine that `build(spec)` makes, made once per process and kept for the shards to come."""
+    key = (build.__qualname__, spec.model_dump_json())
+    if key not in _loaded:
+        _loaded.clear()  # one engine a process: the one before must be gone before the next takes its memory
+        _loaded[key] = build(spec)
+    return cast(Engine, _loaded[key])
+
+
+def _prepare(threads: int, log: Path | None) -> None:
+    """In the child, before any heavy import: its share of the cores, its log, and an end when its parent ends."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer: it ends its children itself
+    if log:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as stream:
+            os.dup2(stream.fileno(), 1)
+            os.dup2(stream.fileno(), 2)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

@@ -3,6 +3,9 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
 from data_specs import caption as caption_record
 from data_specs import image_group
 from data_specs.caption import Caption
@@ -11,9 +14,13 @@ from data_specs.image_group import Image, ImageGroup
 from data_specs.rejection import Rejection
 from data_specs.run import ImagesSpec
 from data_specs.shard import ShardAddress, ShardManifest
+from models.renderer.build import build_renderer
 from models.renderer.protocol import Drawing, Renderer
+from tasks.engines import EngineProcess, loaded
 from tasks.images.pictures import fault, store
-from tasks.shards import make_shard, read_shard
+from tasks.progress import Advanced, tell
+from tasks.retrying import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
+from tasks.shards import make_shard, missing_first, read_shard
 
 Wanted = tuple[int, int]
 """Which caption of the shard, which copy."""
@@ -72,3 +79,36 @@ def render_shard(
         yield from render(captions, renderer, spec, seed)
 
     return make_shard(address, image_group.CONTRACT, outcomes, run=run)
+
+
+def render_here(
+    source: ShardAddress, address: ShardAddress, spec: ImagesSpec, *, seed: int, run: str
+) -> ShardManifest:
+    """In an engine's process: the pipeline is loaded for the first shard and kept for the others."""
+    return render_shard(source, address, loaded(build_renderer, spec), spec, seed=seed, run=run)
+
+
+@task(
+    name="render a bundle of image shards",
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAYS_SECONDS,
+    retry_condition_fn=engine_failed,
+    cache_policy=NO_CACHE,
+)
+def render_bundle(
+    sources: Sequence[ShardAddress],
+    addresses: Sequence[ShardAddress],
+    spec: ImagesSpec,
+    engine: EngineProcess,
+    *,
+    seed: int,
+    run: str,
+) -> int:
+    """Shards of a bundle one after the other in one engine process; returns how many pictures were made."""
+    captions = dict(zip(addresses, sources, strict=True))
+    total = 0
+    for address in missing_first(addresses):
+        manifest = engine.call(render_here, captions[address], address, spec, seed=seed, run=run)
+        tell(Advanced("images", manifest.accepted * spec.per_caption))
+        total += manifest.accepted * spec.per_caption
+    return total

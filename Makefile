@@ -1,0 +1,55 @@
+# `make` alone lists what there is. Everything runs from .venv, which is built once and anew when its lock changes.
+
+LOCK := requirements/$(shell nvidia-smi -L >/dev/null 2>&1 && echo cuda || echo cpu).txt
+PYTHON ?= python3.11
+BIN := .venv/bin
+NAME ?=
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# The stamp's name holds the lock's digest: another lock, or an edited one, is another stamp, so the environment is rebuilt.
+STAMP := .venv/$(notdir $(LOCK))-$(shell cat $(LOCK) pyproject.toml | sha256sum | cut -c1-12)
+
+$(STAMP):
+	@echo "installing $(LOCK) into .venv (about 3 minutes, 5 GB)"
+	@rm -rf .venv
+	@$(or $(shell command -v $(PYTHON)),python3) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check hatchling==1.28.0 editables==0.5
+	@# --no-deps: the lock is the whole list, and some packages ask for builds that must not come along (see the overrides)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r $(LOCK)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(STAMP)  ## install the pinned packages into .venv
+
+run: setup  ## walk the tiny recipe through all six rooms
+	@$(BIN)/synclr run tiny
+
+test: setup  ## run every test, real engines and the whole walk included
+	@$(BIN)/python -m pytest
+
+fast: setup  ## run the tests that start no engine
+	@$(BIN)/python -m pytest -m "not slow"
+
+check: setup  ## lint, format and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: setup  ## measure what this machine does against the bare engines
+	@$(BIN)/python -m benchmarks
+
+ui: setup  ## open the Prefect UI on loopback
+	@$(BIN)/synclr ui
+
+lock:  ## resolve requirements/*.txt anew (needs uv)
+	uv pip compile pyproject.toml --extra cpu --extra dev --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	  --override requirements/overrides.txt --override requirements/cpu-overrides.txt --no-header --no-annotate \
+	  --quiet --output-file requirements/cpu.txt
+	uv pip compile pyproject.toml --extra cuda --extra dev --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	  --override requirements/overrides.txt --no-header --no-annotate --quiet --output-file requirements/cuda.txt
+
+clean:  ## remove .venv and caches; workspace/ with your runs stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+
+.PHONY: help setup run test fast check bench ui lock clean
+.DEFAULT_GOAL := help

@@ -1,0 +1,93 @@
+"""A resolved recipe and a root enter; where each room's outputs live, and what their lineage is made of, leave.
+
+Lineage = digest of (room, version of its code, its spec without the knobs that only say how much, the seed, what it
+reads, the models it uses). Whoever changes one of them gets another folder; nothing is ever overwritten.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from data_specs.ids import Lineage, digest
+from data_specs.run import NOT_LINEAGE, ROOMS, RunSpec, Spec
+from data_specs.shard import ShardAddress
+from models.captioner.build import identify_captioner
+from models.renderer.build import identify_renderer
+from tasks import storage
+from tasks.captions.prompts import prompts_digest
+from tasks.concepts.sources import fingerprints
+from tasks.embeddings.plan import embedding_shards
+
+VERSIONS = {"concepts": 1, "captions": 1, "images": 1, "encoder": 1, "embeddings": 1, "scores": 1}
+"""Raised when a room's code would make other bytes from the same spec."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """One room of one run: `facts` are what its lineage is the digest of, kept beside the shards to explain staleness."""
+
+    name: str
+    lineage: Lineage
+    folder: str
+    shards: tuple[ShardAddress, ...]
+    facts: dict[str, Any]
+
+    @property
+    def table(self) -> ShardAddress:
+        """The only shard of a room that makes one table."""
+        return self.shards[0]
+
+    def remember(self) -> None:
+        """Write the facts beside the shards, once."""
+        url = f"{self.folder}/lineage.json"
+        if storage.read_bytes(url) is None:
+            storage.write_bytes(url, json.dumps(self.facts, indent=2, sort_keys=True).encode())
+
+
+def rooms(spec: RunSpec, root: str) -> dict[str, Room]:
+    """Every room in walking order. Reads no shard, starts no engine; raises SpecError for a model or file that is missing."""
+    shards = -(-spec.captions.total // spec.captions.per_shard)
+    made: dict[str, Room] = {}
+
+    def add(name: str, count: int, **facts: Any) -> None:
+        upstream = made[ROOMS[len(made) - 1]].lineage if made else None
+        seed = {} if name == "concepts" else {"seed": spec.seed}
+        described = {
+            "room": name,
+            "version": VERSIONS[name],
+            "spec": lineage_knobs(getattr(spec, name)),
+            "upstream": upstream,
+            **seed,
+            **facts,
+        }
+        described = json.loads(json.dumps(described))
+        lineage = Lineage(digest(json.dumps(described, sort_keys=True)))
+        folder = f"{root.rstrip('/')}/{name}/{lineage}"
+        addresses = tuple(ShardAddress(folder=folder, room=name, lineage=lineage, index=i) for i in range(count))
+        made[name] = Room(name, lineage, folder, addresses, described)
+
+    captioner, renderer = identify_captioner(spec.captions), identify_renderer(spec.images)
+    add("concepts", 1, sources=fingerprints(spec.concepts))
+    add("captions", shards, model=[captioner.id, captioner.revision], prompts=prompts_digest(spec.captions.prompts))
+    add("images", shards, model=[renderer.id, renderer.revision])
+    # What an encoder learns depends on every picture it sees, so here, and only here, the number of shards counts.
+    add("encoder", 1, shards=shards)
+    add("embeddings", embedding_shards(spec.embeddings))
+    add("scores", 1)
+    return made
+
+
+def lineage_knobs(spec: Spec) -> dict[str, Any]:
+    """The spec without what only says how much is made, or where."""
+    free = {name for name, field in type(spec).model_fields.items() if field.json_schema_extra == NOT_LINEAGE}
+    return spec.model_dump(mode="json", exclude=free)
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """Which field made a lineage stale: `spec.steps 300 -> 600`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+    elif old != new:
+        yield f"{path} {json.dumps(old)} -> {json.dumps(new)}"

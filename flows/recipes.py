@@ -1,0 +1,136 @@
+"""A recipe's name or file, and overrides, enter; a checked RunSpec leaves. Bad input ends here, before any work."""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from data_specs.errors import SpecError
+from data_specs.run import RunSpec
+
+RECIPES = Path(__file__).parent.parent / "data_specs" / "recipes"
+
+
+def names() -> list[str]:
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def header(name: str) -> list[str]:
+    """The comment lines that head a recipe: what it is, its command, hardware and models."""
+    lines = []
+    for line in (RECIPES / f"{name}.yaml").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        if text := line.lstrip("# ").rstrip():
+            lines.append(text)
+    return [line for line in lines if not line.startswith("yaml-language-server")]
+
+
+def resolve(recipe: str, overrides: list[str]) -> RunSpec:
+    """`recipe` is a name from `names()` or a path; `overrides` are `room.knob=value`. Raises SpecError."""
+    tree = _extended(_path(recipe), ())
+    for override in overrides:
+        _override(tree, override)
+    return checked(tree)
+
+
+def checked(tree: dict[str, Any]) -> RunSpec:
+    try:
+        return RunSpec.model_validate(tree)
+    except ValidationError as error:
+        raise SpecError("; ".join(_sentence(fault) for fault in error.errors())) from error
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of a recipe file: a RunSpec of which every part may be left out, and `extends`."""
+    described = RunSpec.model_json_schema()
+    described["title"] = "SynCLR recipe"
+    described["properties"]["extends"] = {"type": "string", "description": "a recipe's name or path to start from"}
+    return described
+
+
+def _path(recipe: str) -> Path:
+    if (RECIPES / f"{recipe}.yaml").is_file():
+        return RECIPES / f"{recipe}.yaml"
+    path = Path(recipe)
+    if path.is_file():
+        return path
+    close = difflib.get_close_matches(recipe, names(), 1)
+    hint = f"; did you mean {close[0]!r}?" if close else f"; recipes here: {', '.join(names())}"
+    raise SpecError(f"there is no recipe or file {recipe!r}{hint}")
+
+
+def _extended(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path in seen:
+        raise SpecError(f"recipe {path} extends itself by way of {' -> '.join(map(str, seen))}")
+    tree = _read(path)
+    parent = tree.pop("extends", None)
+    if parent is None:
+        return tree
+    beside = path.parent / str(parent)
+    return _merged(_extended(beside if beside.is_file() else _path(str(parent)), (*seen, path)), tree)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        tree = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(f"recipe {path} is not YAML: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        raise SpecError(f"recipe {path} cannot be read: {error.strerror}") from error
+    if not isinstance(tree, dict):
+        raise SpecError(f"recipe {path} must be a mapping of rooms; it is {type(tree).__name__}")
+    return tree
+
+
+def _merged(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
+    """Rooms merge knob by knob; a knob is replaced whole, so that shares never mix with those of the parent."""
+    both = dict(parent)
+    for room, value in child.items():
+        known = both.get(room)
+        both[room] = known | value if isinstance(known, dict) and isinstance(value, dict) else value
+    return both
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise SpecError(f"--set {override!r} is not of the form room.knob=value")
+    try:
+        value = YAML(typ="safe", pure=True).load(text) if text else None
+    except YAMLError as error:
+        raise SpecError(f"--set {override!r}: the value is not YAML") from error
+    branch = tree
+    for key in keys[:-1]:
+        branch = branch.setdefault(key, {})
+        if not isinstance(branch, dict):
+            raise SpecError(f"--set {override!r}: {key!r} holds a value, not further knobs")
+    branch[keys[-1]] = value
+
+
+def _sentence(fault: Any) -> str:
+    where = ".".join(str(part) for part in fault["loc"]) or "recipe"
+    if fault["type"] == "extra_forbidden":
+        *outer, key = (str(part) for part in fault["loc"])
+        close = difflib.get_close_matches(key, _knobs(outer), 1)
+        hint = f"did you mean {'.'.join([*outer, close[0]])!r}?" if close else "see `synclr schema`"
+        return f"{where}: unknown key; {hint}"
+    said = fault["msg"].removeprefix("Value error, ")
+    given = fault.get("input")
+    shown = "" if isinstance(given, dict | list | BaseModel) else f" (given: {json.dumps(given, default=str)})"
+    return f"{where}: {said}{shown}"
+
+
+def _knobs(outer: list[str]) -> list[str]:
+    model: type[BaseModel] = RunSpec
+    for key in outer:
+        annotation = model.model_fields[key].annotation if key in model.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)

@@ -1,0 +1,26 @@
+"""Images room: caption shards in, shards of complete image groups out."""
+
+from prefect import flow
+
+from data_specs.run import Run
+from data_specs.shard import SealedRoom
+from flows.addresses import rooms
+from flows.walk_room import walk_shards
+from tasks.images.render import render_bundle
+
+
+@flow(name="images", flow_run_name="images of {run.name}")
+def render_images(run: Run, captions: SealedRoom | None = None) -> SealedRoom:
+    """Draw the pictures of every caption; `captions` only carries the edge from the room before into the run graph."""
+    del captions
+    spec, all_rooms = run.spec.images, rooms(run.spec, run.root)
+    sources = all_rooms["captions"].shards
+    return walk_shards(
+        run,
+        all_rooms["images"],
+        "images",
+        run.spec.captions.per_shard * spec.per_caption,
+        lambda bundle, engine: render_bundle.submit(
+            [sources[address.index] for address in bundle], bundle, spec, engine, seed=run.spec.seed, run=run.name
+        ),
+    )

@@ -1,0 +1,49 @@
+"""What a room has done so far leaves here; whoever shows it (a bar, a line, a log) listens."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A room begins: `total` units (`captions`, `images`, `steps`), of which `found` were there before."""
+
+    room: str
+    unit: str
+    total: int
+    found: int
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """`by` more units are done; `note` is what a person would like to see beside the bar."""
+
+    room: str
+    by: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    room: str
+    seconds: float
+
+
+Event = Started | Advanced | Finished
+Listener = Callable[[Event], None]
+_listeners: list[Listener] = []
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def tell(event: Event) -> None:
+    for listener in _listeners:
+        listener(event)
