@@ -1,0 +1,209 @@
+"""Sizes enter, the four parts of the tiny latent diffusion model and the losses that teach them leave.
+
+The parts are stock classes in Stable Diffusion's own layout (Rombach et al., 2022, arXiv:2112.10752), only small.
+Shapes: N pictures, C latent channels, T tokens, D text width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DConditionModel
+from diffusers import StableDiffusionPipeline
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+LATENT_CHANNELS = 10
+TEXT_WIDTH = 256
+TOKENS = 77
+KL_WEIGHT = 1e-3
+"""Per latent number, against a reconstruction loss per pixel: enough to keep the latents' spread near one."""
+MIN_SNR = 5.0
+"""Gamma of min-SNR weighting (Hang et al., 2023, arXiv:2303.09556, eq. 5); theirs."""
+
+
+def build_autoencoder() -> AutoencoderKL:
+    """Return the VAE: 64 px RGB to C x 8 x 8; channels double as the side halves, so every level costs the same."""
+    return AutoencoderKL(
+        latent_channels=LATENT_CHANNELS,
+        block_out_channels=(16, 32, 64, 128),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=1,
+        norm_num_groups=8,
+        sample_size=64,
+    )
+
+
+def build_text_encoder(vocabulary: int, start: int, end: int) -> CLIPTextModel:
+    """Return a causal CLIP text tower of 4 layers; ``start`` and ``end`` are the ids of its two special tokens."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=vocabulary,
+            hidden_size=TEXT_WIDTH,
+            intermediate_size=2 * TEXT_WIDTH,
+            projection_dim=TEXT_WIDTH,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            max_position_embeddings=TOKENS,
+            hidden_act="quick_gelu",
+            bos_token_id=start,
+            eos_token_id=end,
+            pad_token_id=end,
+        )
+    )
+
+
+def build_denoiser() -> UNet2DConditionModel:
+    """Return the U-Net on 8x8 latents; on the way down only the 4x4 level attends, which saves a fifth of the cost."""
+    return UNet2DConditionModel(
+        sample_size=8,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        layers_per_block=1,
+        block_out_channels=(96, 160),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=TEXT_WIDTH,
+        attention_head_dim=4,
+        norm_num_groups=16,
+    )
+
+
+def noise_schedule() -> DDPMScheduler:
+    """Return the forward process: Stable Diffusion's scaled-linear betas, v-prediction (Salimans & Ho, 2022)."""
+    return DDPMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        clip_sample=False,
+    )
+
+
+def sampling_schedule() -> DPMSolverMultistepScheduler:
+    """Return the scheduler that the exported pipeline starts with: DPM-Solver++ of order 2, Karras spacing."""
+    return DPMSolverMultistepScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        algorithm_type="dpmsolver++",
+        solver_order=2,
+        use_karras_sigmas=True,
+    )
+
+
+class CaptionTagger(nn.Module):
+    """The text tower with one linear head per label on its last hidden state at the end token.
+
+    As CLIP's tower learns from pictures before diffusion meets it, this one learns from labelled captions what is
+    named in them; the heads are thrown away afterwards.
+    """
+
+    def __init__(self, tower: CLIPTextModel, classes: Mapping[str, int]) -> None:
+        super().__init__()
+        self.tower = tower
+        self.heads = nn.ModuleDict({name: nn.Linear(TEXT_WIDTH, count) for name, count in classes.items()})
+
+    def forward(self, tokens_NT: Tensor, last_N: Tensor) -> dict[str, Tensor]:
+        """Return logits (N, classes) per label; ``last_N`` is where each caption's end token stands."""
+        hidden_NTD = self.tower(input_ids=tokens_NT).last_hidden_state
+        end_ND = hidden_NTD[torch.arange(len(last_N)), last_N]
+        return {name: head(end_ND) for name, head in self.heads.items()}
+
+
+def tagging_loss(logits: Mapping[str, Tensor], labels_NL: Tensor) -> dict[str, Tensor]:
+    """Return one cross-entropy per label; columns of ``labels_NL`` follow the logits' order, -100 is not asked."""
+    return {
+        name: F.cross_entropy(values.float(), labels_NL[:, column])
+        for column, (name, values) in enumerate(logits.items())
+    }
+
+
+def autoencoder_losses(vae: AutoencoderKL, pictures: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    """Return named terms for pictures (N, 3, 64, 64) in -1..1: absolute and squared error, error of edges, KL."""
+    posterior = vae.encode(pictures).latent_dist
+    mean, spread = posterior.mean.float(), posterior.std.float()
+    noise = torch.randn(mean.shape, generator=generator, device=generator.device).to(mean.device)
+    rebuilt = vae.decode(mean + spread * noise).sample.float()
+    error = rebuilt - pictures
+    edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
+    kl = 0.5 * (mean.square() + spread.square() - 1 - 2 * spread.log()).mean()
+    return {
+        "absolute": 0.5 * error.abs().mean(),
+        "squared": 2.0 * error.square().mean(),
+        "edges": 0.25 * edges,
+        "kl": KL_WEIGHT * kl,
+    }
+
+
+def denoising_loss(
+    denoiser: UNet2DConditionModel,
+    schedule: DDPMScheduler,
+    latents: Tensor,
+    context_NTD: Tensor,
+    generator: torch.Generator,
+) -> Tensor:
+    """Return the min-SNR weighted v-prediction loss for scaled latents (N, C, 8, 8).
+
+    v = alpha * noise - sigma * x; the weight of its squared error is min(SNR, gamma) / (SNR + 1).
+    """
+    noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+    steps = torch.randint(0, schedule.config["num_train_timesteps"], (len(latents),), generator=generator)
+    alphas = schedule.alphas_cumprod[steps].to(latents.device)[:, None, None, None]
+    noisy = alphas.sqrt() * latents + (1 - alphas).sqrt() * noise
+    target = alphas.sqrt() * noise - (1 - alphas).sqrt() * latents
+    found = denoiser(noisy, steps.to(latents.device), context_NTD, return_dict=False)[0].float()
+    signal_to_noise = alphas / (1 - alphas)
+    weight = signal_to_noise.clamp(max=MIN_SNR) / (signal_to_noise + 1)
+    return (weight * (found - target).square()).mean()
+
+
+class MovingAverage:
+    """Exponential moving average of parameters, warmed up so that early steps are forgotten soon."""
+
+    def __init__(self, parameters: Iterable[Tensor], decay: float) -> None:
+        self.decay = decay
+        self.values = [parameter.detach().clone() for parameter in parameters]
+
+    @torch.no_grad()
+    def update(self, parameters: Iterable[Tensor], step: int) -> None:
+        """Move towards ``parameters`` after ``step`` steps."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.values, [parameter.detach() for parameter in parameters], 1 - decay)
+
+    @torch.no_grad()
+    def copy_to(self, parameters: Iterable[Tensor]) -> None:
+        """Write the averages into ``parameters``."""
+        for parameter, value in zip(parameters, self.values, strict=True):
+            parameter.copy_(value)
+
+
+def build_pipeline(
+    vae: AutoencoderKL, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, denoiser: UNet2DConditionModel
+) -> StableDiffusionPipeline:
+    """Return the parts as the stock pipeline, without a safety checker: it draws cartoons it has seen, nothing else."""
+    return StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        unet=denoiser,
+        scheduler=sampling_schedule(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def export_pipeline(pipeline: StableDiffusionPipeline, folder: Path) -> int:
+    """Write ``pipeline`` in half precision as safetensors; return the bytes of weights."""
+    half: Any = pipeline.to(torch.float16)
+    half.save_pretrained(folder, safe_serialization=True)
+    return sum(path.stat().st_size for path in folder.rglob("*.safetensors"))

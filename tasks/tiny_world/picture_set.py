@@ -1,0 +1,78 @@
+"""A split's name and a size enter, chunks of rendered scenes (npy) with their descriptions (JSON) leave, once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.tiny_world.sampling import sample_scene, scene_seed
+from tasks.tiny_world.scenes import Scene, draw
+from tasks.tiny_world.sprites import training_sheets
+from tasks.tiny_world.world import read_world
+
+CHUNK = 4096
+SIDE = 64
+
+
+def scenes_of(split: str, first: int, count: int) -> Iterator[tuple[Scene, int]]:
+    """Yield the scenes numbered ``first`` to ``first + count`` of ``split``, each with the seed that draws it."""
+    world, styles = read_world(), tuple(training_sheets())
+    for number in range(first, first + count):
+        seed = scene_seed(split, number)
+        yield sample_scene(world, styles, seed), seed
+
+
+def render_chunk(folder: Path, split: str, chunk: int, count: int = CHUNK) -> Path:
+    """Draw one chunk, uint8 (count, 64, 64, 3), in the training styles; a chunk that is there is left alone."""
+    pixels_path, scenes_path = folder / f"{split}-{chunk:04d}.npy", folder / f"{split}-{chunk:04d}.json"
+    if scenes_path.exists():
+        return pixels_path
+    folder.mkdir(parents=True, exist_ok=True)
+    sheets = training_sheets()
+    pixels = np.empty((count, SIDE, SIDE, 3), np.uint8)
+    described: list[dict[str, str | None]] = []
+    for row, (scene, seed) in enumerate(scenes_of(split, chunk * CHUNK, count)):
+        pixels[row] = np.asarray(draw(scene, sheets, seed, SIDE))
+        described.append(asdict(scene))
+    partial = pixels_path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.save(file, pixels, allow_pickle=False)
+    os.replace(partial, pixels_path)
+    partial = scenes_path.with_suffix(".partial")
+    partial.write_text(json.dumps(described))
+    os.replace(partial, scenes_path)  # the descriptions come last: a chunk with them is whole
+    return pixels_path
+
+
+def render_split(folder: Path, split: str, scenes: int, workers: int) -> None:
+    """Draw the first ``scenes`` scenes of ``split`` (rounded up to whole chunks unless there is but one)."""
+    chunks = [(folder, split, chunk, min(CHUNK, scenes)) for chunk in range(-(-scenes // CHUNK))]
+    with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
+        for _ in pool.map(render_chunk, *zip(*chunks, strict=True)):
+            pass
+
+
+class PictureSet:
+    """The rendered chunks of one split, as one indexable set; chunks are mapped, not read."""
+
+    def __init__(self, folder: Path, split: str) -> None:
+        descriptions = sorted(folder.glob(f"{split}-*.json"))
+        self.chunks: list[NDArray[np.uint8]] = [np.load(path.with_suffix(".npy"), mmap_mode="r") for path in descriptions]
+        self.scenes = [Scene(**entry) for path in descriptions for entry in json.loads(path.read_text())]
+        self._starts = np.cumsum([0, *(len(chunk) for chunk in self.chunks)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the pictures ``rows``, uint8 (n, 64, 64, 3)."""
+        chunk = np.searchsorted(self._starts, rows, side="right") - 1
+        return np.stack([self.chunks[c][row - self._starts[c]] for c, row in zip(chunk, rows, strict=True)])

@@ -1,0 +1,84 @@
+"""Rendered scenes enter, a trained autoencoder and the latents of the scenes leave."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.renderer.tiny_training import LATENT_CHANNELS, autoencoder_losses, build_autoencoder
+from tasks.tiny_world.picture_set import PictureSet
+from tasks.tiny_world.training_loop import Schedule, StepReport, Training
+
+
+def to_tensor(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Return uint8 (N, 64, 64, 3) as float (N, 3, 64, 64) in -1..1, channels last in memory."""
+    values = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
+    return (values / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def start(folder: Path, schedule: Schedule, device: torch.device) -> tuple[AutoencoderKL, Training]:
+    """Return the autoencoder, as far as it has been trained in ``folder``, and its training."""
+    torch.manual_seed(0)
+    vae = build_autoencoder().to(device, memory_format=torch.channels_last)
+    return vae, Training("autoencoder", {"vae": vae}, schedule, folder)
+
+
+def train(vae: AutoencoderKL, training: Training, pictures: PictureSet, device: torch.device) -> Iterator[StepReport]:
+    """Train on random scenes, half of them mirrored; yield reports."""
+
+    def losses_of(step: int) -> dict[str, Tensor]:
+        draw = np.random.default_rng([1, step])
+        batch = to_tensor(pictures.pixels(draw.integers(0, len(pictures), training.schedule.batch)), device)
+        if draw.random() < 0.5:
+            batch = batch.flip(-1)
+        generator = torch.Generator().manual_seed(step)
+        with torch.autocast(device.type, torch.bfloat16):
+            return autoencoder_losses(vae, batch, generator)
+
+    vae.train()
+    yield from training.run(losses_of)
+
+
+@torch.inference_mode()
+def reconstruction_psnr(vae: AutoencoderKL, pictures: PictureSet, count: int, device: torch.device) -> float:
+    """Return the mean over the first ``count`` pictures of each one's PSNR in dB, through the posterior's mean."""
+    vae.eval()
+    values: list[float] = []
+    for first in range(0, count, 64):
+        batch = to_tensor(pictures.pixels(np.arange(first, min(count, first + 64))), device)
+        with torch.autocast(device.type, torch.bfloat16):
+            rebuilt = vae.decode(vae.encode(batch).latent_dist.mean).sample.float()
+        error = ((rebuilt.clamp(-1, 1) - batch) / 2).square().mean(dim=(1, 2, 3))
+        values.extend((-10 * error.log10()).tolist())
+    return float(np.mean(values))
+
+
+@torch.inference_mode()
+def encode_scenes(vae: AutoencoderKL, pictures: PictureSet, path: Path, device: torch.device) -> NDArray[np.float16]:
+    """Write mean and spread of every scene's latents, and of its mirror image, once.
+
+    Float16 (scenes, 2 mirrored, 2 mean and spread, C, 8, 8); returned as a map of the file.
+    """
+    if not path.exists():
+        vae.eval()
+        partial = path.with_suffix(".partial")
+        shape = (len(pictures), 2, 2, LATENT_CHANNELS, 8, 8)
+        store = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
+        for first in range(0, len(pictures), 64):
+            rows = np.arange(first, min(len(pictures), first + 64))
+            batch = to_tensor(pictures.pixels(rows), device)
+            for mirrored in (0, 1):
+                with torch.autocast(device.type, torch.bfloat16):
+                    posterior = vae.encode(batch.flip(-1) if mirrored else batch).latent_dist
+                store[rows, mirrored, 0] = posterior.mean.float().cpu().numpy()
+                store[rows, mirrored, 1] = posterior.std.float().cpu().numpy()
+        store.flush()
+        os.replace(partial, path)
+    return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
