@@ -15,7 +15,7 @@ from data_specs.shard import ShardAddress
 from models.captioner.build import identify_captioner
 from models.renderer.build import identify_renderer
 from tasks import storage
-from tasks.captions.prompts import prompts_digest
+from tasks.captions.prompt_files import load_prompts, prompts_digest
 from tasks.concepts.sources import fingerprints
 from tasks.embeddings.plan import embedding_shards
 
@@ -69,7 +69,7 @@ def rooms(spec: RunSpec, root: str) -> dict[str, Room]:
 
     captioner, renderer = identify_captioner(spec.captions), identify_renderer(spec.images)
     add("concepts", 1, sources=fingerprints(spec.concepts))
-    add("captions", shards, model=[captioner.id, captioner.revision], prompts=prompts_digest(spec.captions.prompts))
+    add("captions", shards, model=[captioner.id, captioner.revision], prompts=prompts_digest(load_prompts(spec.captions.prompts)))
     add("images", shards, model=[renderer.id, renderer.revision])
     # What an encoder learns depends on every picture it sees, so here, and only here, the number of shards counts.
     add("encoder", 1, shards=shards)

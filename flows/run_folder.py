@@ -3,13 +3,16 @@
 import json
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from data_specs.errors import ContractError, SpecError
 from data_specs.run import Run, RunSpec
 from data_specs.shard import SealedRoom
+from flows.addresses import Room
 from tasks import storage
+from tasks.shards import require_sealed
 
 
 def folder(run: Run) -> str:
@@ -46,6 +49,23 @@ def read_pointers(run: Run) -> dict[str, dict[str, Any]]:
     """Room -> what its last walk sealed (`SealedRoom`), with `seconds` and `unix_time`."""
     text = storage.read_bytes(f"{folder(run)}/rooms.json")
     return json.loads(text) if text else {}
+
+
+def summarise(room: Room, made: int) -> SealedRoom:
+    """Raises ContractError if a shard of the room is not sealed."""
+    manifests = [require_sealed(address) for address in room.shards]
+    rejected: Counter[str] = Counter()
+    for manifest in manifests:
+        rejected.update(manifest.rejected)
+    return SealedRoom(
+        room=room.name,
+        lineage=room.lineage,
+        folder=room.folder,
+        shards=len(manifests),
+        accepted=sum(manifest.accepted for manifest in manifests),
+        rejected=dict(sorted(rejected.items())),
+        made=made,
+    )
 
 
 def point(run: Run, sealed: SealedRoom, seconds: float) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -10,12 +9,12 @@ from typing import Any
 from prefect.futures import PrefectFuture, wait
 
 from data_specs.run import Run
-from data_specs.shard import SealedRoom, ShardAddress, ShardManifest
+from data_specs.shard import SealedRoom, ShardAddress
 from flows.addresses import Room
-from flows.run_folder import log_folder, point
+from flows.run_folder import log_folder, point, summarise
 from tasks.engines import EngineProcess
 from tasks.progress import Finished, Started, tell
-from tasks.shards import require_sealed, sealed
+from tasks.shards import sealed
 
 MOST_BUNDLES = 100
 """Task runs a room, however many shards: beyond some hundreds the run graph cannot be read."""
@@ -59,19 +58,7 @@ def bundles(addresses: Sequence[ShardAddress], workers: int) -> list[Sequence[Sh
 
 def close(run: Run, room: Room, started: float, made: int) -> SealedRoom:
     """Sum up a room whose shards are all sealed, and point the run at it."""
-    manifests: list[ShardManifest] = [require_sealed(address) for address in room.shards]
-    rejected: Counter[str] = Counter()
-    for manifest in manifests:
-        rejected.update(manifest.rejected)
-    summary = SealedRoom(
-        room=room.name,
-        lineage=room.lineage,
-        folder=room.folder,
-        shards=len(manifests),
-        accepted=sum(manifest.accepted for manifest in manifests),
-        rejected=dict(sorted(rejected.items())),
-        made=made,
-    )
+    summary = summarise(room, made)
     seconds = time.monotonic() - started
     point(run, summary, seconds)
     tell(Finished(room.name, seconds))

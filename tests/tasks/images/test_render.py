@@ -1,0 +1,95 @@
+"""Groups are complete or refused; a picture follows from its caption and copy, not from its neighbours."""
+
+import numpy as np
+import pytest
+from builders import make_caption
+
+from data_specs import caption as caption_record
+from data_specs import image_group
+from data_specs.ids import image_seed
+from data_specs.image_group import ImageGroup
+from data_specs.rejection import Rejection
+from data_specs.run import ImagesSpec
+from models.renderer.fake import FakeRenderer
+from tasks.images.pictures import fault, store
+from tasks.images.render import render, render_shard
+from tasks.shards import make_shard, read_shard
+
+SPEC = ImagesSpec(engine="fake", format="png")
+CAPTIONS = [make_caption(name, slot) for slot, name in enumerate(["dog", "cat", "owl"])]
+
+
+class Faulty(FakeRenderer):
+    """Draws one colour, or NaN, for the seeds it is told."""
+
+    def __init__(self, broken: dict[int, float]) -> None:
+        super().__init__()
+        self.broken = broken
+        self.calls: list[int] = []
+
+    def render(self, drawings):
+        self.calls.append(len(drawings))
+        pictures = super().render(drawings)
+        for drawing, picture in zip(drawings, pictures, strict=True):
+            if drawing.seed in self.broken:
+                picture[:] = self.broken[drawing.seed]
+        return pictures
+
+
+def test_every_caption_comes_out_with_all_its_pictures_and_they_differ():
+    groups = list(render(CAPTIONS, FakeRenderer(), SPEC, seed=0))
+    assert [group.caption for group in groups] == CAPTIONS
+    assert all(len(set(group.pixels)) == 4 for group in groups)
+    assert all([image.copy for image in group.images] == [0, 1, 2, 3] for group in groups)
+
+
+def test_a_picture_does_not_depend_on_its_neighbours():
+    together = list(render(CAPTIONS, FakeRenderer(), SPEC, seed=0))
+    alone = [next(iter(render([caption], FakeRenderer(), SPEC, seed=0))) for caption in CAPTIONS]
+    assert together == alone
+
+
+@pytest.mark.parametrize(("value", "reason"), [(0.0, "constant_colour"), (np.nan, "not_finite")])
+def test_a_faulty_picture_alone_is_drawn_again_with_the_next_attempt(value, reason):
+    broken = image_seed(0, CAPTIONS[1].id, 2, attempt=0)
+    renderer = Faulty({broken: value})
+    groups = list(render(CAPTIONS, renderer, SPEC, seed=0))
+    assert renderer.calls == [12, 1]
+    assert all(isinstance(group, ImageGroup) for group in groups)
+    assert [image.attempt for image in groups[1].images] == [0, 0, 1, 0]
+    assert fault(np.full((4, 4, 3), value, np.float32)) == reason
+
+
+def test_a_caption_whose_picture_fails_every_time_is_refused_whole_with_the_reason():
+    broken = {image_seed(0, CAPTIONS[1].id, 2, attempt): 0.0 for attempt in range(SPEC.attempts)}
+    outcomes = list(render(CAPTIONS, Faulty(broken), SPEC, seed=0))
+    assert [type(outcome) for outcome in outcomes] == [ImageGroup, Rejection, ImageGroup]
+    assert outcomes[1] == Rejection(CAPTIONS[1].id, "constant_colour", CAPTIONS[1].text)
+
+
+def test_a_picture_equal_to_its_sibling_is_drawn_again():
+    class Twin(FakeRenderer):
+        def render(self, drawings):
+            pictures = super().render(drawings)
+            if len(pictures) == 4:
+                pictures[3] = pictures[0]
+            return pictures
+
+    [group] = render(CAPTIONS[:1], Twin(), SPEC, seed=0)
+    assert len(set(group.pixels)) == 4
+    assert group.images[3].attempt == 1
+
+
+def test_a_shard_goes_in_and_a_shard_of_groups_comes_out_with_the_captions_inside(address):
+    make_shard(address(), caption_record.CONTRACT, lambda: CAPTIONS)
+    target = address(room="images", lineage="def")
+    manifest = render_shard(address(), target, FakeRenderer(), SPEC, seed=0)
+    groups = list(read_shard(target, image_group.CONTRACT, check_digest=True))
+    assert (manifest.accepted, [group.caption for group in groups]) == (3, CAPTIONS)
+
+
+def test_large_pictures_are_made_smaller_and_small_ones_never_larger():
+    pixels = np.random.default_rng(0).random((64, 32, 3), np.float32)
+    assert store(pixels, 32, "png", 90)[1:] == (16, 32)
+    assert store(pixels, 128, "png", 90)[1:] == (32, 64)
+    assert store(pixels, None, "jpg", 90)[0][:2] == b"\xff\xd8"

@@ -1,0 +1,87 @@
+"""An engine's process is loaded once, serves many calls, is started anew after a crash, and ends with its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from data_specs.errors import EngineError, SpecError
+from data_specs.run import ImagesSpec
+from tasks.engines import EngineProcess, loaded
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_calls_share_one_process_that_is_not_this_one():
+    with EngineProcess(1) as engine:
+        pids = {engine.call(os.getpid) for _ in range(3)}
+    assert len(pids) == 1 and os.getpid() not in pids
+
+
+def test_what_a_call_raises_is_raised_here():
+    with EngineProcess(1) as engine, pytest.raises(ValueError, match="invalid literal"):
+        engine.call(int, "x")
+
+
+def test_a_process_that_dies_is_an_engine_error_and_the_next_call_starts_another():
+    with EngineProcess(1) as engine:
+        first = engine.call(os.getpid)
+        with pytest.raises(EngineError, match="died"):
+            engine.call(os._exit, 9)
+        assert engine.call(os.getpid) != first
+
+
+def test_what_an_engine_prints_goes_to_its_log(tmp_path):
+    log = tmp_path / "logs" / "engine.log"
+    with EngineProcess(1, log) as engine:
+        engine.call(os.system, "echo out; echo err >&2")
+    assert log.read_text().split() == ["out", "err"]
+
+
+def test_an_engine_is_built_once_per_spec_and_only_one_is_kept():
+    built = []
+
+    def build(spec):
+        built.append(spec.steps)
+        return object()
+
+    one, two = ImagesSpec(steps=1), ImagesSpec(steps=2)
+    assert loaded(build, one) is loaded(build, ImagesSpec(steps=1))
+    loaded(build, two)
+    loaded(build, one)
+    assert built == [1, 2, 1]
+
+
+def test_a_spec_error_inside_the_process_keeps_its_kind():
+    with EngineProcess(1) as engine, pytest.raises(SpecError, match="nothing"):
+        engine.call(_refuse)
+
+
+def _refuse():
+    raise SpecError("nothing to do")
+
+
+def test_a_killed_parent_takes_its_engine_along(tmp_path):
+    script = (
+        "import os, time\n"
+        "from tasks.engines import EngineProcess\n"
+        "if __name__ == '__main__':\n"
+        "    with EngineProcess(1) as engine:\n"
+        "        print(engine.call(os.getpid), flush=True)\n"
+        "        time.sleep(60)\n"
+    )
+    (tmp_path / "parent.py").write_text(script)
+    parent = subprocess.Popen(
+        [sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    child = int(parent.stdout.readline())
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    until = time.monotonic() + 10
+    while Path(f"/proc/{child}").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{child}").exists()

@@ -1,0 +1,222 @@
+"""The laws of shards: nothing lost, nothing twice, sealed or not there, and nothing read that was not sealed."""
+
+import io
+import json
+import multiprocessing
+import os
+import signal
+import tarfile
+import time
+from collections import Counter
+
+import pyarrow.parquet as pq
+import pytest
+from builders import make_caption
+
+from data_specs.caption import CONTRACT
+from data_specs.errors import ContractError, EngineError
+from data_specs.rejection import Rejection
+from tasks import storage
+from tasks.shards import (
+    make_shard,
+    missing_first,
+    read_rejects,
+    read_rows,
+    read_shard,
+    sealed,
+    verify_shard,
+)
+
+CAPTIONS = [make_caption(slot=slot) for slot in range(5)]
+
+
+def tar_of(address):
+    return storage.local_path(address.file("tar"))
+
+
+def test_what_is_written_is_what_is_read(address):
+    make_shard(address(), CONTRACT, lambda: CAPTIONS)
+    assert list(read_shard(address(), CONTRACT, check_digest=True)) == CAPTIONS
+
+
+def test_in_is_accepted_plus_rejected(address):
+    refused = [Rejection("x", "empty"), Rejection("y", "empty", "text ☕"), Rejection("z", "too_long", "long")]
+    manifest = make_shard(address(), CONTRACT, lambda: [*CAPTIONS, *refused])
+    assert (manifest.accepted, manifest.rejected) == (5, {"empty": 2, "too_long": 1})
+    assert read_rejects(address()) == refused
+
+
+def test_the_sidecar_has_one_row_a_sample_and_needs_no_tar(address):
+    make_shard(address(), CONTRACT, lambda: CAPTIONS)
+    tar_of(address()).unlink()
+    rows = read_rows(address())
+    assert rows.column("id").to_pylist() == [caption.id for caption in CAPTIONS]
+    assert pq.read_schema(address().file("parquet")).equals(CONTRACT.schema)
+
+
+def test_a_sealed_shard_is_not_made_again(address):
+    done = make_shard(address(), CONTRACT, lambda: CAPTIONS)
+    assert make_shard(address(), CONTRACT, lambda: pytest.fail("asked again")) == done
+
+
+def test_the_same_content_is_the_same_bytes_wherever_it_is_made(tmp_path, address):
+    here = address()
+    there = here.model_copy(update={"folder": str(tmp_path / "elsewhere")})
+    for place in (here, there):
+        make_shard(place, CONTRACT, lambda: CAPTIONS, run=place.folder)
+    for suffix in ("tar", "parquet", "rejects.jsonl", "json"):
+        assert storage.read_bytes(here.file(suffix)) == storage.read_bytes(there.file(suffix))
+
+
+def test_a_shard_cut_short_is_not_sealed_and_can_be_made_again(address):
+    def cut_short():
+        yield CAPTIONS[0]
+        raise EngineError("boom")
+
+    with pytest.raises(EngineError):
+        make_shard(address(), CONTRACT, cut_short)
+    assert sealed(address()) is None
+    assert not list(tar_of(address()).parent.glob("*.part-*"))
+    assert make_shard(address(), CONTRACT, lambda: CAPTIONS).accepted == 5
+
+
+def test_a_check_can_refuse_to_seal(address):
+    def too_many(accepted: int, rejected: Counter[str]) -> None:
+        raise ContractError(f"{accepted} of {accepted + rejected.total()}")
+
+    with pytest.raises(ContractError, match="5 of 6"):
+        make_shard(address(), CONTRACT, lambda: [*CAPTIONS, Rejection("x", "empty")], check=too_many)
+    assert sealed(address()) is None
+
+
+def test_two_lineages_live_side_by_side(address):
+    make_shard(address(lineage="abc"), CONTRACT, lambda: CAPTIONS)
+    make_shard(address(lineage="def"), CONTRACT, lambda: CAPTIONS[:2])
+    assert sealed(address(lineage="abc")).accepted == 5
+    assert sealed(address(lineage="def")).accepted == 2
+
+
+@pytest.mark.parametrize("suffix", ["tar", "parquet", "rejects.jsonl"])
+def test_one_flipped_byte_is_found(address, suffix):
+    make_shard(address(), CONTRACT, lambda: [*CAPTIONS, Rejection("x", "empty")])
+    assert verify_shard(address(), CONTRACT) == []
+    path = storage.local_path(address().file(suffix))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert len(verify_shard(address(), CONTRACT)) == 1
+
+
+def test_a_missing_file_and_a_missing_manifest_are_found(address):
+    make_shard(address(), CONTRACT, lambda: CAPTIONS)
+    tar_of(address()).unlink()
+    assert "missing" in verify_shard(address(), CONTRACT)[0]
+    storage.local_path(address().file("json")).unlink()
+    assert "never sealed" in verify_shard(address(), CONTRACT)[0]
+
+
+def test_a_damaged_tar_is_refused_before_its_first_record_on_request(address):
+    make_shard(address(), CONTRACT, lambda: CAPTIONS)
+    tar_of(address()).write_bytes(b"\0" * 10240)
+    with pytest.raises(ContractError, match="damaged"):
+        next(read_shard(address(), CONTRACT, check_digest=True))
+    with pytest.raises(ContractError, match="holds 0 samples; 5 were sealed"):
+        list(read_shard(address(), CONTRACT))
+
+
+def test_a_manifest_of_another_shard_or_no_manifest_at_all_is_refused(address):
+    make_shard(address(0), CONTRACT, lambda: CAPTIONS)
+    storage.local_path(address(0).file("json")).rename(address(1).file("json"))
+    with pytest.raises(ContractError, match="the file was moved"):
+        sealed(address(1))
+    storage.local_path(address(1).file("json")).write_text("{")
+    with pytest.raises(ContractError, match="not a manifest"):
+        sealed(address(1))
+
+
+def _member(kind: str) -> tarfile.TarInfo:
+    names = {"absolute": "/etc/passwd", "outside": "../a.json", "link": "a.json", "device": "a.json"}
+    item = tarfile.TarInfo(names[kind])
+    item.type = {"link": tarfile.SYMTYPE, "device": tarfile.CHRTYPE}.get(kind, tarfile.REGTYPE)
+    item.linkname = "/etc/passwd" if kind == "link" else ""
+    return item
+
+
+@pytest.mark.parametrize("kind", ["absolute", "outside", "link", "device"])
+def test_a_member_that_could_reach_outside_is_refused(address, kind):
+    make_shard(address(), CONTRACT, lambda: CAPTIONS)
+    with tarfile.open(tar_of(address()), "w") as archive:
+        archive.addfile(_member(kind), io.BytesIO(b""))
+    with pytest.raises(ContractError, match="refused"):
+        list(read_shard(address(), CONTRACT))
+
+
+def test_a_key_with_a_dot_is_refused_when_written(address):
+    with pytest.raises(ContractError, match="dot"):
+        make_shard(address(), CONTRACT, lambda: [make_caption().__class__(**_fields("a.b"))])
+
+
+def _fields(key):
+    from dataclasses import asdict
+
+    return asdict(make_caption()) | {"id": key}
+
+
+def _hold(address, ready):
+    def slow():
+        ready.set()
+        time.sleep(1.5)
+        yield from CAPTIONS
+
+    make_shard(address, CONTRACT, slow, run="first")
+
+
+def _stuck(address, ready):
+    def endless():
+        yield CAPTIONS[0]
+        ready.set()
+        time.sleep(600)
+
+    make_shard(address, CONTRACT, endless)
+
+
+@pytest.fixture
+def other_process():
+    context = multiprocessing.get_context("fork")
+    started = []
+
+    def start(target, address):
+        ready = context.Event()
+        process = context.Process(target=target, args=(address, ready))
+        process.start()
+        started.append(process)
+        assert ready.wait(10)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.join()
+
+
+def test_a_second_process_waits_for_the_shard_and_says_so(address, other_process, caplog):
+    other_process(_hold, address())
+    manifest = make_shard(address(), CONTRACT, lambda: pytest.fail("made twice"))
+    assert manifest.accepted == 5
+    assert "being made by another process" in caplog.text
+    assert json.loads(storage.read_bytes(address().file("made.json")))["run"] == "first"
+
+
+def test_a_second_process_takes_other_shards_first(address, other_process):
+    other_process(_hold, address(0))
+    assert [one.index for one in missing_first([address(0), address(1), address(2)])] == [1, 2, 0]
+
+
+def test_a_killed_writer_leaves_nothing_that_counts_and_nothing_that_stays(address, other_process):
+    process = other_process(_stuck, address())
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    folder = tar_of(address()).parent
+    assert sealed(address()) is None and list(folder.glob("*.part-*"))
+    assert make_shard(address(), CONTRACT, lambda: CAPTIONS).accepted == 5
+    assert not list(folder.glob("*.part-*"))
