@@ -1,0 +1,230 @@
+"""The command line: words and options enter; work, tables or JSON, and an exit code leave.
+
+Exit codes: 0 done, 1 failed (what is sealed stays; the same command goes on), 2 the request was wrong, 130 Ctrl-C.
+Heavy libraries are imported inside the commands that need them, so that `status` answers at once.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from data_specs.errors import SpecError, SynclrError
+from data_specs.run import ROOMS, Run
+from flows import recipes as recipe_files
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Learn visual representations from synthetic captions and images: concepts -> captions -> images -> encoder "
+    "-> embeddings -> scores. Start with `synclr run tiny`.",
+    epilog="Exit codes: 0 done, 1 failed, 2 the request was wrong. What is sealed stays: the same command goes on.",
+)
+out = Console()
+
+Root = Annotated[
+    str,
+    typer.Option(envvar="SYNCLR_ROOT", help="folder or fsspec URL (s3://...) under which all outputs lie"),
+]
+Json = Annotated[bool, typer.Option("--json", help="print JSON, and nothing else, on stdout")]
+Name = Annotated[str | None, typer.Argument(help="name of a run; left out: the only one, or a list")]
+OfRun = Annotated[str | None, typer.Option("--name", help="look in this run only")]
+HERE = "workspace"
+
+
+def main() -> None:
+    """The console script: one clear line for what went wrong, never a traceback for a wrong request."""
+    try:
+        app(standalone_mode=False)
+    except SpecError as error:
+        _end(error, 2)
+    except SynclrError as error:
+        _end(error, 1)
+    except (typer.Abort, KeyboardInterrupt):
+        _end("stopped; what is sealed stays, the same command goes on", 130)
+    except Exception as error:
+        if type(error).__module__.startswith(("click", "typer")):
+            _usage(error)
+        raise
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="a recipe's name (see `synclr recipes`) or a YAML file")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="room.knob=value, as often as needed: captions.total=1024")
+    ] = None,
+    root: Root = HERE,
+    name: Annotated[str | None, typer.Option(help="name of the run; left out: the recipe's")] = None,
+    until: Annotated[str, typer.Option(help=f"last room to walk: {', '.join(ROOMS)}")] = ROOMS[-1],
+    as_json: Json = False,
+) -> None:
+    """Walk a recipe through the rooms; what is sealed already is taken over, and a stopped run goes on.
+
+    `synclr run tiny` takes about 15 minutes on 2 cores. `--set captions.total=1024` grows it: only new shards are made.
+    """
+    from flows.walk import walk
+
+    if until not in ROOMS:
+        raise SpecError(f"--until {until!r} is no room; rooms are {', '.join(ROOMS)}")
+    overrides = list(set_ or [])
+    spec = recipe_files.resolve(recipe, overrides)
+    named = _run(name or Path(recipe).stem, root, spec)
+    summary = walk(named, {"recipe": _findable(recipe), "set": overrides}, until, quiet=as_json)
+    _print(summary, as_json, lambda: _show_summary(summary))
+
+
+@app.command()
+def status(name: Name = None, root: Root = HERE, as_json: Json = False) -> None:
+    """Each room of a run: shards made of those planned, rejects by reason, and which field made it stale."""
+    from flows.status import as_json as rows_as_json
+    from flows.status import runs
+    from flows.status import status as read_status
+
+    if name is None and len(found := runs(root)) != 1:
+        _print({"runs": found}, as_json, lambda: out.print("\n".join(found) or f"no runs under {root!r} yet"))
+        return
+    rows = read_status(root, name or runs(root)[0])
+
+    def table() -> None:
+        shown = Table("room", "lineage", "shards", "accepted", "rejected", "stale because of", box=None, pad_edge=False)
+        for row in rows:
+            refused = ", ".join(f"{reason} {count}" for reason, count in row.rejected.items())
+            shown.add_row(
+                row.room, row.lineage, f"{row.made}/{row.planned}", str(row.accepted), refused, "\n".join(row.stale)
+            )
+        out.print(shown)
+
+    _print(rows_as_json(rows), as_json, table)
+
+
+@app.command()
+def show(
+    key: Annotated[str, typer.Argument(help="a concept's, caption's or image's key, or a shard such as images-000003")],
+    root: Root = HERE,
+    name: OfRun = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="where the contact sheet (PNG) goes")] = None,
+    as_json: Json = False,
+) -> None:
+    """A sample's record; its pictures as a contact sheet."""
+    from flows.show import show as read_record
+
+    record = read_record(root, key, output, name=name)
+    _print(record, as_json, lambda: out.print_json(json.dumps(record)))
+
+
+@app.command()
+def trace(
+    key: Annotated[str, typer.Argument(help="an image's or caption's key, as `show` and the report name it")],
+    root: Root = HERE,
+    name: OfRun = None,
+    as_json: Json = False,
+) -> None:
+    """From a picture or caption back to concept, prompt, models and seeds, and forward to checkpoints that saw it."""
+    from flows.trace import lines
+    from flows.trace import trace as follow
+
+    traced = follow(root, key, name=name)
+    _print(traced, as_json, lambda: out.print("\n".join(lines(traced)), markup=False, soft_wrap=True))
+
+
+@app.command()
+def verify(name: Name = None, root: Root = HERE, as_json: Json = False) -> None:
+    """Read every sealed shard of a run: counts, digests, records, complete groups. Exit code 1 if anything is wrong."""
+    from flows.status import runs
+    from flows.verify import verify as read_all
+
+    names = [name] if name else runs(root)
+    results = {each: read_all(root, each) for each in names}
+    faults = [fault for _, found in results.values() for fault in found]
+    checked = {each: count for each, (count, _) in results.items()}
+
+    def lines() -> None:
+        for each, count in checked.items():
+            out.print(f"{each}: {count} shards read, {len(results[each][1])} faults")
+        for fault in faults:
+            out.print(f"  {fault}", markup=False, soft_wrap=True)
+
+    _print({"shards": checked, "faults": faults}, as_json, lines)
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command()
+def recipes(as_json: Json = False) -> None:
+    """The recipes that ship here: what each makes, its command, hardware and models."""
+    known = {name: recipe_files.header(name) for name in recipe_files.names()}
+
+    def lines() -> None:
+        for name, described in known.items():
+            out.print(f"[bold]{name}[/bold]")
+            out.print("\n".join(f"  {line}" for line in described), markup=False)
+
+    _print(known, as_json, lines)
+
+
+@app.command()
+def schema() -> None:
+    """JSON Schema of a recipe file; editors complete knobs by it (the recipes here name it in their first line)."""
+    sys.stdout.write(json.dumps(recipe_files.schema(), indent=2) + "\n")
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="port on 127.0.0.1")] = 4200) -> None:
+    """Start a Prefect server on loopback that shows past and running walks; Ctrl-C stops it."""
+    from flows.ui import serve
+
+    serve(port)
+
+
+def _run(name: str, root: str, spec: Any) -> Run:
+    try:
+        return Run(name=name, root=root, spec=spec)
+    except ValueError as error:
+        raise SpecError(f"--name {name!r}: use letters, digits, - and _ only, at most 64") from error
+
+
+def _findable(recipe: str) -> str:
+    """A recipe file's path as it is found from any folder later."""
+    return str(Path(recipe).resolve()) if Path(recipe).is_file() and recipe not in recipe_files.names() else recipe
+
+
+def _print(value: Any, as_json: bool, for_people: Callable[[], None]) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    else:
+        for_people()
+
+
+def _show_summary(summary: dict[str, Any]) -> None:
+    for room in summary["rooms"]:
+        made = f"made {room['made']} of {room['shards']} shards" if room["made"] else f"{room['shards']} shards, none made"
+        refused = f", {sum(room['rejected'].values())} rejected" if room["rejected"] else ""
+        out.print(f"{room['room']:<10} {made}, {room['accepted']} accepted{refused}")
+        for field in room["stale"]:
+            out.print(f"           was stale: {field}", style="yellow", markup=False)
+    for line in summary["scores"]:
+        out.print(line, markup=False)
+    out.print(f"report     {summary['report']}", markup=False, soft_wrap=True)
+
+
+def _usage(error: Any) -> None:
+    if hasattr(error, "exit_code") and not hasattr(error, "format_message"):
+        raise SystemExit(error.exit_code)
+    if hasattr(error, "format_message"):
+        _end(error.format_message() + "; see --help", 2)
+
+
+def _end(said: object, code: int) -> None:
+    print(f"synclr: {said}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

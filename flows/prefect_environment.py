@@ -1,0 +1,22 @@
+"""Settings that Prefect reads when it is imported; import this first. What the user has set wins."""
+
+import os
+
+DEFAULTS = {
+    # No word leaves this machine: server heartbeat, client analytics.
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    # A run without a server starts its own; on a busy laptop that takes longer than the default 20 s.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+    # Everything goes to the server's log of the run; the terminal belongs to the progress bars and one clear error line.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+}
+
+
+def prepare() -> None:
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    if os.environ.get("PREFECT_API_URL") == "":
+        del os.environ["PREFECT_API_URL"]  # an empty URL breaks event emission; absent means: start an own server
