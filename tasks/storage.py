@@ -86,6 +86,16 @@ def write_bytes(url: str, data: bytes) -> None:
         publish(part, url)
 
 
+def remove(url: str) -> None:
+    """Remove one file; nothing happens where there is none."""
+    if is_local(url):
+        local_path(url).unlink(missing_ok=True)
+        return
+    filesystem, path = _filesystem(url)
+    if filesystem.exists(path):
+        filesystem.rm_file(path)
+
+
 @contextmanager
 def parts_for(url: str) -> Iterator[Path]:
     """A path to write a file on before it is published: in the same folder if local, so that a rename is enough."""
