@@ -1,0 +1,123 @@
+"""The captions or images of a run enter; a gallery per strategy leaves: concept, caption, and the pictures of it."""
+
+import base64
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from PIL import Image
+
+from data_specs import caption as caption_record
+from data_specs import image_group
+from data_specs.caption import Caption
+from data_specs.ids import digest
+from data_specs.image_group import ImageGroup
+from flows.report.walked import Walked
+from tasks.shards import read_shard
+
+CARDS = 6
+PICTURES = 8
+SHARDS = 6
+SAMPLES = 64
+"""Looked at per shard: a shard of a large run holds gigabytes, and its first samples are as good as any."""
+LARGEST = 128
+MOST_BYTES = 6000
+MEDIA = {"jpg": "jpeg", "png": "png", "webp": "webp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    uri: str
+    alt: str
+    seed: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One caption: `aim` is what the plan asked for beside the concept (a background, or a relation and its other)."""
+
+    caption: Caption
+    aim: str
+    pictures: tuple[Picture, ...]
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    name: str
+    says: str
+    cards: tuple[Card, ...]
+
+
+GALLERIES = {
+    "concept": ("Concept alone", "c → caption: the language model is given the concept and nothing else."),
+    "background": ("Concept and background", "c, background → caption: where the concept is to be seen."),
+    "relation": ("Concept and relation", "c, relation → caption: beside, in, on or under what."),
+    "place": ("Places", "A place is the concept itself."),
+    "texture": ("Textures", "A material or surface is the concept itself."),
+}
+
+
+def galleries(captions: Walked | None, images: Walked | None) -> list[Gallery]:
+    """From a few shards spread over the room; a room without pictures still shows its captions."""
+    groups: Iterable[Caption | ImageGroup] = []
+    if images:
+        groups = _some(images, image_group.CONTRACT)
+    elif captions:
+        groups = _some(captions, caption_record.CONTRACT)
+    kinds: dict[str, list[Caption | ImageGroup]] = {name: [] for name in GALLERIES}
+    for group in groups:
+        kinds[_gallery(_caption(group))].append(group)
+    return [
+        Gallery(*GALLERIES[name], tuple(_card(group) for group in _chosen(found)))
+        for name, found in kinds.items()
+        if found
+    ]
+
+
+def _some(room: Walked, contract: image_group.Contract[ImageGroup] | caption_record.Contract[Caption]) -> Iterator[Caption | ImageGroup]:
+    for address in room.spread(SHARDS):
+        yield from islice(read_shard(address, contract), SAMPLES)
+
+
+def _caption(group: Caption | ImageGroup) -> Caption:
+    return group.caption if isinstance(group, ImageGroup) else group
+
+
+def _gallery(caption: Caption) -> str:
+    return caption.strategy if caption.kind == "object" else caption.kind
+
+
+def _chosen(groups: Sequence[Caption | ImageGroup]) -> list[Caption | ImageGroup]:
+    """By a draw that follows from the ids, each concept once while there are others."""
+    drawn = sorted(groups, key=lambda group: digest("report", _caption(group).id))
+    first: dict[str, Caption | ImageGroup] = {}
+    for group in drawn:
+        first.setdefault(_caption(group).concept_id, group)
+    others = [group for group in drawn if first[_caption(group).concept_id] is not group]
+    return [*first.values(), *others][:CARDS]
+
+
+def _card(group: Caption | ImageGroup) -> Card:
+    caption = _caption(group)
+    aim = caption.background or " ".join(filter(None, (caption.relation, caption.other)))
+    if not isinstance(group, ImageGroup):
+        return Card(caption, aim, (), 0)
+    pictures = tuple(
+        Picture(_uri(data, image.format), f"{caption.text} (picture {image.copy + 1})", image.seed, image.width)
+        for image, data in islice(zip(group.images, group.pixels, strict=True), PICTURES)
+    )
+    return Card(caption, aim, pictures, len(group.images) - len(pictures))
+
+
+def _uri(data: bytes, form: str) -> str:
+    """The stored bytes where they are small; else the picture made smaller."""
+    if len(data) > MOST_BYTES:
+        picture = Image.open(io.BytesIO(data)).convert("RGB")
+        picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+        stream = io.BytesIO()
+        picture.save(stream, "WEBP", quality=80)
+        data, form = stream.getvalue(), "webp"
+    return f"data:image/{MEDIA[form]};base64,{base64.b64encode(data).decode()}"

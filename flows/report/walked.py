@@ -1,0 +1,86 @@
+"""A run enters; leaves what its last walk sealed, room by room, without what an earlier recipe left behind."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from data_specs.run import ROOMS, Run
+from data_specs.shard import SealedRoom, ShardAddress
+from flows.addresses import lineage_knobs
+from flows.lineages import Home
+from flows.run_folder import read_pointers
+from tasks import storage
+from tasks.shards import sealed
+
+MOST_MANIFESTS = 1000
+"""Read to learn a room's size on disk; of more shards, this many are taken and the rest is estimated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """One room of the run. `seconds` is the time of the last walk that made something, `sealed.made` what it made."""
+
+    home: Home
+    sealed: SealedRoom
+    seconds: float
+    unix_time: float
+
+    @property
+    def addresses(self) -> list[ShardAddress]:
+        return [self.home.shard(index) for index in range(self.sealed.shards)]
+
+    def spread(self, most: int) -> list[ShardAddress]:
+        """At most `most` shards, evenly over the room."""
+        count = min(most, self.sealed.shards)
+        return [self.home.shard(number * self.sealed.shards // count) for number in range(count)]
+
+    @property
+    def made_share(self) -> float:
+        return self.sealed.made / self.sealed.shards if self.sealed.shards else 0.0
+
+
+def walked_rooms(run: Run) -> dict[str, Walked]:
+    """In walking order, up to the first room that this recipe has not been through: what lies beyond is of another."""
+    pointers, found = read_pointers(run), dict[str, Walked]()
+    upstream = None
+    for room in ROOMS:
+        pointer = pointers.get(room)
+        if pointer is None or (home := _home(run, room, pointer["lineage"])) is None:
+            break
+        knobs = json.loads(json.dumps(lineage_knobs(getattr(run.spec, room))))
+        if home.facts["spec"] != knobs or home.facts["upstream"] != upstream:
+            break
+        summary = SealedRoom.model_validate({field: pointer[field] for field in SealedRoom.model_fields})
+        found[room] = Walked(home, summary, float(pointer["seconds"]), float(pointer["unix_time"]))
+        upstream = home.lineage
+    return found
+
+
+def _home(run: Run, room: str, lineage: str) -> Home | None:
+    # From the root, not from the pointer's own folder: a root may be copied elsewhere and is still whole.
+    folder = f"{run.root.rstrip('/')}/{room}/{lineage}"
+    facts: bytes | None = storage.read_bytes(f"{folder}/lineage.json")
+    return Home(room, lineage, folder, json.loads(facts), (run.name,)) if facts else None
+
+
+def bytes_on_disk(room: Walked, checkpoints: Sequence[dict[str, Any]] = ()) -> tuple[int, bool]:
+    """Size of what is sealed (and of the files of `checkpoints`), and whether it is exact."""
+    sizes = []
+    for address in room.spread(MOST_MANIFESTS):
+        if manifest := sealed(address):
+            sizes.append(sum(file.bytes for file in manifest.files.values()))
+    exact = len(sizes) == room.sealed.shards
+    total = sum(sizes) if exact else round(sum(sizes) * room.sealed.shards / max(1, len(sizes)))
+    return total + sum(_file_sizes(room, checkpoints)), exact
+
+
+def _file_sizes(room: Walked, checkpoints: Sequence[dict[str, Any]]) -> Iterator[int]:
+    for checkpoint in checkpoints:
+        for place in ("", f"{checkpoint['id']}/"):
+            for name in checkpoint["files"]:
+                try:
+                    with storage.open_read(f"{room.home.folder}/{place}{name}") as stream:
+                        yield stream.seek(0, 2)
+                except (FileNotFoundError, IsADirectoryError):
+                    continue
