@@ -1,0 +1,71 @@
+"""Tensors across ranks: this rank's rows enter, the rows of all ranks leave; without a process group, the same rows."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from models.losses.ranks import Reduction
+
+
+def world_size() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    return dist.get_rank() if world_size() > 1 else 0
+
+
+@torch.no_grad()
+def over_ranks(value: Tensor, reduction: Reduction) -> Tensor:
+    """The sum or maximum of a tensor over ranks, with no gradient."""
+    if world_size() == 1:
+        return value
+    total = value.detach().clone()
+    dist.all_reduce(total, op=dist.ReduceOp.SUM if reduction == "sum" else dist.ReduceOp.MAX)
+    return total
+
+
+@torch.no_grad()
+def gather(rows_N: Tensor) -> Tensor:
+    """Rows of all ranks in rank order, with no gradient (SynCLR's keys are frozen). Ranks may hold unequal numbers."""
+    if world_size() == 1:
+        return rows_N.detach()
+    count = torch.tensor([len(rows_N)], device=rows_N.device)
+    counts = [torch.zeros_like(count) for _ in range(world_size())]
+    dist.all_gather(counts, count)
+    longest = int(max(int(c) for c in counts))
+    padded = rows_N.new_zeros((longest, *rows_N.shape[1:]))
+    padded[: len(rows_N)] = rows_N.detach()
+    parts = [torch.empty_like(padded) for _ in range(world_size())]
+    dist.all_gather(parts, padded)
+    return torch.cat([part[: int(c)] for part, c in zip(parts, counts, strict=True)])
+
+
+class _GatherWithGradient(torch.autograd.Function):
+    """All-gather whose backward adds up what every rank asks of this rank's rows."""
+
+    @staticmethod
+    def forward(ctx: Any, rows_N: Tensor) -> Tensor:
+        ctx.rows = len(rows_N)
+        parts = [torch.empty_like(rows_N) for _ in range(world_size())]
+        dist.all_gather(parts, rows_N.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        gradient = over_ranks(gradients[0].contiguous(), "sum")
+        start = rank() * int(ctx.rows)
+        return gradient[start : start + int(ctx.rows)]
+
+
+def gather_with_gradient(rows_N: Tensor) -> Tensor:
+    """Rows of all ranks with gradient to each (StableRep: every feature is also a key). Equal numbers on every rank.
+
+    Gradients are summed over ranks, so DDP's mean over ranks gives the gradient of one process.
+    """
+    if world_size() == 1:
+        return rows_N
+    gathered: Tensor = _GatherWithGradient.apply(rows_N)  # type: ignore[no-untyped-call]
+    return gathered

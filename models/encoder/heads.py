@@ -1,0 +1,59 @@
+"""Heads on top of the tokens: features enter, projections or prototype logits leave (SynCLR section 3.4, reference)."""
+
+from typing import Literal, cast
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Norm = Literal["ln", "bn"]
+
+
+class ContrastiveHead(nn.Module):
+    """Linear layers with a norm after each, the last one affine-free; projector (3 layers) or predictor (2).
+
+    `ln`: Linear + LayerNorm + GELU, the reference's default. `bn`: Linear + BatchNorm + ReLU as in MoCo v3; under DDP
+    convert it to SyncBatchNorm, or results depend on the batch a rank.
+    """
+
+    def __init__(self, width_in: int, hidden: int, width_out: int, layers: int, norm: Norm = "ln") -> None:
+        super().__init__()
+        widths = [width_in, *[hidden] * (layers - 1), width_out]
+        parts: list[nn.Module] = []
+        for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            last = i == layers - 1
+            parts.append(nn.Linear(a, b, bias=norm == "ln" and not last))
+            parts.append(nn.LayerNorm(b, elementwise_affine=not last) if norm == "ln" else nn.BatchNorm1d(b, affine=not last))
+            if not last:
+                parts.append(nn.GELU() if norm == "ln" else nn.ReLU())
+        self.layers = nn.Sequential(*parts)
+        initialise(self)
+
+    def forward(self, features_ND: Tensor) -> Tensor:
+        return cast(Tensor, self.layers(features_ND))
+
+
+class PatchHead(nn.Module):
+    """iBOT's head: a three-layer GELU perceptron, unit length, then unit-norm prototypes without bias.
+
+    The gain of the prototypes is fixed at 1 (the reference leaves it trainable): logits stay in [-1, 1], so that
+    exp(z / 0.04) cannot overflow.
+    """
+
+    def __init__(self, width: int, hidden: int, bottleneck: int, prototypes: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, bottleneck)
+        )
+        initialise(self)
+        self.prototypes = nn.Parameter(nn.init.trunc_normal_(self.mlp[0].weight.new_empty(prototypes, bottleneck), std=0.02))
+
+    def forward(self, tokens_TD: Tensor) -> Tensor:
+        return F.normalize(self.mlp(tokens_TD), dim=-1) @ F.normalize(self.prototypes, dim=-1).T
+
+
+def initialise(head: nn.Module) -> None:
+    for module in head.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -1,0 +1,16 @@
+"""Which parameters decay: a module enters, optimiser groups leave."""
+
+from typing import Any
+
+from torch import nn
+
+
+def groups(module: nn.Module) -> list[dict[str, Any]]:
+    """Two groups, `decay` first. As in SynCLR's reference vectors (biases, norms) do not decay, all else does,
+    position embeddings, class and mask token included.
+    """
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    return [
+        {"name": "decay", "params": [p for p in trained if p.ndim >= 2]},
+        {"name": "no_decay", "params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]

@@ -1,0 +1,121 @@
+"""The learning state of one run: pictures enter step by step, named losses leave, and all of it can be put on disk.
+
+Everything random in step s is drawn from (seed, s), so the state is parameters, optimiser and s: no generator is kept.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from data_specs.errors import ContractError, SpecError
+from data_specs.ids import seed_of
+from data_specs.run import EncoderSpec
+from models.encoder.batch import Pictures, cut
+from models.encoder.objectives import Synclr, build_objective
+from models.encoder.parameters import groups
+from models.encoder.schedules import cosine, linear, warmup_cosine
+
+
+@dataclass(frozen=True, slots=True)
+class Schedules:
+    """The knobs that move, at one step (SynCLR Table 12; reference for the momentum)."""
+
+    lr: float
+    weight_decay: float
+    momentum: float
+    teacher_temperature: float
+
+
+def schedules(spec: EncoderSpec, step: int) -> Schedules:
+    return Schedules(
+        lr=warmup_cosine(step, spec.steps, spec.lr, spec.warmup_steps),
+        weight_decay=cosine(step, spec.steps, *spec.weight_decay),
+        momentum=cosine(step, spec.steps, spec.ema_momentum, 1.0),
+        teacher_temperature=linear(step, spec.teacher_temperature_steps, *spec.teacher_temperature),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What happened in step `step` (from 0): weighted loss terms, gradient length before clipping, the knobs used."""
+
+    step: int
+    terms: dict[str, float]
+    gradient: float
+    knobs: Schedules
+
+    @property
+    def loss(self) -> float:
+        return math.fsum(self.terms.values())
+
+
+class Training:
+    """`step` is the number of steps done; `advance` does the next one."""
+
+    def __init__(self, spec: EncoderSpec, seed: int, device: str = "cpu") -> None:
+        """Raises SpecError for sizes that do not fit together."""
+        self.spec, self.seed, self.device, self.step = spec, seed, device, 0
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of("encoder", "initial", seed))
+            self.objective: Synclr = build_objective(spec).to(device)
+        self.optimizer = torch.optim.AdamW(groups(self.objective), lr=spec.lr, betas=spec.betas)
+
+    def advance(self, pictures: Pictures) -> StepReport:
+        """One step. Raises SpecError that names step and terms if a loss or the gradient is not finite."""
+        now = schedules(self.spec, self.step)
+        generator = torch.Generator().manual_seed(seed_of("encoder", "step", self.seed, self.step))
+        self.objective.train()
+        terms = self.objective(cut(pictures, self.spec, generator), now.teacher_temperature, generator)
+        values = {name: float(term.detach()) for name, term in terms.items()}
+        self._require_finite(values)
+        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        gradient = float(nn.utils.clip_grad_norm_(self._trained(), self.spec.clip_gradient or math.inf))
+        self._require_finite(values | {"gradient": gradient})
+        for group in self.optimizer.param_groups:
+            group["lr"] = now.lr
+            group["weight_decay"] = now.weight_decay if group["name"] == "decay" else 0.0
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.objective.follow(now.momentum)
+        report = StepReport(self.step, values, gradient, now)
+        self.step += 1
+        return report
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything to go on from here: student, teacher, heads and the optimiser's moments, by name."""
+        state = {f"objective.{name}": tensor for name, tensor in self.objective.state_dict().items()}
+        for name, parameter in self.objective.named_parameters():
+            for part, tensor in self.optimizer.state.get(parameter, {}).items():
+                state[f"optimizer.{part}.{name}"] = tensor
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+
+    def restore(self, tensors: Mapping[str, Tensor], step: int) -> None:
+        """Take over what `tensors` gave after `step` steps. Raises ContractError if it is another model's."""
+        weights = {name.removeprefix("objective."): t for name, t in tensors.items() if name.startswith("objective.")}
+        try:
+            self.objective.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ContractError(f"the checkpoint of step {step} does not fit this encoder: {error}") from error
+        parameters = dict(self.objective.named_parameters())
+        for name, tensor in tensors.items():
+            kind, _, rest = name.partition(".")
+            if kind == "optimizer":
+                part, _, parameter = rest.partition(".")
+                # torch.optim keeps its step counters on the CPU.
+                place = "cpu" if part == "step" else self.device
+                self.optimizer.state[parameters[parameter]][part] = tensor.clone().to(place)
+        self.step = step
+
+    def _trained(self) -> list[nn.Parameter]:
+        return [parameter for parameter in self.objective.parameters() if parameter.requires_grad]
+
+    def _require_finite(self, values: Mapping[str, float]) -> None:
+        if not all(map(math.isfinite, values.values())):
+            listed = ", ".join(f"{name} {value:g}" for name, value in values.items())
+            raise SpecError(
+                f"training diverged at step {self.step}: {listed}; lower encoder.lr, lengthen encoder.warmup_steps "
+                f"or set encoder.clip_gradient"
+            )

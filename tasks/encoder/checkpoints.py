@@ -1,0 +1,93 @@
+"""Training checkpoints: tensors enter, files that survive any kill leave; the newest valid ones come back.
+
+A checkpoint is `checkpoints/step-00000100.safetensors` and, written last, `.json` with its digest: no JSON, no checkpoint.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from data_specs.errors import ContractError
+from data_specs.shard import FileDigest, ShardAddress
+from tasks import storage
+from tasks.shards import read_rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Kept(BaseModel):
+    """The manifest of one training checkpoint; `step` counts steps done."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: int
+    file: FileDigest
+
+
+def folder(room: str) -> str:
+    return f"{room.rstrip('/')}/checkpoints"
+
+
+def stem(step: int) -> str:
+    return f"step-{step:08d}"
+
+
+def save(room: str, step: int, tensors: "dict[str, Tensor]", keep: int) -> None:
+    """Write one checkpoint, then remove all but the newest `keep`."""
+    from safetensors.torch import save_file
+
+    url = f"{folder(room)}/{stem(step)}.safetensors"
+    with storage.parts_for(url) as part:
+        save_file(tensors, part)
+        digest = _digest(part)
+        storage.publish(part, url)
+    manifest = Kept(step=step, file=digest)
+    storage.write_bytes(f"{folder(room)}/{stem(step)}.json", manifest.model_dump_json().encode())
+    steps = sorted(kept.step for kept in _manifests(room))
+    for old in steps[:-keep]:
+        # The manifest goes first: a kill in between leaves a file that counts for nothing, not a promise without a file.
+        storage.remove(f"{folder(room)}/{stem(old)}.json")
+        storage.remove(f"{folder(room)}/{stem(old)}.safetensors")
+
+
+def newest(room: str) -> "tuple[int, dict[str, Tensor]] | None":
+    """Steps done and tensors of the newest checkpoint whose digest is right; damaged ones are passed over."""
+    from safetensors.torch import load
+
+    for kept in sorted(_manifests(room), key=lambda kept: kept.step, reverse=True):
+        data = storage.read_bytes(f"{folder(room)}/{stem(kept.step)}.safetensors")
+        if data is not None and FileDigest(bytes=len(data), sha256=hashlib.sha256(data).hexdigest()) == kept.file:
+            return kept.step, load(data)
+    return None
+
+
+def verify_checkpoints(address: ShardAddress) -> Iterator[str]:
+    """What is wrong with the files that a sealed encoder room names, in words."""
+    for row in read_rows(address).to_pylist():
+        for name, promised in row["files"]:
+            data = storage.read_bytes(f"{address.folder.rstrip('/')}/{name}")
+            if data is None:
+                yield f"checkpoint {row['id']}: {name} is missing"
+            elif hashlib.sha256(data).hexdigest() != promised:
+                yield f"checkpoint {row['id']}: {name} is not as sealed"
+
+
+def _manifests(room: str) -> Iterator[Kept]:
+    for name in storage.names(folder(room)):
+        if name.startswith("step-") and name.endswith(".json"):
+            try:
+                yield Kept.model_validate_json(storage.read_bytes(f"{folder(room)}/{name}") or b"")
+            except ValidationError as error:
+                raise ContractError(f"{folder(room)}/{name} is no checkpoint manifest; remove it to go on") from error
+
+
+def _digest(path: Path) -> FileDigest:
+    sha = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            sha.update(chunk)
+    return FileDigest(bytes=path.stat().st_size, sha256=sha.hexdigest())
