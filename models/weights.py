@@ -22,7 +22,9 @@ def identify(model: str, revision: str | None, *, knob: str) -> ModelIdentity:
     if model.startswith((".", "/", "~")):
         raise SpecError(f"{knob}: there is no folder {model!r}")
     if not revision:
-        raise SpecError(f"{knob}: {model!r} is no folder here; for a hub id, pin its commit with revision=<40 hex digits>")
+        raise SpecError(
+            f"{knob}: {model!r} is no folder here; for a hub id, pin its commit with revision=<40 hex digits>"
+        )
     return ModelIdentity(model, revision)
 
 

@@ -45,7 +45,9 @@ class DiffusionRenderer:
             try:
                 pictures.extend(self._batch(batch))
             except (RuntimeError, ValueError) as error:
-                raise EngineError(f"{self.rendering.model.id}: a batch of {len(batch)} pictures failed: {error}") from error
+                raise EngineError(
+                    f"{self.rendering.model.id}: a batch of {len(batch)} pictures failed: {error}"
+                ) from error
         return pictures
 
     @torch.inference_mode()

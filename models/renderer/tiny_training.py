@@ -19,7 +19,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 LATENT_CHANNELS = 10
 TEXT_WIDTH = 256
-TOKENS = 77
+TOKENS = 48
+"""The caption room writes at most 40 words, most of them 8 to 15; what a caption says late is cut, as CLIP cuts at 77."""
 KL_WEIGHT = 1e-3
 """Per latent number, against a reconstruction loss per pixel: enough to keep the latents' spread near one."""
 MIN_SNR = 5.0
