@@ -121,7 +121,9 @@ def decode(sample: Sample, *, check_digests: bool = False) -> ImageGroup:
         if not isinstance(data, bytes):
             raise ContractError(f"group {sample['__key__']!r} lacks its picture {image.copy}.{image.format}")
         if check_digests and hashlib.sha256(data).hexdigest() != image.sha256:
-            raise ContractError(f"picture {image.copy} of group {sample['__key__']!r} is not the one its record describes")
+            raise ContractError(
+                f"picture {image.copy} of group {sample['__key__']!r} is not the one its record describes"
+            )
         pixels.append(data)
     return replace(group, pixels=tuple(pixels))
 

@@ -1,15 +1,17 @@
 """How a run is described: one field per room, in the order data walks through them. Defaults live here alone."""
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from data_specs.caption import Strategy
 from data_specs.concept import Kind
 from data_specs.image_group import Format
 
-NOT_LINEAGE = {"lineage": False}
+NOT_LINEAGE: JsonDict = {"lineage": False}
 """Marks a knob that changes how much is made, or where, but never what one shard holds."""
 
 
@@ -17,7 +19,7 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-def _sums_to_one(name: str, shares: dict[str, float]) -> None:
+def _sums_to_one(name: str, shares: Mapping[Any, float]) -> None:
     total = math.fsum(shares.values())
     if any(share < 0 for share in shares.values()) or abs(total - 1) > 1e-6:
         listed = ", ".join(f"{key} {value:g}" for key, value in shares.items())
@@ -58,7 +60,7 @@ class ConceptsSpec(Spec):
 
     @model_validator(mode="after")
     def _shares(self) -> "ConceptsSpec":
-        _sums_to_one("kinds", dict(self.kinds))
+        _sums_to_one("kinds", self.kinds)
         if self.categories:
             _sums_to_one("categories", self.categories)
         return self
@@ -85,11 +87,15 @@ class CaptionsSpec(Spec):
     offer_other: bool = Field(
         default=True, description="name the second object of a relation (from the concept table) in the prompt"
     )
-    prompts: str = Field(default="synclr", description="name of a set in data_specs/prompts, or a folder of the same form")
+    prompts: str = Field(
+        default="synclr", description="name of a set in data_specs/prompts, or a folder of the same form"
+    )
     temperature: float = Field(default=0.8, ge=0, le=2)
     top_p: float = Field(default=0.9, gt=0, le=1)
-    max_tokens: int = Field(default=48, ge=4, le=512)
-    attempts: int = Field(default=4, ge=1, le=32, description="times a refused caption is asked for again, first included")
+    max_tokens: int = Field(default=32, ge=4, le=512)
+    attempts: int = Field(
+        default=4, ge=1, le=32, description="times a refused caption is asked for again, first included"
+    )
     min_words: int = Field(default=3, ge=1)
     max_words: int = Field(default=40, ge=1)
     min_kept: float = Field(
@@ -98,7 +104,7 @@ class CaptionsSpec(Spec):
 
     @model_validator(mode="after")
     def _shares(self) -> "CaptionsSpec":
-        _sums_to_one("strategies", dict(self.strategies))
+        _sums_to_one("strategies", self.strategies)
         if self.min_words > self.max_words:
             raise ValueError(f"min_words {self.min_words} is more than max_words {self.max_words}")
         return self
@@ -133,7 +139,9 @@ class EncoderSpec(Spec):
     objective: Literal["synclr"] = "synclr"
     architecture: Literal["vit_tiny", "vit_small", "vit_base", "vit_large"] = "vit_tiny"
     patch_size: int = Field(default=16, ge=2, le=64)
-    stem: Literal["patch", "conv"] = Field(default="patch", description="how pixels become patches; conv for few pictures")
+    stem: Literal["patch", "conv"] = Field(
+        default="patch", description="how pixels become patches; conv for few pictures"
+    )
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="of the forward pass; losses are in fp32")
     image_size: int = Field(default=64, ge=16, description="pixels per side of a global crop")
     local_size: int = Field(default=32, ge=8, description="pixels per side of a local crop")
@@ -152,6 +160,9 @@ class EncoderSpec(Spec):
     drop_path: float = Field(default=0.0, ge=0, lt=1, description="student only")
     temperature: float = Field(default=0.08, gt=0, description="contrastive temperature (paper 0.08, code 0.1)")
     ema_momentum: float = Field(default=0.994, ge=0, le=1, description="start of the cosine to 1")
+    head_norm: Literal["ln", "bn"] = Field(
+        default="bn", description="of the contrastive heads: bn as in MoCo v3 (paper), ln as the code's default"
+    )
     head_hidden: int = Field(default=512, ge=8)
     head_out: int = Field(default=128, ge=8)
     ibot_weight: float = Field(default=1.0, ge=0)

@@ -69,7 +69,12 @@ def rooms(spec: RunSpec, root: str) -> dict[str, Room]:
 
     captioner, renderer = identify_captioner(spec.captions), identify_renderer(spec.images)
     add("concepts", 1, sources=fingerprints(spec.concepts))
-    add("captions", shards, model=[captioner.id, captioner.revision], prompts=prompts_digest(load_prompts(spec.captions.prompts)))
+    add(
+        "captions",
+        shards,
+        model=[captioner.id, captioner.revision],
+        prompts=prompts_digest(load_prompts(spec.captions.prompts)),
+    )
     add("images", shards, model=[renderer.id, renderer.revision])
     # What an encoder learns depends on every picture it sees, so here, and only here, the number of shards counts.
     add("encoder", 1, shards=shards)

@@ -204,7 +204,9 @@ def _print(value: Any, as_json: bool, for_people: Callable[[], None]) -> None:
 
 def _show_summary(summary: dict[str, Any]) -> None:
     for room in summary["rooms"]:
-        made = f"made {room['made']} of {room['shards']} shards" if room["made"] else f"{room['shards']} shards, none made"
+        made = (
+            f"made {room['made']} of {room['shards']} shards" if room["made"] else f"{room['shards']} shards, none made"
+        )
         refused = f", {sum(room['rejected'].values())} rejected" if room["rejected"] else ""
         out.print(f"{room['room']:<10} {made}, {room['accepted']} accepted{refused}")
         for field in room["stale"]:

@@ -13,6 +13,7 @@ from rich.progress import (
     ProgressColumn,
     SpinnerColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -37,24 +38,24 @@ class Rate(ProgressColumn):
 class Bars:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._tasks: dict[str, int] = {}
+        self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, event: Event) -> None:
         match event:
             case Started():
                 if event.room in self._tasks:
                     return
-                task = self._progress.add_task(
-                    f"{event.room:<10}", total=event.total, completed=event.found, unit=event.unit, note="", found=event.found
+                title = f"{event.room:<10}"
+                self._tasks[event.room] = self._progress.add_task(
+                    title, total=event.total, completed=event.found, unit=event.unit, note="", found=event.found
                 )
-                self._tasks[event.room] = task
             case Advanced():
-                self._progress.update(self._tasks[event.room], advance=event.by, note=event.note)  # type: ignore[arg-type]
+                self._progress.update(self._tasks[event.room], advance=event.by, note=event.note)
             case Finished():
                 task = self._tasks[event.room]
                 total = self._progress.tasks[task].total
-                self._progress.update(task, completed=total)  # type: ignore[arg-type]
-                self._progress.stop_task(task)  # type: ignore[arg-type]
+                self._progress.update(task, completed=total)
+                self._progress.stop_task(task)
 
 
 class Lines:

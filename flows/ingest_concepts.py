@@ -13,7 +13,7 @@ from tasks.concepts.ingest import ingest_table
 from tasks.progress import Advanced, Started, tell
 from tasks.shards import sealed
 
-ingest = task(ingest_table, name="ingest concepts", cache_policy=NO_CACHE)
+ingest = task(name="ingest concepts", cache_policy=NO_CACHE)(ingest_table)
 
 
 @flow(name="concepts", flow_run_name="concepts of {run.name}")

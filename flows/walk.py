@@ -35,9 +35,7 @@ def walk(run: Run, source: dict[str, Any], until: str, *, quiet: bool) -> dict[s
             point(run, summarise(room, made=0), seconds=0.0)
     return {
         "run": run.name,
-        "rooms": [
-            summarise(room, missing[room.name]).model_dump() | {"stale": stale[room.name]} for room in walked
-        ],
+        "rooms": [summarise(room, missing[room.name]).model_dump() | {"stale": stale[room.name]} for room in walked],
         "scores": headline(wanted["scores"].table) if until == ROOMS[-1] else [],
         "report": _report(run, anew=any(missing.values()) or any(stale.values())),
     }

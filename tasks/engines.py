@@ -41,9 +41,7 @@ class EngineProcess:
         self._pool: ProcessPoolExecutor | None = None
         self._turn = threading.Lock()
 
-    def call(
-        self, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
-    ) -> Result:
+    def call(self, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         """Raises what the function raises; EngineError if the child dies, and the next call starts another."""
         with self._turn:
             if self._pool is None:

@@ -111,9 +111,7 @@ def _write(
     return manifest
 
 
-def _fill(
-    parts: dict[str, Path], contract: Contract[Record], outcomes: Outcomes[Record]
-) -> tuple[int, Counter[str]]:
+def _fill(parts: dict[str, Path], contract: Contract[Record], outcomes: Outcomes[Record]) -> tuple[int, Counter[str]]:
     accepted, rejected, rows = 0, Counter[str](), list[dict[str, Any]]()
     with ExitStack() as stack:
         rejects = stack.enter_context(parts["rejects.jsonl"].open("w", encoding="utf-8"))
@@ -186,9 +184,7 @@ def require_sealed(address: ShardAddress) -> ShardManifest:
     return manifest
 
 
-def read_shard(
-    address: ShardAddress, contract: Contract[Record], *, check_digest: bool = False
-) -> Iterator[Record]:
+def read_shard(address: ShardAddress, contract: Contract[Record], *, check_digest: bool = False) -> Iterator[Record]:
     """The records of a sealed shard, in written order. Raises ContractError if they are not what was sealed."""
     manifest = require_sealed(address)
     if check_digest and (found := _digest(storage.open_read(address.file("tar")))) != manifest.files["tar"]:
@@ -238,6 +234,10 @@ def verify_shard(address: ShardAddress, contract: Contract[Any]) -> list[str]:
         manifest = require_sealed(address)
     except ContractError as error:
         return [str(error)]
+    return _damaged(address, manifest) or _miscounted(address, manifest, contract)
+
+
+def _damaged(address: ShardAddress, manifest: ShardManifest) -> list[str]:
     faults = []
     for suffix, promised in manifest.files.items():
         try:
@@ -247,8 +247,11 @@ def verify_shard(address: ShardAddress, contract: Contract[Any]) -> list[str]:
             continue
         if found != promised:
             faults.append(f"{address.file(suffix)} has {found.bytes} bytes, sha256 {found.sha256[:12]}: not as sealed")
-    if faults:
-        return faults
+    return faults
+
+
+def _miscounted(address: ShardAddress, manifest: ShardManifest, contract: Contract[Any]) -> list[str]:
+    faults = []
     try:
         if "tar" in manifest.files:
             for _ in read_shard(address, contract):

@@ -23,7 +23,8 @@ def local_path(url: str) -> Path:
 
 def _filesystem(url: str) -> tuple[Any, str]:
     try:
-        return fsspec.core.url_to_fs(url)
+        filesystem, path = fsspec.core.url_to_fs(url)
+        return filesystem, str(path)
     except (ValueError, ImportError) as error:
         raise SpecError(f"cannot reach {url!r}: {error}; use a local path or a URL that fsspec knows") from error
 
@@ -50,8 +51,8 @@ def read_bytes(url: str) -> bytes | None:
 def names(folder: str) -> list[str]:
     """Names of the files in a folder, sorted; empty where there is none."""
     if is_local(folder):
-        path = local_path(folder)
-        return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+        here = local_path(folder)
+        return sorted(entry.name for entry in here.iterdir()) if here.is_dir() else []
     filesystem, path = _filesystem(folder)
     if not filesystem.exists(path):
         return []

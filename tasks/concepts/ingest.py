@@ -35,7 +35,9 @@ def ingest(spec: ConceptsSpec) -> list[Concept | Rejection]:
                 sources=tuple(dict.fromkeys((*known.sources, entry.source))),
                 backgrounds=tuple(dict.fromkeys((*known.backgrounds, *entry.backgrounds))),
             )
-            rejects.append(Rejection(key, "merged", f"{name!r} of {entry.source} is {known.name!r} of {known.sources[0]}"))
+            rejects.append(
+                Rejection(key, "merged", f"{name!r} of {entry.source} is {known.name!r} of {known.sources[0]}")
+            )
         else:
             concepts[key] = Concept(key, name, entry.kind, entry.category, 0.0, (entry.source,), entry.backgrounds)
     if not concepts:

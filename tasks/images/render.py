@@ -81,9 +81,7 @@ def render_shard(
     return make_shard(address, image_group.CONTRACT, outcomes, run=run)
 
 
-def render_here(
-    source: ShardAddress, address: ShardAddress, spec: ImagesSpec, *, seed: int, run: str
-) -> ShardManifest:
+def render_here(source: ShardAddress, address: ShardAddress, spec: ImagesSpec, *, seed: int, run: str) -> ShardManifest:
     """In an engine's process: the pipeline is loaded for the first shard and kept for the others."""
     return render_shard(source, address, loaded(build_renderer, spec), spec, seed=seed, run=run)
 

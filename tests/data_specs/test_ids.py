@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 from data_specs.ids import caption_id, concept_id, digest, image_seed, seed_of
 
 
-@given(st.lists(st.text(alphabet=st.characters(exclude_characters="\x1f", exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=4))
+@given(
+    st.lists(
+        st.text(alphabet=st.characters(exclude_characters="\x1f", exclude_categories=["Cs"]), min_size=1),
+        min_size=1,
+        max_size=4,
+    )
+)
 def test_a_digest_depends_on_every_part(parts):
     assert digest(*parts) == digest(*parts)
     for place in range(len(parts)):

@@ -3,13 +3,12 @@
 import pyarrow as pa
 import pytest
 
+from builders import make_caption, make_concept, make_group
 from data_specs import caption, checkpoint, concept, embedding, image_group, score
 from data_specs.checkpoint import Checkpoint
 from data_specs.embedding import Embedding
 from data_specs.errors import ContractError
 from data_specs.score import Score
-
-from builders import make_caption, make_concept, make_group
 
 RECORDS = [
     (concept.CONTRACT, make_concept("café ☕")),
@@ -17,7 +16,9 @@ RECORDS = [
     (image_group.CONTRACT, make_group()),
     (
         checkpoint.CONTRACT,
-        Checkpoint("e-000010", 10, 20, "vit_tiny", "synclr", 0, 640, "abc", ("images-000000",), {"a": "b"}, {"loss": 1.5}),
+        Checkpoint(
+            "e-000010", 10, 20, "vit_tiny", "synclr", 0, 640, "abc", ("images-000000",), {"a": "b"}, {"loss": 1.5}
+        ),
     ),
     (embedding.CONTRACT, Embedding("a-b", "trained", "styles", "twemoji", "dog", "animal", 0, 2, b"\0" * 8)),
     (score.CONTRACT, Score("a-b", "trained", "styles", "knn", "top1", "twemoji", 0, 0.25, 0.01, 10, 5, {"k": 10.0})),

@@ -11,8 +11,8 @@ from collections import Counter
 
 import pyarrow.parquet as pq
 import pytest
-from builders import make_caption
 
+from builders import make_caption
 from data_specs.caption import CONTRACT
 from data_specs.errors import ContractError, EngineError
 from data_specs.rejection import Rejection

@@ -7,8 +7,8 @@ import time
 import urllib.request
 
 import pytest
-from builders import make_caption
 
+from builders import make_caption
 from data_specs.caption import CONTRACT
 from data_specs.errors import SpecError
 from data_specs.shard import ShardAddress

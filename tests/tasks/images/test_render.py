@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from builders import make_caption
 
+from builders import make_caption
 from data_specs import caption as caption_record
 from data_specs import image_group
 from data_specs.ids import image_seed

@@ -1,0 +1,177 @@
+"""The walk as a person runs it: complete, repeatable, growing, restartable, and clear about wrong requests."""
+
+import json
+import os
+import random
+import re
+import shlex
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, CommandLine, manifests, sets
+from data_specs import caption, image_group
+from data_specs.run import ROOMS
+from data_specs.shard import ShardAddress
+from tasks.shards import read_shard
+
+pytestmark = pytest.mark.slow
+RANDOM_KILLS = int(os.environ.get("SYNCLR_TEST_KILLS", "3"))
+
+
+def addresses(root: Path, room: str) -> list[ShardAddress]:
+    return [
+        ShardAddress(folder=str(path.parent), room=room, lineage=path.parent.name, index=int(path.stem.split("-")[1]))
+        for path in sorted((root / room).rglob("*.tar"))
+    ]
+
+
+def times(root: Path, *rooms: str) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for room in rooms for path in (root / room).rglob("*.*") if path.is_file()}
+
+
+def test_six_rooms_end_with_a_report_and_scores(walked, synclr):
+    assert [room["room"] for room in walked["rooms"]] == list(ROOMS)
+    assert walked["scores"]
+    report = Path(walked["report"]).read_text(encoding="utf-8")
+    assert "<script src" not in report and "data:image/" in report
+
+
+def test_every_caption_has_its_four_pictures_and_says_what_made_it(walked, synclr):
+    captions = {
+        one.id: one for each in addresses(synclr.root, "captions") for one in read_shard(each, caption.CONTRACT)
+    }
+    groups = [
+        group
+        for each in addresses(synclr.root, "images")
+        for group in read_shard(each, image_group.CONTRACT, check_digest=True)
+    ]
+    assert len(captions) >= 15
+    assert {group.caption.id: group.caption for group in groups} == captions
+    for group in groups:
+        assert len(group.images) == 4 and len({image.seed for image in group.images}) == 4
+        assert group.caption.concept.split()[-1].lower()[:4] in group.caption.text.lower()
+        assert group.caption.model.revision and group.rendering.model.revision.startswith("sha256:")
+        assert group.rendering.guidance_scale == 2.5
+
+
+def test_the_same_command_again_makes_nothing(walked, synclr):
+    before = times(synclr.root, *ROOMS)
+    again = synclr.json("run", "tiny", *sets())
+    assert [room["made"] for room in again["rooms"]] == [0] * 6
+    assert times(synclr.root, *ROOMS) == before
+
+
+def test_changing_the_encoder_touches_nothing_before_it_and_says_which_field(walked, synclr):
+    before = times(synclr.root, "concepts", "captions", "images")
+    changed = synclr.json("run", "tiny", *sets(encoder__steps=7), "--until", "encoder")
+    assert [room["made"] for room in changed["rooms"]] == [0, 0, 0, 1]
+    assert changed["rooms"][3]["stale"] == ["spec.steps 6 -> 7"]
+    assert times(synclr.root, "concepts", "captions", "images") == before
+    assert len(list((synclr.root / "encoder").iterdir())) == 2
+
+
+def test_two_processes_grow_one_lineage_without_remaking_or_corrupting_a_shard(walked, synclr):
+    before = times(synclr.root, "concepts", "captions", "images")
+    arguments = ("run", "tiny", *sets(captions__total=32), "--until", "images")
+    both = [synclr.start(*arguments, "--name", name, "--json") for name in ("one", "two")]
+    outputs = [process.communicate(timeout=560) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    rooms = [json.loads(out)["rooms"] for out, _ in outputs]
+    assert [room["shards"] for room in rooms[0]] == [1, 4, 4]
+    assert {path: times(synclr.root, "captions", "images", "concepts")[path] for path in before} == before
+    assert json.loads(synclr("verify", "one", "--json")) == {"shards": {"one": 9}, "faults": []}
+
+
+def test_status_show_trace_and_verify_agree(walked, synclr):
+    status = synclr.json("status", "tiny")
+    assert {row["room"] for row in status} == set(ROOMS)
+    shown = synclr.json("show", "images-000000", "--name", "tiny")
+    sheet = Path(shown["sheet"])
+    assert sheet.read_bytes()[:4] == b"\x89PNG"
+    key = next(read_shard(addresses(synclr.root, "captions")[0], caption.CONTRACT)).id
+    traced = synclr.json("trace", key)
+    for word in ("concept", "caption", "images", "checkpoints"):
+        assert word in traced
+    assert synclr.json("verify", "tiny")["faults"] == []
+
+
+def test_a_damaged_shard_is_found(walked, synclr, tmp_path):
+    [first, *_] = addresses(synclr.root, "images")
+    path = Path(first.file("tar"))
+    sound = path.read_bytes()
+    try:
+        path.write_bytes(sound[:-600] + b"x" + sound[-599:])
+        assert "not as sealed" in synclr("verify", "tiny", code=1) + json.dumps("not as sealed")
+        process = synclr.start("verify", "tiny", "--json")
+        out, _ = process.communicate(timeout=120)
+        assert process.returncode == 1 and "not as sealed" in out
+    finally:
+        path.write_bytes(sound)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "tiny", "--set", "captions.totl=3"], "did you mean 'captions.total'"),
+        (["run", "tiny", "--set", "captions.total=0"], "greater than or equal to 1"),
+        (["run", "tiny", "--set", "captions.strategies={concept: 0.5}"], "sum to 0.5"),
+        (["run", "tiny", "--set", "concepts.sources=[{use: file, path: /nowhere.txt}]"], "no file '/nowhere.txt'"),
+        (["run", "tiny", "--set", "concepts.sources=[{use: file, path: EMPTY}]"], "is empty"),
+        (["run", "tiny", "--set", "images.model=/nowhere"], "no folder '/nowhere'"),
+        (["run", "tiny", "--set", "images.model=some/model"], "revision"),
+        (["run", "tiny", "--root", "/proc/nowhere"], "cannot write to root"),
+        (["run", "tiny", "--name", "a/b"], "letters, digits"),
+        (["run", "tiny", "--until", "lunch"], "no room"),
+        (["run", "nothing"], "no recipe or file"),
+        (["run"], "Missing argument"),
+        (["status", "nobody"], "no run 'nobody'"),
+        (["show", "nothing-here"], "nothing-here"),
+        (["wrong"], "wrong"),
+    ],
+)
+def test_a_wrong_request_is_one_clear_line_and_exit_2(tmp_path, arguments, said):
+    (tmp_path / "empty.txt").write_text("")
+    arguments = [argument.replace("EMPTY", str(tmp_path / "empty.txt")) for argument in arguments]
+    root = tmp_path / "root"
+    line = CommandLine(root, tmp_path / "home")(*arguments, code=2)
+    assert said in line and line.count("\n") == 1 and "Traceback" not in line
+    assert not any((root / room).exists() for room in ROOMS)
+
+
+def test_every_command_of_the_readme_runs(walked, synclr, tmp_path):
+    fences = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    commands = [line for fence in fences for line in fence.strip().splitlines()]
+    assert len(commands) >= 8
+    targets = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for command in commands:
+        program, *arguments = shlex.split(command)
+        if program == "make":
+            assert re.search(rf"^{arguments[0]}:", targets, re.MULTILINE), f"the Makefile has no {arguments[0]}"
+            continue
+        assert program == ".venv/bin/synclr", command
+        if arguments[0] == "run":  # as it stands, and cut small by what follows
+            arguments += sets()
+        synclr(*[str(tmp_path / "sheet.png") if argument == "sheet.png" else argument for argument in arguments])
+
+
+def test_a_walk_killed_at_random_instants_ends_as_an_undisturbed_one(walked, synclr, tmp_path):
+    disturbed = CommandLine(tmp_path / "root", synclr.home)
+    chance = random.Random(int(os.environ.get("SYNCLR_TEST_SEED", time.time_ns())))
+    for number in range(RANDOM_KILLS):
+        process = disturbed.start("run", "tiny", *sets(), start_new_session=True)
+        try:
+            process.communicate(timeout=chance.uniform(2, 45))
+            assert process.returncode == 0
+        except Exception:
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate()
+            print(f"kill {number}: {sum(1 for _ in (tmp_path / 'root').rglob('*-[0-9]*.json'))} manifests then")
+    disturbed("run", "tiny", *sets())
+    rooms = ("concepts", "captions", "images")
+    after, before = manifests(disturbed.root, *rooms), manifests(synclr.root, *rooms)
+    assert after and all(before[path] == content for path, content in after.items())
+    assert disturbed.json("verify", "tiny")["faults"] == []
+    assert not list(disturbed.root.rglob("*.part-*"))
