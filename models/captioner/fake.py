@@ -1,0 +1,29 @@
+"""A captioner for unit tests: sentences about whatever the prompt's last line names, made without a model."""
+
+import hashlib
+from collections.abc import Sequence
+
+from data_specs.model_identity import ModelIdentity
+from models.captioner.protocol import Ask
+
+IDENTITY = ModelIdentity("fake", "0")
+_MANNERS = ("small", "large", "bright", "dark", "old", "new", "quiet", "round")
+
+
+class FakeCaptioner:
+    """`faulty` is the share of completions that are empty, so that screens and retries have something to do."""
+
+    def __init__(self, faulty: float = 0.0) -> None:
+        self.model = IDENTITY
+        self._faulty = faulty
+
+    def complete(self, asks: Sequence[Ask]) -> list[str]:
+        return [self._sentence(ask) for ask in asks]
+
+    def _sentence(self, ask: Ask) -> str:
+        key = hashlib.sha256(f"{ask.prompt}\x1f{ask.seed}".encode()).digest()
+        if int.from_bytes(key[:4], "big") < self._faulty * 2**32:
+            return "\n"
+        query = ask.prompt.rstrip().splitlines()[-1].removesuffix("=>").strip()
+        manner, number = _MANNERS[key[4] % len(_MANNERS)], int.from_bytes(key[5:9], "big")
+        return f" A {manner} picture of {query}, number {number}.\n"

@@ -1,0 +1,117 @@
+"""Any causal language model that vLLM loads: prompts and seeds enter, completions leave.
+
+Measured with vLLM 0.32: the same asks give the same text after other asks, in another process and on a loaded machine,
+if (1) the engine runs in this process, since a child takes up requests whenever they arrive; (2) no prefix is kept from
+earlier calls; (3) prompts are read whole, which is also what seeds need: on CPU a prompt read in parts ends in
+"CPU Generator does not use offset".
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+# Before torch and vLLM are imported, or they are not heard.
+os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+for _name, _value in {
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB; CPU only. 135M parameters, 256 captions at once: 0.9
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait: 1.8 instead of 8 captions/s on a loaded machine
+    "TQDM_DISABLE": "1",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+import torch  # noqa: E402
+from vllm import LLM, SamplingParams  # noqa: E402
+from vllm.platforms import current_platform  # noqa: E402
+from vllm.v1.sample.logits_processor import LogitsProcessor  # noqa: E402
+
+from data_specs.errors import EngineError, SpecError  # noqa: E402
+from data_specs.model_identity import ModelIdentity  # noqa: E402
+from data_specs.run import CaptionsSpec  # noqa: E402
+from models.captioner.nucleus import keep_nucleus  # noqa: E402
+from models.captioner.protocol import Ask  # noqa: E402
+
+MAX_TOKENS = 1024
+"""Prompt and completion together; a prompt with three examples has 100 to 200."""
+
+
+class VllmCaptioner:
+    """One engine in this process; its memory is free when the process ends."""
+
+    def __init__(self, weights: str, identity: ModelIdentity, spec: CaptionsSpec) -> None:
+        self.model = identity
+        self._spec = spec
+        own_nucleus = current_platform.is_cpu() and spec.top_p < 1
+        self._top_p = 1.0 if own_nucleus else spec.top_p
+        local = Path(weights).is_dir()
+        if local:
+            os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        try:
+            self._llm: Any = LLM(
+                weights,
+                revision=None if local else identity.revision,
+                dtype=spec.dtype,
+                max_model_len=MAX_TOKENS,
+                enforce_eager=True,
+                enable_prefix_caching=False,
+                enable_chunked_prefill=False,
+                disable_log_stats=True,
+                logits_processors=[_nucleus(spec.top_p)] if own_nucleus else None,
+                seed=0,
+            )
+        except (ValueError, OSError) as error:
+            raise SpecError(f"captions.model: vLLM cannot load {identity.id!r}: {_sentence(error)}") from error
+        except Exception as error:
+            raise EngineError(f"captions.model: vLLM did not start with {identity.id!r}: {_sentence(error)}") from error
+
+    def complete(self, asks: Sequence[Ask]) -> list[str]:
+        if not asks:
+            return []
+        settings = [
+            SamplingParams(
+                temperature=self._spec.temperature,
+                top_p=self._top_p,
+                max_tokens=self._spec.max_tokens,
+                seed=ask.seed,
+                stop=["\n"],
+            )
+            for ask in asks
+        ]
+        try:
+            outputs = self._llm.generate([ask.prompt for ask in asks], settings, use_tqdm=False)
+        except ValueError as error:
+            raise SpecError(f"captions: {self.model.id!r} refused a prompt: {_sentence(error)}") from error
+        except Exception as error:
+            raise EngineError(f"{self.model.id!r} failed on {len(asks)} prompts: {_sentence(error)}") from error
+        return [_ended(output.outputs[0]) for output in outputs]
+
+
+def _ended(completion: Any) -> str:
+    """With a line break at its end, unless it was cut at `max_tokens`."""
+    return str(completion.text) + ("\n" if completion.finish_reason == "stop" else "")
+
+
+def _nucleus(top_p: float) -> type[LogitsProcessor]:
+    """A processor that vLLM applies after the temperature; one `top_p` for the whole engine."""
+
+    class Nucleus(LogitsProcessor):  # type: ignore[misc, unused-ignore]
+        def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
+            pass
+
+        def is_argmax_invariant(self) -> bool:
+            return True
+
+        def update_state(self, batch_update: Any) -> None:
+            pass
+
+        def apply(self, logits: torch.Tensor) -> torch.Tensor:
+            return keep_nucleus(logits, top_p)
+
+    return Nucleus
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split())[:400] or type(error).__name__

@@ -1,0 +1,43 @@
+"""The name of a prompt set, or a folder, enters; checked headers and examples leave."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from data_specs.errors import SpecError
+from data_specs.ids import digest
+from data_specs.prompt_set import PROMPT_KINDS, PromptSet
+
+SETS = Path(__file__).parent.parent.parent / "data_specs" / "prompts"
+
+
+def load_prompts(name: str) -> PromptSet:
+    """`name` is one of the sets that ship here, or a folder with the same five files. Raises SpecError."""
+    folder = SETS / name if (SETS / name).is_dir() else Path(name).expanduser()
+    if not folder.is_dir():
+        shipped = ", ".join(sorted(path.name for path in SETS.iterdir() if path.is_dir()))
+        raise SpecError(f"captions.prompts: {name!r} is neither a folder nor one of: {shipped}")
+    pools = {kind: _read(folder / f"{kind}.yaml") for kind in PROMPT_KINDS}
+    try:
+        return PromptSet.model_validate(pools)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = " ".join(map(str, fault["loc"]))
+        raise SpecError(f"captions.prompts: {folder}: {where}: {fault['msg']}") from error
+
+
+def prompts_digest(prompts: PromptSet) -> str:
+    """Changes with any word of any header or example: captions from other prompts get a lineage of their own."""
+    return digest("prompts", prompts.model_dump_json())
+
+
+def _read(path: Path) -> Any:
+    try:
+        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SpecError(f"captions.prompts: {path} is missing; a set has {', '.join(PROMPT_KINDS)}.yaml") from error
+    except (YAMLError, UnicodeDecodeError, OSError) as error:
+        raise SpecError(f"captions.prompts: {path} is no readable YAML: {' '.join(str(error).split())}") from error
