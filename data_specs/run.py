@@ -187,7 +187,6 @@ class EmbeddingsSpec(Spec):
     pooling: Literal["cls", "mean", "both"] = "cls"
     random_inits: int = Field(default=3, ge=0, description="untrained encoders to compare with")
     hog: bool = Field(default=True, description="also HOG with a colour grid")
-    per_shard: int = Field(default=2048, ge=1)
 
 
 class ScoresSpec(Spec):
@@ -195,7 +194,11 @@ class ScoresSpec(Spec):
 
     knn_k: int = Field(default=10, ge=1)
     knn_temperature: float = Field(default=0.07, gt=0, description="as in DINO")
-    ridge_penalties: tuple[float, ...] = Field(default=(0.1, 1.0, 10.0, 100.0), min_length=1)
+    ridge_penalties: tuple[float, ...] = Field(
+        default=(0.001, 0.01, 0.1, 1.0, 10.0),
+        min_length=1,
+        description="L2, against the mean squared error on standardised features; chosen on validation splits",
+    )
 
 
 class ExecutionSpec(Spec):

@@ -1,0 +1,77 @@
+"""A benchmark picture: pixels with the label that a probe should find. Sealed once a root, read by `embeddings`."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from data_specs.contract import Contract
+from data_specs.errors import ContractError
+from data_specs.sample import Sample
+from data_specs.wire import STRICT, from_json, to_json
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """`group` is what folds are cut by (a style, a split); `data` are encoded bytes whose digest is `sha256`."""
+
+    __pydantic_config__ = STRICT
+    id: str
+    benchmark: str
+    group: str
+    label: str
+    category: str
+    copy: int
+    seed: int
+    sha256: str
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    __pydantic_config__ = STRICT
+    id: str
+    benchmark: str
+    group: str
+    label: str
+    category: str
+    copy: int
+    seed: int
+    sha256: str
+
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("benchmark", pa.string()),
+        ("group", pa.string()),
+        ("label", pa.string()),
+        ("category", pa.string()),
+        ("copy", pa.int64()),
+        ("seed", pa.int64()),
+        ("sha256", pa.string()),
+    ]
+)
+
+
+def row(picture: Picture) -> dict[str, Any]:
+    return {name: getattr(picture, name) for name in SCHEMA.names}
+
+
+def encode(picture: Picture) -> Sample:
+    if hashlib.sha256(picture.data).hexdigest() != picture.sha256:
+        raise ContractError(f"picture {picture.id!r} is not the one its digest describes")
+    return {"__key__": picture.id, "png": picture.data, "json": to_json(_Row(**row(picture)))}
+
+
+def decode(sample: Sample) -> Picture:
+    """Raises ContractError for a sample without its pixels."""
+    metadata = from_json(_Row, sample)
+    data = sample.get("png")
+    if not isinstance(data, bytes):
+        raise ContractError(f"picture {sample['__key__']!r} lacks its pixels")
+    return Picture(**{name: getattr(metadata, name) for name in SCHEMA.names}, data=data)
+
+
+CONTRACT = Contract("picture", encode, decode, row, SCHEMA)

@@ -1,0 +1,30 @@
+"""The name of an encoder and the files of the trained one enter, the embedder leaves; heavy imports only when chosen."""
+
+from data_specs.errors import SpecError
+from data_specs.ids import seed_of
+from data_specs.run import EmbeddingsSpec
+from models.embedder.protocol import Embedder
+
+
+def build_embedder(name: str, spec: EmbeddingsSpec, trained: dict[str, bytes], seed: int) -> Embedder:
+    """`trained`; `random-0`, ... (the trained one's shape, fresh weights); `hog`. `trained` are the exported files."""
+    kind, _, number = name.partition("-")
+    match kind:
+        case "fake":
+            from models.embedder.fake import FakeEmbedder
+
+            return FakeEmbedder()
+        case "hog":
+            from models.embedder.hog import HogEmbedder
+
+            return HogEmbedder()
+        case "trained" | "random":
+            from models.embedder.vit import VitEmbedder
+            from models.encoder.exported import load_exported, random_backbone
+
+            backbone = load_exported(trained)
+            if kind == "random":
+                backbone = random_backbone(backbone.shape, seed_of("embeddings", "random", seed, number))
+            return VitEmbedder(backbone, spec.pooling)
+        case other:
+            raise SpecError(f"no encoder is called {other!r}; there are trained, random-0, ... and hog")

@@ -1,0 +1,43 @@
+"""A backbone and a pooling enter, an embedder of final-norm tokens leaves."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.encoder.augment import normalise, to_unit
+from models.encoder.vit import Tokens, VisionTransformer
+
+Pooling = Literal["cls", "mean", "both"]
+BATCH = 256
+
+
+class VitEmbedder:
+    """Pictures are resampled (bicubic, antialiased) to the size that the backbone was trained at."""
+
+    def __init__(self, backbone: VisionTransformer, pooling: Pooling) -> None:
+        self._backbone, self._pooling = backbone.eval(), pooling
+
+    @torch.no_grad()
+    def embed(self, pixels_NSS3: NDArray[np.uint8]) -> NDArray[np.float32]:
+        parts = []
+        for batch in torch.from_numpy(pixels_NSS3).permute(0, 3, 1, 2).split(BATCH):
+            # Always full batches: matrix products of another shape may round differently.
+            padded = F.pad(batch, (0, 0, 0, 0, 0, 0, 0, BATCH - len(batch)))
+            parts.append(self._pool(self._backbone(self._prepare(padded)))[: len(batch)])
+        return torch.cat(parts).float().numpy()
+
+    def _prepare(self, pixels_N3SS: Tensor) -> Tensor:
+        unit, size = to_unit(pixels_N3SS), self._backbone.shape.image_size
+        if unit.shape[-1] != size:
+            unit = F.interpolate(unit, size=(size, size), mode="bicubic", antialias=True).clamp(0.0, 1.0)
+        return normalise(unit)
+
+    def _pool(self, tokens: Tokens) -> Tensor:
+        if self._pooling == "cls":
+            return tokens.cls_ND
+        mean_ND = tokens.patches_NPD.mean(1)
+        return mean_ND if self._pooling == "mean" else torch.cat([tokens.cls_ND, mean_ND], 1)

@@ -1,0 +1,37 @@
+"""A sealed table of scores enters; one line a benchmark and protocol leaves: this encoder beside what it must beat."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from data_specs.shard import ShardAddress
+from tasks.shards import read_rows
+
+NAMES = {"trained": "this encoder", "random": "random init", "hog": "HOG + colour"}
+ORDER = ("styles", "styles_categories", "training_styles")
+
+
+def headline(address: ShardAddress) -> list[str]:
+    """The hardest benchmark first; a spread is the sample standard deviation over drawings and initialisations."""
+    grouped: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in read_rows(address).to_pylist():
+        grouped[row["benchmark"], row["protocol"]].append(row)
+    ordered = sorted(grouped, key=lambda key: (ORDER.index(key[0]) if key[0] in ORDER else len(ORDER), key[0], -ord(key[1][0])))
+    return [_line(benchmark, protocol, grouped[benchmark, protocol]) for benchmark, protocol in ordered]
+
+
+def _line(benchmark: str, protocol: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    kinds: dict[str, dict[tuple[str, int], list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        kinds[row["encoder"].partition("-")[0]][row["encoder"], row["seed"]].append(row["value"])
+    known = [kind for kind in NAMES if kind in kinds] + sorted(set(kinds) - set(NAMES))
+    said = [f"{NAMES.get(kind, kind)} {_percent(list(kinds[kind].values()))}" for kind in known]
+    return f"{benchmark} ({protocol}): {', '.join(said)}, chance {100 * rows[0]['chance']:.2f} %"
+
+
+def _percent(folds_of_each: Sequence[Sequence[float]]) -> str:
+    """The mean over folds, averaged over drawings and initialisations."""
+    means = [100 * statistics.fmean(folds) for folds in folds_of_each]
+    spread = f" ± {statistics.stdev(means):.1f}" if len(means) > 1 else ""
+    return f"{statistics.fmean(means):.1f}{spread} %"
