@@ -53,4 +53,9 @@ def row(concept: Concept) -> dict[str, Any]:
     return asdict(concept)
 
 
+def from_row(row: dict[str, Any]) -> Concept:
+    """A line of the sealed table, which is all there is of a concept on disk."""
+    return Concept(**row | {"sources": tuple(row["sources"]), "backgrounds": tuple(row["backgrounds"])})
+
+
 CONTRACT = Contract("concept", encode, decode, row, SCHEMA)

@@ -81,9 +81,7 @@ def line(points: Sequence[tuple[float, float]], label: str) -> Markup:
         pieces.append(Markup('<text class="tick end" x="{}" y="{}">{:g}</text>').format(LEFT - 5, y, tick))
     for tick in ticks_between(first, last, 5):
         pieces.append(
-            Markup('<text class="tick mid" x="{}" y="{}">{:g}</text>').format(
-                _short(across(tick)), HEIGHT - 8, tick
-            )
+            Markup('<text class="tick mid" x="{}" y="{}">{:g}</text>').format(_short(across(tick)), HEIGHT - 8, tick)
         )
     for css, path in (("raw", drawn), ("mean", _smoothed(drawn))):
         d = "M" + "L".join(f"{_short(across(x))} {_short(down(y))}" for x, y in path)
@@ -115,9 +113,7 @@ def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
 def _smoothed(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     reach = max(1, len(points) // 30)
     windows = [points[max(0, i - reach) : i + reach + 1] for i in range(len(points))]
-    return [
-        (x, math.fsum(y for _, y in window) / len(window)) for (x, _), window in zip(points, windows, strict=True)
-    ]
+    return [(x, math.fsum(y for _, y in window) / len(window)) for (x, _), window in zip(points, windows, strict=True)]
 
 
 def _wide(content: Markup, label: str) -> Markup:

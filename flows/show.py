@@ -25,8 +25,8 @@ FORMS = "a concept's id or name, a caption's id, <caption id>/<copy>, or a shard
 def show(root: str, key_or_shard: str, out: Path | None = None, name: str | None = None) -> dict[str, Any]:
     """The record of a concept, caption, image or shard.
 
-    Returns `{"key", "is", "records", "contact_sheet"}`: each record with the `shard` it stands in (`whereabouts`), one
-    for each lineage that holds the key; `contact_sheet` is the path of the PNG, or None where there are no pictures.
+    Returns `{"key", "is", "records", "sheet"}`: each record with the `shard` it stands in (`whereabouts`), one
+    for each lineage that holds the key; `sheet` is the path of the PNG, or None where there are no pictures.
 
     Args:
         root: where outputs lie; a local path or fsspec URL.
@@ -95,7 +95,9 @@ def _shard(root: str, room: str, index: int, out: Path | None, name: str | None)
         raise unknown(root, key, name)
     if len(holding) > 1 and not holding[0][0].runs:
         lineages = ", ".join(home.lineage for home, _ in holding)
-        raise SpecError(f"{key} is in {len(holding)} lineages that no run points at ({lineages}): name a run with --name")
+        raise SpecError(
+            f"{key} is in {len(holding)} lineages that no run points at ({lineages}): name a run with --name"
+        )
     home, address = holding[0]
     record = {
         "manifest": require_sealed(address).model_dump(mode="json"),
@@ -116,7 +118,7 @@ def _record(place: Found, parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _answer(key: str, what: str, records: Sequence[dict[str, Any]], sheet: str | None) -> dict[str, Any]:
-    return {"key": key, "is": what, "records": list(records), "contact_sheet": sheet}
+    return {"key": key, "is": what, "records": list(records), "sheet": sheet}
 
 
 def _group(place: Found) -> ImageGroup:

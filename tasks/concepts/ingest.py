@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from data_specs.concept import CONTRACT, Concept
+from data_specs.concept import CONTRACT, Concept, from_row
 from data_specs.errors import SpecError
 from data_specs.ids import concept_id
 from data_specs.rejection import Rejection
@@ -56,7 +56,4 @@ def ingest_table(address: ShardAddress, spec: ConceptsSpec, *, run: str = "") ->
 
 def read_concepts(address: ShardAddress) -> list[Concept]:
     """The sealed table, in its order."""
-    return [
-        Concept(**row | {"sources": tuple(row["sources"]), "backgrounds": tuple(row["backgrounds"])})
-        for row in read_rows(address).to_pylist()
-    ]
+    return [from_row(row) for row in read_rows(address).to_pylist()]
