@@ -1,0 +1,31 @@
+"""Embeddings room: the encoder and the benchmarks in, embedding shards out."""
+
+import os
+
+from prefect import flow
+
+from data_specs.run import Run
+from data_specs.shard import SealedRoom
+from flows.addresses import rooms
+from flows.walk_room import Visit, engines, walk_shards
+from tasks.embeddings.extract import draw_benchmarks, extract_bundle
+
+
+@flow(name="embeddings", flow_run_name="embeddings of {run.name}")
+def extract_embeddings(run: Run, encoder: SealedRoom | None = None) -> SealedRoom:
+    """Show the benchmarks to the encoder and to what it must beat; `encoder` only carries the edge."""
+    del encoder
+    spec, all_rooms = run.spec.embeddings, rooms(run.spec, run.root)
+    room, trained = all_rooms["embeddings"], all_rooms["encoder"].table
+    if Visit(run, room).missing:
+        with engines(run, room, os.cpu_count() or 1) as drawing:
+            draw_benchmarks(run.root, spec, drawing, run=run.name)
+    return walk_shards(
+        run,
+        room,
+        "shards",
+        1,
+        lambda bundle, engine: extract_bundle.submit(
+            trained, run.root, bundle, spec, engine, seed=run.spec.seed, run=run.name
+        ),
+    )
