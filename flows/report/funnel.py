@@ -94,7 +94,7 @@ def _texts(room: Walked) -> dict[str, tuple[str, ...]]:
 
 
 def _shown(rejection: Rejection) -> str:
-    text = " ".join(rejection.text.split()) or f"(no text; {rejection.key})"
+    text = " ".join(rejection.text.split()) or "(no text)"
     return text if len(text) <= MOST_LETTERS else text[: MOST_LETTERS - 1] + "…"
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,6 +11,7 @@ from PIL import Image
 from data_specs import caption as caption_record
 from data_specs import image_group
 from data_specs.caption import Caption
+from data_specs.contract import Contract, Record
 from data_specs.ids import digest
 from data_specs.image_group import ImageGroup
 from flows.report.walked import Walked
@@ -62,13 +63,8 @@ GALLERIES = {
 
 def galleries(captions: Walked | None, images: Walked | None) -> list[Gallery]:
     """From a few shards spread over the room; a room without pictures still shows its captions."""
-    groups: Iterable[Caption | ImageGroup] = []
-    if images:
-        groups = _some(images, image_group.CONTRACT)
-    elif captions:
-        groups = _some(captions, caption_record.CONTRACT)
     kinds: dict[str, list[Caption | ImageGroup]] = {name: [] for name in GALLERIES}
-    for group in groups:
+    for group in _drawn_or_written(captions, images):
         kinds[_gallery(_caption(group))].append(group)
     return [
         Gallery(*GALLERIES[name], tuple(_card(group) for group in _chosen(found)))
@@ -77,7 +73,14 @@ def galleries(captions: Walked | None, images: Walked | None) -> list[Gallery]:
     ]
 
 
-def _some(room: Walked, contract: image_group.Contract[ImageGroup] | caption_record.Contract[Caption]) -> Iterator[Caption | ImageGroup]:
+def _drawn_or_written(captions: Walked | None, images: Walked | None) -> Iterator[Caption | ImageGroup]:
+    if images:
+        yield from _some(images, image_group.CONTRACT)
+    elif captions:
+        yield from _some(captions, caption_record.CONTRACT)
+
+
+def _some(room: Walked, contract: Contract[Record]) -> Iterator[Record]:
     for address in room.spread(SHARDS):
         yield from islice(read_shard(address, contract), SAMPLES)
 

@@ -11,8 +11,8 @@ from typing import Any
 from markupsafe import Markup
 
 from flows.charts import bar
-from flows.report.walked import Walked
 from flows.lineages import rows
+from flows.report.walked import Walked
 
 Scored = dict[str, Any]
 ORDER = ("trained", "random", "hog")

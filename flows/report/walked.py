@@ -1,9 +1,8 @@
 """A run enters; leaves what its last walk sealed, room by room, without what an earlier recipe left behind."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from data_specs.run import ROOMS, Run
 from data_specs.shard import SealedRoom, ShardAddress
@@ -64,23 +63,22 @@ def _home(run: Run, room: str, lineage: str) -> Home | None:
     return Home(room, lineage, folder, json.loads(facts), (run.name,)) if facts else None
 
 
-def bytes_on_disk(room: Walked, checkpoints: Sequence[dict[str, Any]] = ()) -> tuple[int, bool]:
-    """Size of what is sealed (and of the files of `checkpoints`), and whether it is exact."""
+def bytes_on_disk(room: Walked) -> tuple[int, bool]:
+    """Size of what is sealed, an encoder's exports and training checkpoints included, and whether it is exact."""
     sizes = []
     for address in room.spread(MOST_MANIFESTS):
         if manifest := sealed(address):
             sizes.append(sum(file.bytes for file in manifest.files.values()))
     exact = len(sizes) == room.sealed.shards
     total = sum(sizes) if exact else round(sum(sizes) * room.sealed.shards / max(1, len(sizes)))
-    return total + sum(_file_sizes(room, checkpoints)), exact
+    return total + sum(_beside(room.home.folder)), exact
 
 
-def _file_sizes(room: Walked, checkpoints: Sequence[dict[str, Any]]) -> Iterator[int]:
-    for checkpoint in checkpoints:
-        for place in ("", f"{checkpoint['id']}/"):
-            for name in checkpoint["files"]:
-                try:
-                    with storage.open_read(f"{room.home.folder}/{place}{name}") as stream:
-                        yield stream.seek(0, 2)
-                except (FileNotFoundError, IsADirectoryError):
-                    continue
+def _beside(folder: str) -> Iterator[int]:
+    for place in ("encoder", "checkpoints"):
+        for name in storage.names(f"{folder}/{place}"):
+            try:
+                with storage.open_read(f"{folder}/{place}/{name}") as stream:
+                    yield stream.seek(0, 2)
+            except FileNotFoundError:
+                continue  # a training that goes on has replaced it meanwhile

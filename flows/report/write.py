@@ -54,6 +54,7 @@ class Clocked:
     seconds: float
     made: str
     rate: str
+    unit: str
     size: str
     bar: Markup
 
@@ -68,7 +69,7 @@ def write_report(run: Run) -> str:
     stages = funnel(rooms, run.spec)
     drawn = curves(rooms["encoder"].home.folder) if "encoder" in rooms else []
     scored = tables(rooms.get("scores"))
-    sizes = {name: bytes_on_disk(room, checkpoints if name == "encoder" else ()) for name, room in rooms.items()}
+    sizes = {name: bytes_on_disk(room) for name, room in rooms.items()}
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
@@ -136,7 +137,8 @@ def _clocked(
                 name,
                 room.seconds,
                 f"{room.sealed.made} of {room.sealed.shards}",
-                "" if quick else f"{count / room.seconds:,.3g} {unit}/s",
+                "" if quick else f"{count / room.seconds:,.3g}",
+                "" if quick else f"{unit}/s",
                 _size(*sizes[name]),
                 bar(room.seconds, longest, f"{name}: {duration(room.seconds)}", css="time"),
             )

@@ -1,0 +1,174 @@
+"""The report: one file that says what the run says, for whole runs and for runs that stopped early."""
+
+import base64
+import io
+import json
+import re
+import shutil
+import subprocess
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from data_specs.errors import SpecError
+from flows.report import write_report
+from flows.report.curves import curves
+from flows.report.galleries import CARDS
+from flows.report.standings import kind_of
+from flows.report.walked import walked_rooms
+from models.renderer.fake import FakeRenderer
+from tests.flows.made_up_run import make_run
+
+
+class Page(HTMLParser):
+    """Tags with attributes, and the words a reader sees."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words += f"{data} "
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> str:
+    run = make_run(str(tmp_path_factory.mktemp("root")))
+    return Path(write_report(run)).read_text(encoding="utf-8")
+
+
+def test_the_report_is_one_file_that_asks_nothing_of_the_network(whole):
+    page = Page(whole)
+    assert not {"script", "link", "iframe"} & {tag for tag, _ in page.tags}
+    links = [attributes[name] for _, attributes in page.tags for name in ("src", "href") if name in attributes]
+    assert links and all(link.startswith(("data:image/", "#")) for link in links)
+    anchors = {link[1:] for link in links if link.startswith("#")}
+    assert anchors <= {attributes.get("id") for _, attributes in page.tags}
+    assert "url(" not in whole and "@import" not in whole
+
+
+def test_each_strategy_and_kind_has_captions_with_their_four_pictures(whole):
+    page = Page(whole)
+    pictures = [attributes for tag, attributes in page.tags if tag == "img"]
+    cards = sum(tag == "article" for tag, _ in page.tags)
+    assert len(pictures) == 4 * cards and cards <= 5 * CARDS
+    for title in ("Concept alone", "Concept and background", "Concept and relation", "Places", "Textures"):
+        assert title in page.words
+    for attributes in pictures:
+        assert attributes["alt"]
+        Image.open(io.BytesIO(base64.b64decode(attributes["src"].split(",")[1]))).verify()
+
+
+def test_large_pictures_are_embedded_small(tmp_path):
+    run = make_run(str(tmp_path), until="images", renderer=FakeRenderer(256))
+    text = Path(write_report(run)).read_text(encoding="utf-8")
+    first = next(attributes for tag, attributes in Page(text).tags if tag == "img")
+    assert max(Image.open(io.BytesIO(base64.b64decode(first["src"].split(",")[1]))).size) == 128
+    assert len(text) < 3_000_000
+
+
+def test_the_headline_is_the_mean_over_folds_beside_random_init_hog_and_chance(whole):
+    words = " ".join(Page(whole).words.split())
+    assert "34.1 % ± 3.1" in words  # 0.31 * (1, 1.1, 1.2)
+    for word in ("this encoder 34.1", "random init 8.2", "HOG + colour 14.4", "0.52 %", "ridge", "twemoji"):
+        assert word in words, words[:3000]
+
+
+def test_what_was_asked_is_what_was_accepted_and_refused(whole):
+    words = " ".join(Page(whole).words.split())
+    assert "captions captions 48 68 48 20" in words
+    assert "images image groups, 192 pictures 48 48 48 0" in words
+    assert "concept missing 12 17.6 %" in words and "empty 8 11.8 %" in words
+
+
+def test_text_of_a_language_model_is_shown_and_never_interpreted(whole):
+    assert "A photo of <b>something</b> else entirely" in Page(whole).words
+    assert "<b>something</b>" not in whole
+
+
+def test_recipe_lineage_losses_and_rates_are_there(whole):
+    words = " ".join(Page(whole).words.split())
+    for word in ("guidance_scale: 2.5", "multi positive", "ends at", "captions/s", "steps/s", "captions.total=48", "MB"):
+        assert word in words
+    assert len(set(re.findall(r"\b[0-9a-f]{16}\b", words))) >= 6
+
+
+@pytest.mark.parametrize("until", ["concepts", "captions", "images", "encoder"])
+def test_a_run_that_stopped_early_gets_a_report_of_the_rooms_it_has(tmp_path, until):
+    run = make_run(str(tmp_path), until=until)
+    page = Page(Path(write_report(run)).read_text(encoding="utf-8"))
+    assert "not reached" in page.words and "No score" in page.words
+    assert any(tag == "article" for tag, _ in page.tags) == (until != "concepts")
+
+
+def test_a_run_before_its_first_room_gets_a_report(tmp_path):
+    run = make_run(str(tmp_path), until="concepts")
+    (tmp_path / "runs" / run.name / "rooms.json").unlink()
+    assert "0 of 6 rooms" in Path(write_report(run)).read_text(encoding="utf-8")
+
+
+def test_rooms_of_an_earlier_recipe_are_left_out(tmp_path):
+    run = make_run(str(tmp_path))
+    other = run.spec.images.model_copy(update={"guidance_scale": 5.0})
+    changed = run.model_copy(update={"spec": run.spec.model_copy(update={"images": other})})
+    assert list(walked_rooms(changed)) == ["concepts", "captions"]
+    assert list(walked_rooms(run))[-1] == "scores"
+
+
+def test_the_same_run_gives_the_same_report_and_a_moved_root_is_still_whole(tmp_path):
+    run = make_run(str(tmp_path / "here"))
+    first = Path(write_report(run)).read_bytes()
+    assert Path(write_report(run)).read_bytes() == first
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    assert Path(write_report(run.model_copy(update={"root": str(tmp_path / "there")}))).read_bytes() == first
+
+
+def test_a_remote_root_gets_its_report_beside_the_run():
+    from tasks import storage
+
+    root = f"memory://report-{time.monotonic_ns()}"
+    url = write_report(make_run(root))
+    assert url == f"{root}/runs/made-up/report.html" and b"data:image/" in (storage.read_bytes(url) or b"")
+
+
+def test_an_unknown_run_is_a_wrong_request(tmp_path):
+    run = make_run(str(tmp_path), until="concepts")
+    with pytest.raises(SpecError, match="no run 'other'"):
+        write_report(run.model_copy(update={"name": "other"}))
+
+
+def test_metrics_of_any_shape_are_read_and_a_line_cut_by_a_kill_is_passed_over(tmp_path):
+    rows = [{"step": step, "loss": 2.0 - step, "terms": {"ibot": 1.0}, "lr": 0.1, "note": "x"} for step in (0, 1, 1)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"step": 2, "lo')
+    found = curves(str(tmp_path))
+    assert [(curve.name, curve.is_loss) for curve in found] == [("loss", True), ("ibot", True), ("lr", False)]
+    assert curves(str(tmp_path / "absent")) == []
+
+
+def test_encoders_are_grouped_by_kind():
+    kinds = [kind_of(name) for name in ("trained", "random-0", "random_12", "hog", "1f0e8a2b3c4d5e6f-300")]
+    assert kinds == ["trained", "random", "random", "hog", "trained"]
+
+
+@pytest.mark.slow
+def test_a_browser_shows_every_part(whole, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        pytest.skip("no chromium on this machine: `apt-get install chromium` to look at the report in a browser")
+    (tmp_path / "report.html").write_text(whole, encoding="utf-8")
+    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    flags += f"--disable-component-update --disable-sync --user-data-dir={tmp_path}/profile --window-size=1280,4000"
+    shot = tmp_path / "report.png"
+    command = [browser, *flags.split(), f"--screenshot={shot}", f"file://{tmp_path}/report.html"]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    with Image.open(shot) as seen:
+        colours = seen.convert("RGB").getcolors(1 << 24) or []
+    assert seen.size == (1280, 4000) and len(colours) > 1000  # the pictures are noise in all colours
