@@ -19,8 +19,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 LATENT_CHANNELS = 10
 TEXT_WIDTH = 256
-TOKENS = 48
-"""The caption room writes at most 40 words, most of them 8 to 15; what a caption says late is cut, as CLIP cuts at 77."""
+TOKENS = 32
+"""Captions of the caption room have 8 to 16 tokens; what a caption says later than this is cut, as CLIP cuts at 77."""
 KL_WEIGHT = 1e-3
 """Per latent number, against a reconstruction loss per pixel: enough to keep the latents' spread near one."""
 MIN_SNR = 5.0
@@ -98,6 +98,7 @@ def sampling_schedule() -> DPMSolverMultistepScheduler:
         algorithm_type="dpmsolver++",
         solver_order=2,
         use_karras_sigmas=True,
+        steps_offset=1,
     )
 
 
@@ -132,17 +133,16 @@ def autoencoder_losses(vae: AutoencoderKL, pictures: Tensor, generator: torch.Ge
     """Return named terms for pictures (N, 3, 64, 64) in -1..1: absolute and squared error, error of edges, KL."""
     posterior = vae.encode(pictures).latent_dist
     mean, spread = posterior.mean.float(), posterior.std.float()
-    noise = torch.randn(mean.shape, generator=generator, device=generator.device).to(mean.device)
-    rebuilt = vae.decode(mean + spread * noise).sample.float()
-    error = rebuilt - pictures
-    edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
+    noise = torch.randn(mean.shape, generator=generator).to(mean.device)
     kl = 0.5 * (mean.square() + spread.square() - 1 - 2 * spread.log()).mean()
-    return {
-        "absolute": 0.5 * error.abs().mean(),
-        "squared": 2.0 * error.square().mean(),
-        "edges": 0.25 * edges,
-        "kl": KL_WEIGHT * kl,
-    }
+    return {**reconstruction_losses(vae, mean + spread * noise, pictures), "kl": KL_WEIGHT * kl}
+
+
+def reconstruction_losses(vae: AutoencoderKL, latents: Tensor, pictures: Tensor) -> dict[str, Tensor]:
+    """Return named terms of what the decoder makes of ``latents`` (N, C, 8, 8) against the pictures they stand for."""
+    error = vae.decode(latents).sample.float() - pictures
+    edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
+    return {"absolute": 0.5 * error.abs().mean(), "squared": 2.0 * error.square().mean(), "edges": 0.25 * edges}
 
 
 def denoising_loss(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from multiprocessing import get_context
@@ -55,24 +55,35 @@ def render_chunk(folder: Path, split: str, chunk: int, count: int = CHUNK) -> Pa
 def render_split(folder: Path, split: str, scenes: int, workers: int) -> None:
     """Draw the first ``scenes`` scenes of ``split`` (rounded up to whole chunks unless there is but one)."""
     chunks = [(folder, split, chunk, min(CHUNK, scenes)) for chunk in range(-(-scenes // CHUNK))]
+    if workers == 1 or len(chunks) < 2:
+        for chunk in chunks:
+            render_chunk(*chunk)
+        return
     with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
         for _ in pool.map(render_chunk, *zip(*chunks, strict=True)):
             pass
 
 
 class PictureSet:
-    """The rendered chunks of one split, as one indexable set; chunks are mapped, not read."""
+    """Rendered chunks of one split as one indexable set, mapped, not read; of all styles or of some."""
 
-    def __init__(self, folder: Path, split: str) -> None:
-        descriptions = sorted(folder.glob(f"{split}-*.json"))
-        self.chunks: list[NDArray[np.uint8]] = [np.load(path.with_suffix(".npy"), mmap_mode="r") for path in descriptions]
-        self.scenes = [Scene(**entry) for path in descriptions for entry in json.loads(path.read_text())]
-        self._starts = np.cumsum([0, *(len(chunk) for chunk in self.chunks)])
+    def __init__(self, folder: Path, pattern: str, styles: Collection[str] | None = None) -> None:
+        """``pattern`` names the chunks: a split with a star, or one chunk. Scenes without a concept have every style."""
+        descriptions = sorted(folder.glob(f"{pattern}.json"))
+        self.scenes: list[Scene] = []
+        self._chunks: list[NDArray[np.uint8]] = []
+        self._where: list[tuple[int, int]] = []
+        for number, path in enumerate(descriptions):
+            self._chunks.append(np.load(path.with_suffix(".npy"), mmap_mode="r"))
+            for row, entry in enumerate(json.loads(path.read_text())):
+                scene = Scene(**entry)
+                if styles is None or scene.concept is None or scene.style in styles:
+                    self.scenes.append(scene)
+                    self._where.append((number, row))
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return len(self.scenes)
 
     def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return the pictures ``rows``, uint8 (n, 64, 64, 3)."""
-        chunk = np.searchsorted(self._starts, rows, side="right") - 1
-        return np.stack([self.chunks[c][row - self._starts[c]] for c, row in zip(chunk, rows, strict=True)])
+        return np.stack([self._chunks[chunk][row] for chunk, row in (self._where[k] for k in rows)])

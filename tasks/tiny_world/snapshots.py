@@ -12,6 +12,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from data_specs.errors import ContractError
+
 
 def write_snapshot(path: Path, tensors: Mapping[str, torch.Tensor], record: Mapping[str, Any]) -> None:
     """Write both into one safetensors file (the record as its metadata), flushed to disk before it takes its name."""
@@ -31,3 +33,12 @@ def read_snapshot(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] 
     with safe_open(path, framework="pt") as file:
         record = json.loads(file.metadata()["record"])
         return {name: file.get_tensor(name) for name in file.keys()}, record
+
+
+def averaged_weights(path: Path, part: str) -> dict[str, torch.Tensor]:
+    """Return the averaged parameters of ``part`` in a training's snapshot; ContractError if there is none."""
+    found = read_snapshot(path)
+    if found is None:
+        raise ContractError(f"{path} is not there yet; let its stage train until its first snapshot")
+    start = f"mean/{part}."
+    return {name.removeprefix(start): value for name, value in found[0].items() if name.startswith(start)}

@@ -12,7 +12,7 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.renderer.tiny_training import LATENT_CHANNELS, autoencoder_losses, build_autoencoder
+from models.renderer.tiny_training import LATENT_CHANNELS, autoencoder_losses, build_autoencoder, reconstruction_losses
 from tasks.tiny_world.picture_set import PictureSet
 from tasks.tiny_world.training_loop import Schedule, StepReport, Training
 
@@ -46,10 +46,33 @@ def train(vae: AutoencoderKL, training: Training, pictures: PictureSet, device: 
     yield from training.run(losses_of)
 
 
+def start_polish(vae: AutoencoderKL, folder: Path, schedule: Schedule) -> Training:
+    """Return the training of the decoder alone, the encoder and with it every latent staying as they are."""
+    return Training("decoder", {"decoder": vae.decoder, "entry": vae.post_quant_conv}, schedule, folder)
+
+
+def polish(vae: AutoencoderKL, training: Training, pictures: PictureSet, device: torch.device) -> Iterator[StepReport]:
+    """Train the decoder on posterior samples of random scenes; yield reports."""
+
+    def losses_of(step: int) -> dict[str, Tensor]:
+        draw = np.random.default_rng([4, step])
+        batch = to_tensor(pictures.pixels(draw.integers(0, len(pictures), training.schedule.batch)), device)
+        if draw.random() < 0.5:
+            batch = batch.flip(-1)
+        with torch.autocast(device.type, torch.bfloat16):
+            with torch.no_grad():
+                latents = vae.encode(batch).latent_dist.sample(torch.Generator().manual_seed(step))
+            return reconstruction_losses(vae, latents, batch)
+
+    vae.train()
+    yield from training.run(losses_of)
+
+
 @torch.inference_mode()
 def reconstruction_psnr(vae: AutoencoderKL, pictures: PictureSet, count: int, device: torch.device) -> float:
     """Return the mean over the first ``count`` pictures of each one's PSNR in dB, through the posterior's mean."""
     vae.eval()
+    count = min(count, len(pictures))
     values: list[float] = []
     for first in range(0, count, 64):
         batch = to_tensor(pictures.pixels(np.arange(first, min(count, first + 64))), device)
@@ -61,24 +84,19 @@ def reconstruction_psnr(vae: AutoencoderKL, pictures: PictureSet, count: int, de
 
 
 @torch.inference_mode()
-def encode_scenes(vae: AutoencoderKL, pictures: PictureSet, path: Path, device: torch.device) -> NDArray[np.float16]:
-    """Write mean and spread of every scene's latents, and of its mirror image, once.
-
-    Float16 (scenes, 2 mirrored, 2 mean and spread, C, 8, 8); returned as a map of the file.
-    """
-    if not path.exists():
-        vae.eval()
-        partial = path.with_suffix(".partial")
-        shape = (len(pictures), 2, 2, LATENT_CHANNELS, 8, 8)
-        store = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
-        for first in range(0, len(pictures), 64):
-            rows = np.arange(first, min(len(pictures), first + 64))
-            batch = to_tensor(pictures.pixels(rows), device)
-            for mirrored in (0, 1):
-                with torch.autocast(device.type, torch.bfloat16):
-                    posterior = vae.encode(batch.flip(-1) if mirrored else batch).latent_dist
-                store[rows, mirrored, 0] = posterior.mean.float().cpu().numpy()
-                store[rows, mirrored, 1] = posterior.std.float().cpu().numpy()
-        store.flush()
-        os.replace(partial, path)
-    return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+def encode_scenes(vae: AutoencoderKL, pictures: PictureSet, path: Path, device: torch.device) -> None:
+    """Write mean and spread of every scene's latents to ``path``, once: float16 (scenes, 2, C, 8, 8)."""
+    if path.exists():
+        return
+    vae.eval()
+    store = np.empty((len(pictures), 2, LATENT_CHANNELS, 8, 8), np.float16)
+    for first in range(0, len(pictures), 64):
+        rows = np.arange(first, min(len(pictures), first + 64))
+        with torch.autocast(device.type, torch.bfloat16):
+            posterior = vae.encode(to_tensor(pictures.pixels(rows), device)).latent_dist
+        store[rows, 0] = posterior.mean.float().cpu().numpy()
+        store[rows, 1] = posterior.std.float().cpu().numpy()
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.save(file, store, allow_pickle=False)
+    os.replace(partial, path)

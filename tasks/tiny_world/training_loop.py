@@ -9,6 +9,7 @@ import json
 import math
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from tasks.tiny_world.snapshots import read_snapshot, write_snapshot
 
 SNAPSHOT_SECONDS = 120.0
 REPORT_STEPS = 50
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,10 @@ class Training:
         Raises Interrupted after SIGTERM or SIGINT, with a snapshot on disk.
         """
         asked: list[int] = []
-        before = {number: signal.signal(number, lambda number, _: asked.append(number)) for number in STOP_SIGNALS}
+        # Python hands signals to the main thread alone; elsewhere a kill costs what the last snapshot has not.
+        main = threading.current_thread() is threading.main_thread()
+        heard = STOP_SIGNALS if main else ()
+        before = {number: signal.signal(number, lambda number, _: asked.append(number)) for number in heard}
         started = saved = reported = time.monotonic()
         sums: dict[str, float] = {}
         since = 0
@@ -154,9 +159,6 @@ class Training:
     def load_average(self) -> None:
         """Put the averaged weights into the modules; what was there is lost, the snapshot is not."""
         self.average.copy_to(self.parameters)
-
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def append_report(folder: Path, record: Mapping[str, Any]) -> None:

@@ -1,0 +1,88 @@
+"""A work folder and the length of each stage enter, the tiny renderer's weights leave, however often it is stopped.
+
+``python -m flows.train_tiny_renderer --work DIR`` trains from wherever ``DIR`` stands; ``--export DIR`` writes the
+averaged weights that it holds now as a Stable Diffusion folder, also while another process trains.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from flows.prefect_environment import prepare
+
+prepare()
+
+from prefect import flow, task  # noqa: E402
+from prefect.cache_policies import NO_CACHE  # noqa: E402
+
+from data_specs.errors import SynclrError  # noqa: E402
+
+STAGES = ("render_scenes", "fit_autoencoder", "fit_reader", "encode_scenes", "fit_denoiser", "polish_decoder")
+SHIPPED = Path(__file__).resolve().parents[1] / "models" / "renderer" / "tiny"
+
+
+@task(task_run_name="{stage}", cache_policy=NO_CACHE)
+def make_stage(stage: str, folder: str, lengths: dict[str, int], styles: list[str] | None, device: str) -> None:
+    """Bring one stage to its end; what it has done already is not done again."""
+    from tasks.tiny_world import stages
+
+    plan = stages.Plan(styles=tuple(styles) if styles else None)
+    for name, steps in lengths.items():
+        plan = replace(plan, **{name: replace(getattr(plan, name), steps=steps)})
+    getattr(stages, stage)(stages.Workshop(Path(folder), plan, device, lambda line: print(line, flush=True)))
+
+
+@flow(name="train tiny renderer", flow_run_name="tiny renderer in {folder}")
+def train_tiny_renderer(
+    folder: str,
+    lengths: dict[str, int] | None = None,
+    styles: list[str] | None = None,
+    device: str = "cpu",
+    stages: Sequence[str] = STAGES,
+) -> str:
+    """Render scenes, train autoencoder, reader, denoiser, and the decoder once more; return the work folder.
+
+    ``lengths`` overrides the steps of a stage (``autoencoder``, ``reader``, ``denoiser``, ``decoder``).
+    """
+    for stage in stages:
+        make_stage(stage, folder, lengths or {}, styles, device)
+    return folder
+
+
+def main() -> int:
+    """Read the command line, train or export."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, default=Path("workspace/tiny_renderer"), help="scenes, snapshots, logs")
+    parser.add_argument("--export", type=Path, nargs="?", const=SHIPPED, help=f"write the weights here ({SHIPPED.name})")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="only these, in this order")
+    parser.add_argument("--set", nargs="+", default=[], metavar="STAGE=STEPS", help="length of a stage, e.g. denoiser=20000")
+    parser.add_argument("--styles", nargs="+", help="sheets that the U-Net learns; all five unless named")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
+    arguments = parser.parse_args()
+    try:
+        if arguments.export:
+            from tasks.tiny_world.export_renderer import export
+
+            print(f"{arguments.export}: {export(arguments.work, arguments.export)} bytes of weights")
+            return 0
+        import torch
+
+        torch.set_num_threads(arguments.threads)
+        arguments.work.mkdir(parents=True, exist_ok=True)
+        (arguments.work / "pid").write_text(str(os.getpid()))
+        lengths = {name: int(steps) for name, steps in (item.split("=") for item in arguments.set)}
+        train_tiny_renderer(str(arguments.work), lengths, arguments.styles, arguments.device, list(arguments.stages))
+    except SynclrError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
