@@ -39,15 +39,23 @@ def stacked(parts: Sequence[Part], total: float, label: str) -> Markup:
     return _wide(Markup("").join(pieces), label)
 
 
-def bar(value: float, most: float, label: str, *, css: str, spread: float = 0.0, mark: float | None = None) -> Markup:
-    """One horizontal bar with a whisker of +- `spread`, and a tick at `mark` (chance, say); `most` fills the width."""
+def bar(
+    value: float,
+    most: float,
+    label: str,
+    *,
+    css: str,
+    span: tuple[float, float] | None = None,
+    mark: float | None = None,
+) -> Markup:
+    """One horizontal bar, a whisker from `span[0]` to `span[1]`, a tick at `mark` (chance, say); `most` fills the width."""
 
     def at(number: float) -> str:
         return _short(min(100.0, max(0.0, 100 * number / most)) if most > 0 else 0.0)
 
     pieces = [Markup('<rect class="{}" x="0" y="2" width="{}" height="6"/>').format(css, at(value))]
-    if spread > 0:
-        low, high = at(value - spread), at(value + spread)
+    if span:
+        low, high = at(span[0]), at(span[1])
         pieces.append(Markup('<path class="whisker" d="M{0} 5H{1}M{0} 3V7M{1} 3V7"/>').format(low, high))
     if mark is not None:
         pieces.append(Markup('<path class="chance" d="M{0} 0V10"/>').format(at(mark)))

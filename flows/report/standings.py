@@ -1,7 +1,5 @@
 """Score records enter; leaves, per benchmark and protocol, what this encoder reaches beside what it must beat."""
 
-import math
-import re
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,23 +11,27 @@ from markupsafe import Markup
 from flows.charts import bar
 from flows.lineages import rows
 from flows.report.walked import Walked
+from tasks.scores.summary import NAMES, ORDER
 
 Scored = dict[str, Any]
-ORDER = ("trained", "random", "hog")
-NAMES = {"trained": "this encoder", "random": "random init", "hog": "HOG + colour"}
-HEADLINE_BENCHMARK, HEADLINE_PROTOCOLS = "styles", ("linear", "ridge", "probe")
+ROOM_AT_THE_RIGHT = 1.06
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One kind of encoder under one protocol: mean and sample standard deviation over `count` folds, seeds and inits."""
+    """One kind of encoder under one protocol.
+
+    `mean` is over folds, then over drawings of the benchmark and initialisations; `spread` is the sample standard
+    deviation over the latter two (None if there is one of each), as the command line prints it; `folds` are the means
+    per fold, and the bar's whisker goes from the worst of them to the best.
+    """
 
     kind: str
     name: str
     mean: float
     spread: float | None
     count: int
-    folds: tuple[float | None, ...]
+    folds: tuple[float, ...]
     bar: Markup
 
 
@@ -46,7 +48,7 @@ class Table:
 
 
 def tables(room: Walked | None) -> list[Table]:
-    """The headline's table first, then by name."""
+    """The hardest benchmark and the linear probe first; empty where nothing was scored."""
     if room is None:
         return []
     grouped: dict[tuple[str, str, str], list[Scored]] = defaultdict(list)
@@ -54,58 +56,54 @@ def tables(room: Walked | None) -> list[Table]:
         for row in rows(address):
             grouped[row["benchmark"], row["protocol"], row["metric"]].append(row)
     found = [_table(*key, scores) for key, scores in sorted(grouped.items())]
-    return sorted(found, key=_rank)
-
-
-def _rank(table: Table) -> tuple[bool, bool, int]:
-    known = [number for number, word in enumerate(HEADLINE_PROTOCOLS) if word in table.protocol]
-    plain = table.benchmark == HEADLINE_BENCHMARK
-    return (not plain, not table.metric.startswith(("top", "acc")), known[0] if known else len(HEADLINE_PROTOCOLS))
+    return sorted(found, key=lambda table: (_place(table.benchmark, ORDER), table.protocol != "ridge"))
 
 
 def _table(benchmark: str, protocol: str, metric: str, scores: Sequence[Scored]) -> Table:
     folds = tuple(sorted({score["fold"] for score in scores}))
-    chance = math.fsum(score["chance"] for score in scores) / len(scores)
     kinds: dict[str, list[Scored]] = defaultdict(list)
     for score in scores:
-        kinds[kind_of(score["encoder"])].append(score)
-    most = max(max(_mean(found) + (_spread(found) or 0) for found in kinds.values()), chance) * 1.08
-    ordered = sorted(kinds, key=lambda kind: (ORDER.index(kind) if kind in ORDER else len(ORDER), kind))
+        kinds[score["encoder"].partition("-")[0]].append(score)
+    most = max(max(fold for found in kinds.values() for fold in _by_fold(found, folds)), scores[0]["chance"])
+    ordered = sorted(kinds, key=lambda kind: (_place(kind, tuple(NAMES)), kind))
     return Table(
         benchmark,
         protocol,
         metric,
-        chance,
+        scores[0]["chance"],
         folds,
         f"{_span(scores, 'train_size')} to learn from, {_span(scores, 'test_size')} to be tested on",
         _settings(scores),
-        tuple(_standing(kind, kinds[kind], folds, most, chance) for kind in ordered),
+        tuple(_standing(kind, kinds[kind], folds, most * ROOM_AT_THE_RIGHT) for kind in ordered),
     )
 
 
-def _standing(kind: str, scores: Sequence[Scored], folds: Sequence[str], most: float, chance: float) -> Standing:
-    mean, spread, name = _mean(scores), _spread(scores), NAMES.get(kind, kind)
-    by_fold = [[score for score in scores if score["fold"] == fold] for fold in folds]
-    within = f" plus or minus {100 * spread:.1f}" if spread is not None else ""
-    said = f"{name}: {100 * mean:.1f} per cent{within}; chance {100 * chance:.2f}"
-    drawn = bar(mean, most, said, css=f"k-{kind if kind in ORDER else 'other'}", spread=spread or 0.0, mark=chance)
-    return Standing(
-        kind, name, mean, spread, len(scores), tuple(_mean(found) if found else None for found in by_fold), drawn
+def _standing(kind: str, scores: Sequence[Scored], folds: Sequence[str], most: float) -> Standing:
+    each: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for score in scores:
+        each[score["encoder"], score["seed"]].append(score["value"])
+    means = [statistics.fmean(values) for values in each.values()]
+    mean, spread = statistics.fmean(means), statistics.stdev(means) if len(means) > 1 else None
+    by_fold, name = _by_fold(scores, folds), NAMES.get(kind, kind)
+    said = f"{name}: {100 * mean:.1f} per cent, from {100 * min(by_fold):.1f} to {100 * max(by_fold):.1f} over folds"
+    drawn = bar(
+        mean,
+        most,
+        said,
+        css=f"k-{kind if kind in NAMES else 'other'}",
+        span=(min(by_fold), max(by_fold)) if len(by_fold) > 1 else None,
+        mark=scores[0]["chance"],
     )
+    return Standing(kind, name, mean, spread, len(means), by_fold, drawn)
 
 
-def kind_of(encoder: str) -> str:
-    """`random-2` -> `random`: several draws of one kind are one line with a spread; any id of a trained one is `trained`."""
-    word = re.split(r"[-_:/ .]", encoder.lower())[0]
-    return word if word in ("random", "hog") else "trained"
+def _by_fold(scores: Sequence[Scored], folds: Sequence[str]) -> tuple[float, ...]:
+    found = ([score["value"] for score in scores if score["fold"] == fold] for fold in folds)
+    return tuple(statistics.fmean(values) for values in found if values)
 
 
-def _mean(scores: Sequence[Scored]) -> float:
-    return math.fsum(score["value"] for score in scores) / len(scores)
-
-
-def _spread(scores: Sequence[Scored]) -> float | None:
-    return statistics.stdev(score["value"] for score in scores) if len(scores) > 1 else None
+def _place(word: str, order: Sequence[str]) -> int:
+    return order.index(word) if word in order else len(order)
 
 
 def _span(scores: Sequence[Scored], field: str) -> str:

@@ -34,7 +34,7 @@ SPEC = {
     "captions": {"engine": "fake", "total": 48, "per_shard": 12},
     "images": {"engine": "fake", "size": 16, "format": "png"},
     "encoder": {"steps": 60},
-    "embeddings": {"random_inits": 2},
+    "embeddings": {"benchmarks": ["styles"], "random_inits": 0, "hog": False},
 }
 
 

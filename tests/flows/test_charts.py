@@ -22,8 +22,8 @@ def test_a_label_cannot_close_its_tag():
     assert drawn.get("aria-label") == '"><script>alert(1)</script>'
 
 
-def test_a_whisker_spans_plus_and_minus_the_spread_inside_the_bar():
-    drawn = str(bar(0.5, 1.0, "half", css="k-trained", spread=0.7, mark=0.1))
+def test_a_whisker_stays_inside_the_bar():
+    drawn = str(bar(0.5, 1.0, "half", css="k-trained", span=(-0.2, 1.2), mark=0.1))
     assert "M0 5H100" in drawn and "M10 0V10" in drawn
 
 
