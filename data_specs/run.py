@@ -140,7 +140,7 @@ class EncoderSpec(Spec):
     architecture: Literal["vit_tiny", "vit_small", "vit_base", "vit_large"] = "vit_tiny"
     patch_size: int = Field(default=16, ge=2, le=64)
     stem: Literal["patch", "conv"] = Field(
-        default="patch", description="how pixels become patches; conv for few pictures"
+        default="conv", description="how pixels become patches; conv for few pictures"
     )
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="of the forward pass; losses are in fp32")
     image_size: int = Field(default=64, ge=16, description="pixels per side of a global crop")
@@ -150,29 +150,31 @@ class EncoderSpec(Spec):
     local_scale: tuple[float, float] = Field(default=(0.08, 0.32), description="area of a local crop")
     downsample_probability: float = Field(default=0.05, ge=0, le=1, description="StableRep's downsample augmentation")
     images_per_caption: int = Field(default=4, ge=2, description="positives drawn per caption and step")
-    captions_per_step: int = Field(default=16, ge=2, description="batch size, counted in captions")
-    steps: int = Field(default=300, ge=1)
-    warmup_steps: int = Field(default=30, ge=0)
-    lr: float = Field(default=1e-3, gt=0, description="peak learning rate, absolute")
+    captions_per_step: int = Field(default=32, ge=2, description="batch size, counted in captions")
+    steps: int = Field(default=700, ge=1)
+    warmup_steps: int = Field(default=70, ge=0)
+    lr: float = Field(default=1.5e-3, gt=0, description="peak learning rate, absolute")
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: tuple[float, float] = Field(default=(0.04, 0.2), description="cosine from, to")
     clip_gradient: float | None = Field(default=3.0, gt=0)
     drop_path: float = Field(default=0.0, ge=0, lt=1, description="student only")
     temperature: float = Field(default=0.08, gt=0, description="contrastive temperature (paper 0.08, code 0.1)")
-    ema_momentum: float = Field(default=0.994, ge=0, le=1, description="start of the cosine to 1")
+    ema_momentum: float = Field(
+        default=0.98, ge=0, le=1, description="start of the cosine to 1; the paper's 0.994 is for runs of 500,000 steps"
+    )
     head_norm: Literal["ln", "bn"] = Field(
         default="bn", description="of the contrastive heads: bn as in MoCo v3 (paper), ln as the code's default"
     )
-    head_hidden: int = Field(default=512, ge=8)
-    head_out: int = Field(default=128, ge=8)
+    head_hidden: int = Field(default=256, ge=8)
+    head_out: int = Field(default=64, ge=8)
     ibot_weight: float = Field(default=1.0, ge=0)
-    patch_head_hidden: int = Field(default=512, ge=8)
+    patch_head_hidden: int = Field(default=256, ge=8)
     patch_head_bottleneck: int = Field(default=64, ge=8)
-    prototypes: int = Field(default=1024, ge=2)
+    prototypes: int = Field(default=256, ge=2)
     mask_probability: float = Field(default=0.5, ge=0, le=1, description="share of global crops that are masked")
     mask_ratio: float = Field(default=0.5, gt=0, lt=1, description="share of a masked crop's tokens")
     teacher_temperature: tuple[float, float] = (0.04, 0.07)
-    teacher_temperature_steps: int = Field(default=100, ge=0)
+    teacher_temperature_steps: int = Field(default=140, ge=0)
     export: Literal["teacher", "student"] = "teacher"
     checkpoint_every: int = Field(default=100, ge=1, json_schema_extra=NOT_LINEAGE)
     keep_checkpoints: int = Field(default=2, ge=1, json_schema_extra=NOT_LINEAGE)
@@ -184,7 +186,9 @@ class EmbeddingsSpec(Spec):
     benchmarks: tuple[Literal["styles", "training_styles"], ...] = ("styles", "training_styles")
     copies: int = Field(default=8, ge=1, description="renders per concept and style")
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1, description="one drawing of the benchmark per seed")
-    pooling: Literal["cls", "mean", "both"] = "cls"
+    pooling: Literal["cls", "mean", "both"] = Field(
+        default="both", description="class token (paper), mean of the patch tokens, or both side by side"
+    )
     random_inits: int = Field(default=3, ge=0, description="untrained encoders to compare with")
     hog: bool = Field(default=True, description="also HOG with a colour grid")
 

@@ -22,4 +22,5 @@ class HogEmbedder:
         side = len(unit_SS3) // GRID
         cells = unit_SS3[: GRID * side, : GRID * side].reshape(GRID, side, GRID, side, 3)
         gradients = hog(unit_SS3.mean(2), orientations=9, pixels_per_cell=(8, 8), cells_per_block=(2, 2))
-        return np.concatenate([gradients, cells.mean((1, 3)).ravel()]).astype(np.float32)
+        feature_D: NDArray[np.float32] = np.concatenate([gradients, cells.mean((1, 3)).ravel()]).astype(np.float32)
+        return feature_D

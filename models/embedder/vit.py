@@ -24,7 +24,9 @@ class VitEmbedder:
     @torch.no_grad()
     def embed(self, pixels_NSS3: NDArray[np.uint8]) -> NDArray[np.float32]:
         parts = []
-        for batch in torch.from_numpy(pixels_NSS3).permute(0, 3, 1, 2).split(BATCH):
+        pixels_N3SS = torch.from_numpy(pixels_NSS3).permute(0, 3, 1, 2)
+        for start in range(0, len(pixels_N3SS), BATCH):
+            batch = pixels_N3SS[start : start + BATCH]
             # Always full batches: matrix products of another shape may round differently.
             padded = F.pad(batch, (0, 0, 0, 0, 0, 0, 0, BATCH - len(batch)))
             parts.append(self._pool(self._backbone(self._prepare(padded)))[: len(batch)])

@@ -108,7 +108,7 @@ def resized_crops(pictures_N3SS: Tensor, recipe: CropRecipe, generator: torch.Ge
     columns_NOS[chosen] = torch.bmm(smooth_MOO, columns_NOS[chosen])
 
     columns_NSO = columns_NOS.to(pictures_N3SS).transpose(1, 2)
-    narrow_N3SO = torch.bmm(pictures_N3SS.flatten(1, 2), columns_NSO).unflatten(1, (3, side))
+    narrow_N3SO = torch.bmm(pictures_N3SS.flatten(1, 2), columns_NSO).view(count, 3, side, recipe.size)
     return torch.einsum("nps,ncso->ncpo", rows_NOS.to(pictures_N3SS), narrow_N3SO)
 
 

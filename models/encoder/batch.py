@@ -47,6 +47,8 @@ def cut(pictures: Pictures, spec: EncoderSpec, generator: torch.Generator) -> Cr
         classes_N=pictures.classes_N,
         images_N=pictures.images_N,
         masks_NP=random_masks(len(whole_N3SS), side * side, share, spec.mask_ratio, generator),
-        local_M3SS=torch.cat(local_crops) if local_crops else whole_N3SS.new_zeros(0, 3, spec.local_size, spec.local_size),
+        local_M3SS=torch.cat(local_crops)
+        if local_crops
+        else whole_N3SS.new_zeros(0, 3, spec.local_size, spec.local_size),
         local_classes_M=pictures.classes_N.repeat(spec.local_crops),
     )

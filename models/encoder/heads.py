@@ -2,6 +2,7 @@
 
 from typing import Literal, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,7 +23,9 @@ class ContrastiveHead(nn.Module):
         for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
             last = i == layers - 1
             parts.append(nn.Linear(a, b, bias=norm == "ln" and not last))
-            parts.append(nn.LayerNorm(b, elementwise_affine=not last) if norm == "ln" else nn.BatchNorm1d(b, affine=not last))
+            parts.append(
+                nn.LayerNorm(b, elementwise_affine=not last) if norm == "ln" else nn.BatchNorm1d(b, affine=not last)
+            )
             if not last:
                 parts.append(nn.GELU() if norm == "ln" else nn.ReLU())
         self.layers = nn.Sequential(*parts)
@@ -45,7 +48,7 @@ class PatchHead(nn.Module):
             nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, bottleneck)
         )
         initialise(self)
-        self.prototypes = nn.Parameter(nn.init.trunc_normal_(self.mlp[0].weight.new_empty(prototypes, bottleneck), std=0.02))
+        self.prototypes = nn.Parameter(nn.init.trunc_normal_(torch.empty(prototypes, bottleneck), std=0.02))
 
     def forward(self, tokens_TD: Tensor) -> Tensor:
         return F.normalize(self.mlp(tokens_TD), dim=-1) @ F.normalize(self.prototypes, dim=-1).T

@@ -52,9 +52,7 @@ class Synclr(nn.Module):
         super().__init__()
         self.spec = spec
         self.student = Tower(spec)
-        self.predictor = ContrastiveHead(
-            spec.head_out, spec.head_hidden, spec.head_out, layers=2, norm=spec.head_norm
-        )
+        self.predictor = ContrastiveHead(spec.head_out, spec.head_hidden, spec.head_out, layers=2, norm=spec.head_norm)
         self.teacher = teacher_of(self.student)
 
     def forward(self, crops: Crops, teacher_temperature: float, generator: torch.Generator | None = None) -> Terms:

@@ -33,7 +33,7 @@ class VitShape:
 
 # Width, depth, heads. `vit_tiny` is ours, for 64-pixel pictures on a CPU; the others are the ViT paper's.
 SIZES: dict[str, tuple[int, int, int]] = {
-    "vit_tiny": (192, 4, 3),
+    "vit_tiny": (128, 4, 4),
     "vit_small": (384, 12, 6),
     "vit_base": (768, 12, 12),
     "vit_large": (1024, 24, 16),
@@ -112,7 +112,9 @@ class ConvStem(nn.Module):
         self.norms = nn.ModuleList(nn.GroupNorm(1, b) for b in widths[1:-1])
 
     def forward(self, pixels_N3HW: Tensor) -> Tensor:
-        with torch.autocast(pixels_N3HW.device.type, enabled=False):  # CPUs convolve backwards in bfloat16 10 times slower
+        with torch.autocast(
+            pixels_N3HW.device.type, enabled=False
+        ):  # CPUs convolve backwards in bfloat16 10 times slower
             return self.convolve(pixels_N3HW)
 
     def convolve(self, x: Tensor) -> Tensor:
@@ -137,7 +139,7 @@ class VisionTransformer(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, shape.width))
         self.mask_token = nn.Parameter(torch.zeros(1, 1, shape.width))
         self.positions = nn.Parameter(torch.zeros(1, 1 + side * side, shape.width))
-        rates = torch.linspace(0.0, drop_path, shape.depth).tolist()
+        rates = [drop_path * block / max(1, shape.depth - 1) for block in range(shape.depth)]
         self.blocks = nn.ModuleList(Block(shape, rate) for rate in rates)
         self.norm = nn.LayerNorm(shape.width, eps=1e-6)
         self.initialise()
@@ -176,7 +178,7 @@ class VisionTransformer(nn.Module):
         side = self.shape.image_size // self.shape.patch
         if (rows, columns) == (side, side):
             return self.positions
-        grid_1Dhw = self.positions[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+        grid_1Dhw = self.positions[:, 1:].transpose(1, 2).reshape(1, -1, side, side)
         resampled = F.interpolate(grid_1Dhw, size=(rows, columns), mode="bicubic", align_corners=False)
         return torch.cat([self.positions[:, :1], resampled.flatten(2).transpose(1, 2)], dim=1)
 

@@ -11,12 +11,11 @@ from models.probes.ridge import Features, Labels
 
 def unit(features_ND: Features) -> NDArray[np.float32]:
     lengths = np.linalg.norm(features_ND, axis=1, keepdims=True)
-    return (features_ND / np.maximum(lengths, 1e-12)).astype(np.float32)
+    directions_ND: Features = (features_ND / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return directions_ND
 
 
-def knn(
-    train_ND: Features, labels_N: Labels, test_MD: Features, classes: int, k: int, temperature: float
-) -> Labels:
+def knn(train_ND: Features, labels_N: Labels, test_MD: Features, classes: int, k: int, temperature: float) -> Labels:
     """The k nearest by cosine vote with exp(similarity / temperature) (DINO, arXiv 2104.14294, section 4.1).
 
     Ties go to the smaller class. Fewer than k training rows: all of them vote.

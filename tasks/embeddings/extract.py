@@ -49,9 +49,7 @@ def draw_shard(benchmark: Benchmark, address: ShardAddress, *, run: str = "") ->
     return make_shard(address, picture.CONTRACT, lambda: draw_part(benchmark, address.index), run=run)
 
 
-def embed(
-    sources: Sequence[ShardAddress], embedder: Embedder, look: Look
-) -> Iterator[Embedding]:
+def embed(sources: Sequence[ShardAddress], embedder: Embedder, look: Look) -> Iterator[Embedding]:
     """Every picture of the sources through the embedder, in order. Raises ContractError for features that are not finite."""
     pictures = [found for source in sources for found in read_shard(source, picture.CONTRACT)]
     for start in range(0, len(pictures), BATCH):
@@ -95,7 +93,9 @@ def trained_files(encoder_room: ShardAddress) -> dict[str, bytes]:
     for name in trained.files:
         data = storage.read_bytes(f"{encoder_room.folder.rstrip('/')}/{name}")
         if data is None:
-            raise ContractError(f"{encoder_room.folder}/{name} is missing; remove the encoder's shard to train it again")
+            raise ContractError(
+                f"{encoder_room.folder}/{name} is missing; remove the encoder's shard to train it again"
+            )
         files[name.rsplit("/", 1)[-1]] = data
     return files
 

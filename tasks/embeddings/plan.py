@@ -1,8 +1,11 @@
 """A spec enters; which encoder looks at which part of which benchmark leaves, one embedding shard for each. Pure."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from data_specs.run import EmbeddingsSpec
+
+Benchmark = Literal["styles", "training_styles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +13,7 @@ class Look:
     """One embedding shard: `encoder` is `trained`, `random-0`, ... or `hog`; `seed` is the benchmark's drawing."""
 
     encoder: str
-    benchmark: str
+    benchmark: Benchmark
     seed: int
 
 

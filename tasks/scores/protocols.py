@@ -34,7 +34,9 @@ def by_ridge(features: Features, labels: Labels, classes: int, fold: Fold, spec:
 
 
 def by_knn(features: Features, labels: Labels, classes: int, fold: Fold, spec: ScoresSpec) -> Outcome:
-    found = knn(features[fold.train], labels[fold.train], features[fold.test], classes, spec.knn_k, spec.knn_temperature)
+    found = knn(
+        features[fold.train], labels[fold.train], features[fold.test], classes, spec.knn_k, spec.knn_temperature
+    )
     right = found == labels[fold.test]
     return Outcome(float(np.mean(right)), {"k": float(spec.knn_k), "temperature": spec.knn_temperature})
 

@@ -17,7 +17,9 @@ def headline(address: ShardAddress) -> list[str]:
     grouped: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for row in read_rows(address).to_pylist():
         grouped[row["benchmark"], row["protocol"]].append(row)
-    ordered = sorted(grouped, key=lambda key: (ORDER.index(key[0]) if key[0] in ORDER else len(ORDER), key[0], -ord(key[1][0])))
+    ordered = sorted(
+        grouped, key=lambda key: (ORDER.index(key[0]) if key[0] in ORDER else len(ORDER), key[0], -ord(key[1][0]))
+    )
     return [_line(benchmark, protocol, grouped[benchmark, protocol]) for benchmark, protocol in ordered]
 
 

@@ -56,14 +56,20 @@ def test_a_crop_is_never_compared_with_its_own_picture() -> None:
 
 def test_two_captions_of_one_class_are_positives_wherever_they_stand() -> None:
     classes = torch.tensor([5, 8, 5])
-    assert match(classes, classes).positive_AK.tolist() == [[True, False, True], [False, True, False], [True, False, True]]
+    assert match(classes, classes).positive_AK.tolist() == [
+        [True, False, True],
+        [False, True, False],
+        [True, False, True],
+    ]
 
 
 def test_an_anchor_without_a_sibling_is_left_out_and_nothing_becomes_nan() -> None:
     features, images = torch.randn(3, 4, requires_grad=True), torch.arange(3)
     full = match(torch.tensor([1, 1, 2]), torch.tensor([1, 1, 2]), images, images)
     pair = multi_positive(features, features.detach(), full, 0.1)
-    alone = multi_positive(features[:2], features.detach(), type(full)(full.positive_AK[:2], full.candidate_AK[:2]), 0.1)
+    alone = multi_positive(
+        features[:2], features.detach(), type(full)(full.positive_AK[:2], full.candidate_AK[:2]), 0.1
+    )
     assert float(pair) == pytest.approx(float(alone))
     none = match(images, images, images, images)
     loss = multi_positive(features, features.detach(), none, 0.1)

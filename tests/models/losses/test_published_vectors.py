@@ -92,9 +92,7 @@ def check_assignments(targets_TK: Tensor) -> None:
     entropy = -(targets_TK * targets_TK.clamp(min=1e-300).log()).sum(1).mean()
     assert float(entropy) == pytest.approx(0.246156, abs=1e-6)
     assert targets_TK[0].tolist() == pytest.approx([0.01500, 0.66571, 0, 0, 0, 0.31929], abs=1e-5)
-    assert targets_TK.sum(0).tolist() == pytest.approx(
-        [0.67097, 0.66571, 1.10724, 1.89433, 1.99452, 0.66722], abs=1e-5
-    )
+    assert targets_TK.sum(0).tolist() == pytest.approx([0.67097, 0.66571, 1.10724, 1.89433, 1.99452, 0.66722], abs=1e-5)
 
 
 def test_sinkhorn_is_the_published_one() -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from builders import make_caption, make_group
 from PIL import Image as PillowImage
 
+from builders import make_caption, make_group
 from data_specs import checkpoint, image_group
 from data_specs.errors import ContractError, SpecError
 from data_specs.image_group import ImageGroup

@@ -1,0 +1,58 @@
+"""Crops: resampling equals Pillow's, colours stay colours, draws follow from the generator."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from models.encoder.augment import CropRecipe, crops, downsample, global_recipe, recolour, resampling, resized_crops
+
+
+@pytest.mark.parametrize("size", [16, 32, 80])
+def test_resampling_a_whole_picture_is_pillows_bicubic(size: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
+    expected = np.asarray(
+        Image.fromarray(pixels.astype(np.float32), "F").resize((size, size), Image.Resampling.BICUBIC)
+    )
+    weights = resampling(torch.zeros(1), torch.ones(1), 32, size)[0]
+    ours = weights @ torch.from_numpy(pixels).float() @ weights.T
+    assert np.allclose(ours.numpy(), expected, atol=0.05)
+
+
+def test_a_crop_is_the_part_of_the_picture_it_claims_to_be() -> None:
+    ramp = torch.linspace(0, 1, 64)[None, None, None, :].expand(200, 3, 64, 64).contiguous()
+    recipe = CropRecipe(32, (0.1, 0.1), blur_probability=0.0)
+    found = resized_crops(ramp, recipe, torch.Generator().manual_seed(0))
+    spans = (found[:, 0, 0, -4] - found[:, 0, 0, 3]).abs() * 32 / 25
+    # A tenth of the area with an aspect within 3/4 and 4/3: widths between 0.27 and 0.37 of the side.
+    assert 0.25 < float(spans.min()) < 0.29
+    assert 0.34 < float(spans.max()) < 0.39
+    flipped = (found[:, 0, 0, -1] < found[:, 0, 0, 0]).float().mean()
+    assert 0.35 < float(flipped) < 0.65
+
+
+def test_gray_pictures_have_equal_channels_and_no_change_means_no_change() -> None:
+    pictures, generator = torch.rand(4, 3, 8, 8), torch.Generator().manual_seed(0)
+    still = CropRecipe(8, (1.0, 1.0), jitter_probability=0.0, gray_probability=0.0)
+    assert torch.allclose(recolour(pictures, still, generator), pictures, atol=1e-3)
+    gray = recolour(pictures, CropRecipe(8, (1.0, 1.0), jitter_probability=0.0, gray_probability=1.0), generator)
+    assert torch.allclose(gray[:, 0], gray[:, 1], atol=1e-3)
+    assert torch.allclose(gray[:, 0], gray[:, 2], atol=1e-3)
+
+
+def test_downsampling_leaves_most_pictures_and_the_input_alone() -> None:
+    pictures = torch.rand(400, 3, 16, 16)
+    before = pictures.clone()
+    changed = (
+        (downsample(pictures, torch.Generator().manual_seed(0), 0.05) != pictures).flatten(1).any(1).float().mean()
+    )
+    assert 0.02 < float(changed) < 0.09
+    assert torch.equal(pictures, before)
+
+
+def test_the_same_generator_gives_the_same_crops_and_they_are_finite() -> None:
+    pictures, recipe = torch.rand(16, 3, 64, 64), global_recipe(64)
+    first, again = (crops(pictures, recipe, torch.Generator().manual_seed(5)) for _ in range(2))
+    assert torch.equal(first, again)
+    assert bool(first.isfinite().all())
+    assert first.shape == (16, 3, 64, 64)
