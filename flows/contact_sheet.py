@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 SMALLEST = 128
 """Pixels a side under which a picture is enlarged by a whole factor, so that its own pixels stay visible."""
 LARGEST = 256
-GAP = 8
+GAP, APART = 8, 24
+"""Pixels between the pictures of a row, and between rows."""
 TEXT = 14
 INK, FAINT, PAPER = (24, 26, 30), (110, 114, 122), (255, 255, 255)
 MOST_ROWS = 64
@@ -33,9 +34,9 @@ def contact_sheet(rows: Sequence[Row]) -> bytes:
     width, height = max(block.width for block in shown), max(block.height for block in shown)
     columns = min(range(1, len(shown) + 1), key=lambda n: abs(n * width - -(-len(shown) // n) * height))
     deep = -(-len(shown) // columns)
-    sheet = Image.new("RGB", (columns * (width + GAP) + GAP, deep * (height + GAP) + GAP), PAPER)
+    sheet = Image.new("RGB", (columns * (width + APART) + APART, deep * (height + APART) + APART), PAPER)
     for number, block in enumerate(shown):
-        place = (GAP + number % columns * (width + GAP), GAP + number // columns * (height + GAP))
+        place = (APART + number % columns * (width + APART), APART + number // columns * (height + APART))
         sheet.paste(block, place)
     stream = io.BytesIO()
     sheet.save(stream, "PNG", optimize=True)

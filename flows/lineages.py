@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from data_specs.errors import SpecError
 from data_specs.run import ROOMS
 from data_specs.shard import ShardAddress
@@ -76,15 +79,18 @@ def find(where: list[Home], column: str, value: str) -> Iterator[Found]:
 
 def _first(home: Home, column: str, value: str) -> Iterator[Found]:
     for address in home.shards():
-        for row in rows(address):
-            if row[column] == value:
-                yield Found(home, address, row)
-                return
+        table = read_rows(address)
+        for row in _dicts(table.filter(pc.equal(table[column], value)).slice(0, 1)):
+            yield Found(home, address, row)
+            return
 
 
 def rows(address: ShardAddress) -> list[dict[str, Any]]:
     """The metadata of a shard as JSON-able dicts."""
-    table = read_rows(address)
+    return _dicts(read_rows(address))
+
+
+def _dicts(table: pa.Table) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = table.to_pylist(maps_as_pydicts="strict")
     return found
 

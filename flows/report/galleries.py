@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,6 +15,7 @@ from data_specs.caption import Caption
 from data_specs.contract import Contract, Record
 from data_specs.ids import digest
 from data_specs.image_group import ImageGroup
+from flows.lineages import rows
 from flows.report.walked import Walked
 from tasks.shards import read_shard
 
@@ -22,6 +24,7 @@ PICTURES = 8
 SHARDS = 6
 SAMPLES = 64
 """Looked at per shard: a shard of a large run holds gigabytes, and its first samples are as good as any."""
+COUNTED_SHARDS = 64
 LARGEST = 128
 MOST_BYTES = 6000
 MEDIA = {"jpg": "jpeg", "png": "png", "webp": "webp"}
@@ -47,8 +50,11 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
+    """`share` says how many of the captions are of this sort."""
+
     name: str
     says: str
+    share: str
     cards: tuple[Card, ...]
 
 
@@ -65,12 +71,27 @@ def galleries(captions: Walked | None, images: Walked | None) -> list[Gallery]:
     """From a few shards spread over the room; a room without pictures still shows its captions."""
     kinds: dict[str, list[Caption | ImageGroup]] = {name: [] for name in GALLERIES}
     for group in _drawn_or_written(captions, images):
-        kinds[_gallery(_caption(group))].append(group)
+        kinds[_sort(_caption(group).kind, _caption(group).strategy)].append(group)
+    shares = _shares(captions) if captions else {}
     return [
-        Gallery(*GALLERIES[name], tuple(_card(group) for group in _chosen(found)))
+        Gallery(*GALLERIES[name], shares.get(name, ""), tuple(_card(group) for group in _chosen(found)))
         for name, found in kinds.items()
         if found
     ]
+
+
+def _shares(captions: Walked) -> dict[str, str]:
+    """Counted over the whole room, or over `COUNTED_SHARDS` spread over a large one."""
+    counted: Counter[str] = Counter()
+    for address in captions.spread(COUNTED_SHARDS):
+        for row in rows(address):
+            counted[_sort(row["kind"], row["strategy"])] += 1
+    total = counted.total()
+    whole = total == captions.sealed.accepted
+    return {
+        name: (f"{count:,} of {total:,} captions, " if whole else "about ") + f"{100 * count / total:.1f} %"
+        for name, count in counted.items()
+    }
 
 
 def _drawn_or_written(captions: Walked | None, images: Walked | None) -> Iterator[Caption | ImageGroup]:
@@ -89,8 +110,8 @@ def _caption(group: Caption | ImageGroup) -> Caption:
     return group.caption if isinstance(group, ImageGroup) else group
 
 
-def _gallery(caption: Caption) -> str:
-    return caption.strategy if caption.kind == "object" else caption.kind
+def _sort(kind: str, strategy: str) -> str:
+    return strategy if kind == "object" else kind
 
 
 def _chosen(groups: Sequence[Caption | ImageGroup]) -> list[Caption | ImageGroup]:

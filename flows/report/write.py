@@ -137,7 +137,7 @@ def _clocked(
                 name,
                 room.seconds,
                 f"{room.sealed.made} of {room.sealed.shards}",
-                "" if quick else f"{count / room.seconds:,.3g}",
+                "" if quick else _figure(count / room.seconds),
                 "" if quick else f"{unit}/s",
                 _size(*sizes[name]),
                 bar(room.seconds, longest, f"{name}: {duration(room.seconds)}", css="time"),
@@ -157,6 +157,11 @@ def duration(seconds: float) -> str:
     if seconds >= 3600:
         return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
     return f"{int(seconds // 60)} min {int(seconds % 60):02d} s" if seconds >= 60 else f"{seconds:.1f} s"
+
+
+def _figure(number: float) -> str:
+    """Three digits that count, and no powers of ten: `1,320`, `8.24`, `0.0961`."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _size(count: int, exact: bool) -> str:

@@ -61,13 +61,14 @@ def test_each_strategy_and_kind_has_captions_with_their_four_pictures(whole):
     assert len(pictures) == 4 * cards and cards <= 5 * CARDS
     for title in ("Concept alone", "Concept and background", "Concept and relation", "Places", "Textures"):
         assert title in page.words
+    assert "8 of 48 captions, 16.7 %" in " ".join(page.words.split())
     for attributes in pictures:
         assert attributes["alt"]
         Image.open(io.BytesIO(base64.b64decode(attributes["src"].split(",")[1]))).verify()
 
 
 def test_large_pictures_are_embedded_small(tmp_path):
-    run = make_run(str(tmp_path), until="images", renderer=FakeRenderer(256))
+    run = make_run(str(tmp_path), until="images", renderer=FakeRenderer(160), captions={"total": 3, "per_shard": 3})
     text = Path(write_report(run)).read_text(encoding="utf-8")
     first = next(attributes for tag, attributes in Page(text).tags if tag == "img")
     assert max(Image.open(io.BytesIO(base64.b64decode(first["src"].split(",")[1]))).size) == 128
