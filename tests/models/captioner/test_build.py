@@ -1,0 +1,30 @@
+import pytest
+
+from data_specs.errors import SpecError
+from data_specs.run import CaptionsSpec
+from models.captioner.build import build_captioner, identify_captioner
+from models.captioner.smollm2 import cache_folder
+
+
+def test_a_folder_that_is_not_there_is_refused_before_any_work():
+    with pytest.raises(SpecError, match="/no/such/folder"):
+        build_captioner(CaptionsSpec(model="/no/such/folder"))
+
+
+def test_a_hub_id_must_be_pinned():
+    with pytest.raises(SpecError, match="revision"):
+        identify_captioner(CaptionsSpec(model="some/model"))
+    assert identify_captioner(CaptionsSpec(model="some/model", revision="abc")).revision == "abc"
+
+
+def test_the_embedded_model_is_pinned_by_its_bytes():
+    identity = identify_captioner(CaptionsSpec())
+    assert identity.id == "smollm2-135m" and identity.revision.startswith("sha256:b179c9523d0e")
+
+
+def test_the_cache_goes_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("SYNCLR_CACHE", raising=False)
+    assert cache_folder() == tmp_path / "synclr"
+    monkeypatch.setenv("SYNCLR_CACHE", str(tmp_path / "own"))
+    assert cache_folder() == tmp_path / "own"

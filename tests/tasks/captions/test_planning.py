@@ -1,0 +1,88 @@
+import math
+from collections import Counter
+
+import pytest
+from concept_tables import made_up, small_table
+
+from data_specs.errors import SpecError
+from data_specs.prompt_set import RELATIONS
+from data_specs.run import CaptionsSpec
+from tasks.captions.planning import Planner, ask_seed, examples_for
+from tasks.captions.prompt_files import load_prompts
+
+SPEC = CaptionsSpec()
+PLANS = 20_000
+
+
+@pytest.fixture(scope="module")
+def plans():
+    planner = Planner(small_table(), SPEC, seed=0)
+    return [planner.plan(slot // 100, slot % 100) for slot in range(PLANS)]
+
+
+def assert_share(count, total, share):
+    """Within five standard deviations of a binomial: a false alarm in a million tests."""
+    assert abs(count - total * share) < 5 * math.sqrt(total * share * (1 - share))
+
+
+def test_kinds_are_drawn_by_weight(plans):
+    kinds = Counter(plan.concept.kind for plan in plans)
+    for kind, share in {"object": 0.9, "place": 0.08, "texture": 0.02}.items():
+        assert_share(kinds[kind], PLANS, share)
+
+
+def test_strategies_of_objects_are_drawn_by_the_recipes_shares(plans):
+    objects = [plan for plan in plans if plan.concept.kind == "object"]
+    found = Counter(plan.strategy for plan in objects)
+    for strategy, share in SPEC.strategies.items():
+        assert_share(found[strategy], len(objects), share)
+
+
+def test_relations_and_second_nouns_are_each_as_likely(plans):
+    relations = [plan for plan in plans if plan.strategy == "relation"]
+    named = Counter(plan.relation for plan in relations)
+    others = Counter(plan.other for plan in relations)
+    assert set(named) == set(RELATIONS)
+    for count in named.values():
+        assert_share(count, len(relations), 1 / len(RELATIONS))
+    for count in others.values():
+        assert_share(count, len(relations), 1 / 5)
+    assert all(plan.other != plan.concept.name for plan in relations)
+
+
+def test_places_and_textures_are_only_named(plans):
+    for plan in plans:
+        if plan.concept.kind != "object":
+            assert (plan.strategy, plan.background, plan.relation) == ("concept", None, None)
+            assert plan.prompt_kind == plan.concept.kind
+
+
+def test_a_plan_depends_on_its_slot_alone(plans):
+    assert Planner(small_table(), SPEC, seed=0).plan(150, 7) == plans[15_007]
+    assert Planner(small_table(), SPEC, seed=1).plan(150, 7) != plans[15_007]
+
+
+def test_examples_are_three_different_ones_and_change_with_the_attempt(plans):
+    prompts = load_prompts("synclr")
+    for plan in plans[:200]:
+        first, second = examples_for(plan, prompts, 0, 0), examples_for(plan, prompts, 0, 1)
+        assert len(set(first)) == 3 and first == examples_for(plan, prompts, 0, 0)
+        assert set(first) <= set(prompts.pool(plan.prompt_kind).examples)
+        assert first != second or plan.prompt_kind == "texture"
+    assert ask_seed(plans[0], 0, 0) != ask_seed(plans[0], 0, 1)
+
+
+def test_an_object_without_backgrounds_is_named():
+    planner = Planner([made_up("fox", backgrounds=())], CaptionsSpec(strategies={"background": 1.0}), seed=0)
+    assert {planner.plan(0, slot).strategy for slot in range(20)} == {"concept"}
+
+
+def test_the_second_noun_is_left_to_the_llm_if_the_recipe_says_so():
+    planner = Planner(small_table(), CaptionsSpec(strategies={"relation": 1.0}, offer_other=False), seed=0)
+    assert {planner.plan(0, slot).other for slot in range(50)} == {None}
+
+
+@pytest.mark.parametrize("concepts", [[], [made_up("fox", weight=0.0)]])
+def test_a_table_without_concepts_or_weight_is_refused(concepts):
+    with pytest.raises(SpecError):
+        Planner(concepts, SPEC, seed=0)

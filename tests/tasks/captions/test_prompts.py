@@ -1,0 +1,85 @@
+from collections import Counter
+
+import pytest
+from concept_tables import made_up
+
+from data_specs.errors import SpecError
+from data_specs.prompt_set import PROMPT_KINDS, RELATIONS, Example
+from tasks.captions.naming import names
+from tasks.captions.planning import Plan
+from tasks.captions.prompt_files import SETS, load_prompts, prompts_digest
+from tasks.captions.prompts import write_prompt
+
+PROMPTS = load_prompts("synclr")
+FOX = Example(concept="fox", relation="on", other="tram", caption="A fox on a tram.")
+
+
+def test_the_pools_have_the_papers_sizes():
+    sizes = {kind: len(PROMPTS.pool(kind).examples) for kind in PROMPT_KINDS}
+    assert sizes == {"object": 52, "place": 33, "texture": 21, "background": 50, "relation": 20}
+
+
+def test_the_relation_examples_show_each_relation_twice():
+    assert Counter(example.relation for example in PROMPTS.relation.examples) == dict.fromkeys(RELATIONS, 2)
+
+
+@pytest.mark.parametrize("kind", PROMPT_KINDS)
+def test_every_example_names_what_it_shows(kind):
+    for example in PROMPTS.pool(kind).examples:
+        assert names(example.caption, example.concept), example
+        assert example.relation is None or example.relation in example.caption, example
+
+
+def test_a_prompt_is_header_examples_and_an_open_query():
+    plan = Plan(0, 0, made_up("kettle"), "relation", relation="under", other="daisy")
+    assert (
+        write_prompt(plan, "Header.", [FOX])
+        == "Header.\n\nfox, on, tram => A fox on a tram.\n\nkettle, under, daisy =>"
+    )
+
+
+def test_without_a_second_noun_the_examples_lose_theirs():
+    plan = Plan(0, 0, made_up("kettle"), "relation", relation="under")
+    assert write_prompt(plan, "Header.", [FOX]) == "Header.\n\nfox, on => A fox on a tram.\n\nkettle, under =>"
+
+
+@pytest.fixture
+def own_set(tmp_path):
+    for kind in PROMPT_KINDS:
+        (tmp_path / f"{kind}.yaml").write_bytes((SETS / "synclr" / f"{kind}.yaml").read_bytes())
+    return tmp_path
+
+
+def test_a_users_own_folder_is_read_and_any_word_counts(own_set):
+    assert prompts_digest(load_prompts(str(own_set))) == prompts_digest(PROMPTS)
+    path = own_set / "object.yaml"
+    path.write_text(path.read_text().replace("A steel kettle", "A copper kettle"))
+    assert prompts_digest(load_prompts(str(own_set))) != prompts_digest(PROMPTS)
+
+
+@pytest.mark.parametrize(
+    ("content", "clue"),
+    [
+        ("header: H\nexamples: [", "YAML"),
+        ("header: H\nexamples: []\n", "examples"),
+        ("", "object"),
+        ("header: H\nexamples:\n- {concept: a, caption: 'A => b'}\n", "=>"),
+        (
+            "header: H\nexamples:\n" + "".join(f"- {{concept: a{i}, background: b, caption: c}}\n" for i in range(3)),
+            "a0",
+        ),
+        ("header: H\nexamples:\n" + "- {concept: a, caption: c}\n" * 3, "twice"),
+    ],
+)
+def test_a_faulty_file_is_named_with_its_fault(own_set, content, clue):
+    (own_set / "object.yaml").write_text(content)
+    with pytest.raises(SpecError, match=clue):
+        load_prompts(str(own_set))
+
+
+def test_a_missing_set_or_file_is_refused(own_set):
+    with pytest.raises(SpecError, match="synclr"):
+        load_prompts("no_such_set")
+    (own_set / "place.yaml").unlink()
+    with pytest.raises(SpecError, match=r"place\.yaml"):
+        load_prompts(str(own_set))
