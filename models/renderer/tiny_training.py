@@ -12,10 +12,20 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DConditionModel
-from diffusers import StableDiffusionPipeline
+from diffusers import (
+    AutoencoderKL,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+Autoencoder = AutoencoderKL
+Denoiser = UNet2DConditionModel
+Pipeline = StableDiffusionPipeline
+"""Names by which the training's other modules may speak of the parts; diffusers itself is imported here alone."""
 
 LATENT_CHANNELS = 10
 TEXT_WIDTH = 256
@@ -66,7 +76,7 @@ def build_denoiser() -> UNet2DConditionModel:
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
         layers_per_block=1,
-        block_out_channels=(96, 160),
+        block_out_channels=(64, 128),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         cross_attention_dim=TEXT_WIDTH,
@@ -141,8 +151,15 @@ def autoencoder_losses(vae: AutoencoderKL, pictures: Tensor, generator: torch.Ge
 def reconstruction_losses(vae: AutoencoderKL, latents: Tensor, pictures: Tensor) -> dict[str, Tensor]:
     """Return named terms of what the decoder makes of ``latents`` (N, C, 8, 8) against the pictures they stand for."""
     error = vae.decode(latents).sample.float() - pictures
+    # Pooled errors pull on colours and masses, which the many small errors along outlines would drown early on.
+    coarse = F.avg_pool2d(error, 4).abs().mean() + F.avg_pool2d(error, 8).abs().mean()
     edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
-    return {"absolute": 0.5 * error.abs().mean(), "squared": 2.0 * error.square().mean(), "edges": 0.25 * edges}
+    return {
+        "absolute": 0.5 * error.abs().mean(),
+        "squared": 2.0 * error.square().mean(),
+        "edges": 0.25 * edges,
+        "coarse": coarse,
+    }
 
 
 def denoising_loss(
@@ -164,7 +181,8 @@ def denoising_loss(
     found = denoiser(noisy, steps.to(latents.device), context_NTD, return_dict=False)[0].float()
     signal_to_noise = alphas / (1 - alphas)
     weight = signal_to_noise.clamp(max=MIN_SNR) / (signal_to_noise + 1)
-    return (weight * (found - target).square()).mean()
+    loss: Tensor = (weight * (found - target).square()).mean()
+    return loss
 
 
 class MovingAverage:
@@ -201,6 +219,13 @@ def build_pipeline(
         feature_extractor=None,
         requires_safety_checker=False,
     )
+
+
+def load_pipeline(folder: Path) -> StableDiffusionPipeline:
+    """Return an exported folder as the stock class, in float32 and silent."""
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
 
 
 def export_pipeline(pipeline: StableDiffusionPipeline, folder: Path) -> int:

@@ -41,7 +41,9 @@ def fetch(package: str, version: str, integrity: str, folder: Path) -> Path:
             raise EngineError(f"npm pack {package}@{version} failed: {done.stderr.strip()[-300:]}; is npm installed?")
     found = "sha512-" + base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode()
     if found != integrity:
-        raise ContractError(f"{tarball.name} has digest {found}, sources.json pins {integrity}; delete it and try again")
+        raise ContractError(
+            f"{tarball.name} has digest {found}, sources.json pins {integrity}; delete it and try again"
+        )
     return tarball
 
 

@@ -20,7 +20,7 @@ Rng = np.random.Generator
 
 def shade(colour: Sequence[float]) -> Pixels:
     """Return a 0..255 colour as a 0..1 vector."""
-    return np.asarray(colour, np.float32) / 255
+    return np.asarray(colour, np.float32) / np.float32(255)
 
 
 def vary(rng: Rng, colour: Sequence[int], spread: int = 18) -> Colour:
@@ -47,7 +47,8 @@ def to_pixels(image: Image.Image) -> Pixels:
 def gradient(top: Colour, bottom: Colour, height: int = SIDE) -> Pixels:
     """Return a vertical blend of two colours, (height, SIDE, 3)."""
     t = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
-    return np.repeat(shade(top) * (1 - t) + shade(bottom) * t, SIDE, axis=1)
+    column: Pixels = (shade(top) * (1 - t) + shade(bottom) * t).astype(np.float32)
+    return np.repeat(column, SIDE, axis=1)
 
 
 def noise(rng: Rng, octaves: Sequence[int], height: int = SIDE, width: int = SIDE, stretch: float = 1.0) -> Pixels:
@@ -70,7 +71,7 @@ def sky(
     if clouds > 0:
         cover = np.clip((noise(rng, (3, 6, 12, 24), stretch=0.7) - 0.52) * 5, 0, 1) * clouds
         cover = (cover * np.linspace(1, 0, SIDE, dtype=np.float32)[:, None] ** 0.5)[..., None]
-        pixels = pixels * (1 - cover) + cover
+        pixels = np.asarray(pixels * (1 - cover) + cover, np.float32)
     return pixels
 
 

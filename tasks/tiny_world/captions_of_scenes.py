@@ -87,7 +87,12 @@ def _names_place(text: str, place: str, world: World) -> bool:
 
 
 _PLACE_PATTERNS = tuple(
-    (place, re.compile(r"\b(" + "|".join(re.escape(phrase) for phrase in sorted({place, *phrases}, key=len)[::-1]) + r")\b"))
+    (
+        place,
+        re.compile(
+            r"\b(" + "|".join(re.escape(phrase) for phrase in sorted({place, *phrases}, key=len)[::-1]) + r")\b"
+        ),
+    )
     for place, phrases in PLACE_PHRASES.items()
     if place not in ("sky", "road", "plain background")
 )
@@ -113,7 +118,9 @@ class CaptionPool:
         if scene.detail is None and rng.random() < self.share:
             found = self._prose_of(scene, rng)
             if found is not None:
-                said = replace(scene, concept=found.concept, place=found.place, relation=found.relation, other=found.other)
+                said = replace(
+                    scene, concept=found.concept, place=found.place, relation=found.relation, other=found.other
+                )
                 return found.text, said
         said = scene
         single = scene.relation is None

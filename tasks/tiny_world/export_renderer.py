@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
-
-import torch
-from diffusers import StableDiffusionPipeline
 
 from data_specs.errors import ContractError
 from models.renderer.tiny_training import (
     TOKENS,
+    Pipeline,
     build_autoencoder,
     build_denoiser,
     build_pipeline,
@@ -24,12 +21,14 @@ from tasks.tiny_world.vocabulary import read_tokenizer
 BYTES = 30_000_000
 
 
-def assemble(folder: Path) -> StableDiffusionPipeline:
+def assemble(folder: Path) -> Pipeline:
     """Return the pipeline of the averaged weights that ``folder`` holds now, also while it is being trained."""
     tokenizer = read_tokenizer(folder / "vocabulary", TOKENS)
     tower = build_text_encoder(len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id)
     spoken = averaged_weights(folder / "reader.safetensors", "tagger")
-    tower.load_state_dict({k.removeprefix("tower."): v for k, v in spoken.items() if k.startswith("tower.")}, strict=False)
+    tower.load_state_dict(
+        {k.removeprefix("tower."): v for k, v in spoken.items() if k.startswith("tower.")}, strict=False
+    )
     vae = build_autoencoder()
     vae.load_state_dict(averaged_weights(folder / "autoencoder.safetensors", "vae"))
     polished = folder / "decoder.safetensors"
@@ -53,12 +52,5 @@ def export(folder: Path, target: Path) -> int:
     if card.exists():
         shutil.copy(card, partial / "README.md")
     shutil.rmtree(target, ignore_errors=True)
-    os.replace(partial, target)
+    partial.replace(target)
     return weights
-
-
-def load_for_drawing(folder: Path) -> StableDiffusionPipeline:
-    """Return an exported folder as the stock class, in float32 and silent."""
-    pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline

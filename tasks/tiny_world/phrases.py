@@ -95,7 +95,7 @@ def describe(scene: Scene, rng: Rng) -> str:
 
 
 def _one(choices: Sequence[str], rng: Rng) -> str:
-    return choices[rng.integers(len(choices))]
+    return choices[int(rng.integers(len(choices)))]
 
 
 def _noun(name: str, detail: str | None, rng: Rng) -> str:

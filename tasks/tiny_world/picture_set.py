@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -13,21 +12,39 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.tiny_world.captions_of_scenes import PROSE, Prose, read_prose
 from tasks.tiny_world.sampling import sample_scene, scene_seed
 from tasks.tiny_world.scenes import Scene, draw
 from tasks.tiny_world.sprites import training_sheets
-from tasks.tiny_world.world import read_world
+from tasks.tiny_world.world import World, read_world
 
 CHUNK = 4096
 SIDE = 64
+SPOKEN = "spoken"
+"""The split whose scenes show the relations of the prose."""
 
 
 def scenes_of(split: str, first: int, count: int) -> Iterator[tuple[Scene, int]]:
     """Yield the scenes numbered ``first`` to ``first + count`` of ``split``, each with the seed that draws it."""
     world, styles = read_world(), tuple(training_sheets())
+    spoken = related_prose(world) if split == SPOKEN else []
     for number in range(first, first + count):
         seed = scene_seed(split, number)
-        yield sample_scene(world, styles, seed), seed
+        scene = sample_scene(world, styles, seed)
+        if spoken:
+            scene = spoken_scene(scene, spoken[number % len(spoken)])
+        yield scene, seed
+
+
+def related_prose(world: World) -> list[Prose]:
+    """Return the sentences that put two concepts in a relation: too many triples for chance to draw one of them."""
+    return [sentence for sentence in read_prose(PROSE, world) if sentence.relation is not None]
+
+
+def spoken_scene(scene: Scene, sentence: Prose) -> Scene:
+    """Return what ``sentence`` says, in the style of ``scene``, and in its place where the sentence names none."""
+    place = sentence.place or scene.place or "plain background"
+    return Scene(scene.style, sentence.concept, place, sentence.relation, sentence.other)
 
 
 def render_chunk(folder: Path, split: str, chunk: int, count: int = CHUNK) -> Path:
@@ -45,10 +62,10 @@ def render_chunk(folder: Path, split: str, chunk: int, count: int = CHUNK) -> Pa
     partial = pixels_path.with_suffix(".partial")
     with partial.open("wb") as file:
         np.save(file, pixels, allow_pickle=False)
-    os.replace(partial, pixels_path)
+    partial.replace(pixels_path)
     partial = scenes_path.with_suffix(".partial")
     partial.write_text(json.dumps(described))
-    os.replace(partial, scenes_path)  # the descriptions come last: a chunk with them is whole
+    partial.replace(scenes_path)  # the descriptions come last: a chunk with them is whole
     return pixels_path
 
 

@@ -110,7 +110,9 @@ def snowy_field(rng: Rng) -> Image.Image:
     for _ in range(5):
         _pine(rng, image, rng.uniform(horizon, horizon + 0.05), (0.2, 0.4), (70, 105, 95))
     draw = brush(image)
-    for x, y, size in zip(rng.integers(0, SIDE, 70), rng.integers(0, SIDE, 70), rng.integers(2, 5, 70) // 2, strict=True):
+    for x, y, size in zip(
+        rng.integers(0, SIDE, 70), rng.integers(0, SIDE, 70), rng.integers(2, 5, 70) // 2, strict=True
+    ):
         draw.ellipse([x - size, y - size, x + size, y + size], fill=(255, 255, 255))
     return image
 
@@ -372,4 +374,3 @@ PLACES: Mapping[str, Callable[[Rng], Image.Image]] = MappingProxyType(
 
 FLOATING = frozenset({"sky", "outer space", "underwater", "ocean", "plain background"})
 """Places without a ground: objects hover in the middle and cast no shadow."""
-

@@ -30,7 +30,9 @@ def sample_scene(world: World, styles: tuple[str, ...], seed: int) -> Scene:
         return Scene(style, None, None, texture=world.textures[rng.integers(len(world.textures))])
     if kind == "place":
         place = world.places[rng.integers(len(world.places))]
-        return Scene(style, None, place, detail=("rainy", "foggy")[rng.integers(2)] if rng.random() < DETAILED else None)
+        return Scene(
+            style, None, place, detail=("rainy", "foggy")[rng.integers(2)] if rng.random() < DETAILED else None
+        )
     first = int(rng.integers(len(world.concepts)))
     concept = world.concepts[first]
     expected = rng.random() < PLAUSIBLE and concept.backgrounds

@@ -78,9 +78,11 @@ def _weather(rng: Rng, canvas: Image.Image, detail: str) -> Image.Image:
         fog = (0.45 + 0.4 * noise(rng, (3, 6, 12)))[..., None]
         return to_image(pixels * (1 - fog) + np.float32(0.86) * fog)
     grey = pixels.mean(axis=2, keepdims=True)
-    image = to_image((0.45 * pixels + 0.4 * grey) * np.float32([0.9, 0.96, 1.06]))
+    image = to_image((0.45 * pixels + 0.4 * grey) * np.array([0.9, 0.96, 1.06], np.float32))
     pen = ImageDraw.Draw(image)
-    for x, y, drop in zip(rng.integers(0, SIDE + 20, 60), rng.integers(-10, SIDE, 60), rng.integers(8, 18, 60), strict=True):
+    for x, y, drop in zip(
+        rng.integers(0, SIDE + 20, 60), rng.integers(-10, SIDE, 60), rng.integers(8, 18, 60), strict=True
+    ):
         pen.line([x, y, x - drop // 3, y + drop], fill=(190, 205, 225), width=1)
     return image
 

@@ -23,7 +23,7 @@ def write_snapshot(path: Path, tensors: Mapping[str, torch.Tensor], record: Mapp
     save_file(own, partial, metadata={"record": json.dumps(record)})
     with partial.open("rb") as file:
         os.fsync(file.fileno())
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def read_snapshot(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
@@ -32,7 +32,7 @@ def read_snapshot(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] 
         return None
     with safe_open(path, framework="pt") as file:
         record = json.loads(file.metadata()["record"])
-        return {name: file.get_tensor(name) for name in file.keys()}, record
+        return {name: file.get_tensor(name) for name in list(file.keys())}, record
 
 
 def averaged_weights(path: Path, part: str) -> dict[str, torch.Tensor]:

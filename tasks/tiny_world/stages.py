@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from models.renderer.tiny_training import TOKENS
 from tasks.tiny_world import export_renderer, train_autoencoder, train_denoiser, train_reader
 from tasks.tiny_world.captions_of_scenes import PROSE, CaptionPool, Prose, read_prose
 from tasks.tiny_world.contact_sheet import draw_captions, tile
-from tasks.tiny_world.picture_set import PictureSet, render_split
+from tasks.tiny_world.picture_set import SPOKEN, PictureSet, render_split
+from tasks.tiny_world.scenes import Scene
 from tasks.tiny_world.training_loop import Schedule, StepReport, append_report
-from tasks.tiny_world.world import World, read_world
+from tasks.tiny_world.vocabulary import read_tokenizer
+from tasks.tiny_world.world import read_world
 
 Say = Callable[[str], None]
 SAMPLES = (
@@ -33,6 +36,7 @@ class Plan:
 
     scenes: int = 49_152
     held_out: int = 2_048
+    spoken: int = 4_096
     autoencoder: Schedule = field(default=Schedule(560, 16, 2e-3, warmup=60, cool=0.35, decay=0.98))
     reader: Schedule = field(default=Schedule(700, 128, 1e-3, cool=0.4))
     denoiser: Schedule = field(default=Schedule(6_000, 32, 1e-3, warmup=200, cool=0.4, decay=0.9995))
@@ -63,8 +67,11 @@ class Workshop:
 
     def latent_chunks(self) -> dict[Path, Path]:
         """Return every rendered chunk's description and where its latents belong; spoken scenes come first."""
-        chunks = [path for split in ("spoken", "training") for path in sorted((self.folder / "scenes").glob(f"{split}-*.json"))]
-        return {path: self.folder / "latents" / f"{path.stem}.npy" for path in chunks}
+        chunks = [
+            path for split in (SPOKEN, "training") for path in sorted((self.folder / "scenes").glob(f"{split}-*.json"))
+        ]
+        kept = "+".join(self.plan.styles) if self.plan.styles else "all"
+        return {path: self.folder / "latents" / kept / f"{path.stem}.npy" for path in chunks}
 
     def report(self, report: StepReport) -> None:
         """Log one report to ``log.jsonl`` and say it in a line."""
@@ -83,13 +90,7 @@ def render_scenes(shop: Workshop) -> None:
     folder = shop.folder / "scenes"
     render_split(folder, "held-out", shop.plan.held_out, 1)
     render_split(folder, "training", shop.plan.scenes, shop.plan.workers)
-    render_split(folder, "spoken", len(drawable_prose()) * 2, shop.plan.workers)
-
-
-def drawable_prose() -> list[Prose]:
-    """Return the sentences that name two concepts in a relation; their scenes are drawn on purpose, they are too many
-    triples for chance to hit."""
-    return [sentence for sentence in read_prose(PROSE, read_world()) if sentence.relation is not None]
+    render_split(folder, SPOKEN, shop.plan.spoken, shop.plan.workers)
 
 
 def fit_autoencoder(shop: Workshop) -> None:
@@ -109,7 +110,7 @@ def encode_scenes(shop: Workshop) -> None:
     training.load_average()
     factor = shop.folder / "scaling_factor.txt"
     for described, path in shop.latent_chunks().items():
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         pictures = PictureSet(described.parent, described.stem, shop.plan.styles)
         train_autoencoder.encode_scenes(vae, pictures, path, shop.torch_device)
         if not factor.exists():
@@ -129,7 +130,7 @@ def fit_reader(shop: Workshop) -> None:
             shop.report(report)
         training.load_average()
         if unseen:
-            said = [train_reader.Scene("any", *sentence.key) for sentence in unseen]
+            said = [Scene("any", *sentence.key) for sentence in unseen]
             texts = [sentence.text for sentence in unseen]
             accuracy = train_reader.reading_accuracy(tagger, tokenizer, texts, said, world)
             shop.note(stage="reader", unseen_prose=len(unseen), **{k: round(v, 4) for k, v in accuracy.items()})
@@ -144,7 +145,7 @@ def fit_denoiser(shop: Workshop) -> None:
     """Train the U-Net; every ``sample_steps`` steps draw a sheet with the averaged weights."""
     world = read_world()
     training_prose, _ = split_prose(read_prose(PROSE, world))
-    tokenizer = train_reader.read_tokenizer(shop.folder / "vocabulary", train_reader.TOKENS)
+    tokenizer = read_tokenizer(shop.folder / "vocabulary", TOKENS)
     tagger, reading = train_reader.start(tokenizer, world, shop.folder, shop.plan.reader, shop.torch_device)
     reading.load_average()
     parts = [

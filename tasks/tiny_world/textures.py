@@ -111,7 +111,8 @@ def rusty_metal(rng: Rng) -> Image.Image:
     """Grey metal with patches of rust."""
     rust = np.clip((noise(rng, (4, 9, 18, 36, 72)) - 0.42) * 5, 0, 1)[..., None]
     metal = shade(vary(rng, (130, 140, 145), 10))
-    return to_image(rust * shade(vary(rng, (150, 75, 35), 16)) + (1 - rust) * metal)
+    mixed = rust * shade(vary(rng, (150, 75, 35), 16)) + (1 - rust) * metal
+    return to_image(np.asarray(mixed, np.float32))
 
 
 TEXTURES: Mapping[str, Callable[[Rng], Image.Image]] = MappingProxyType(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.renderer.tiny_training import LATENT_CHANNELS, autoencoder_losses, build_autoencoder, reconstruction_losses
+from models.renderer.tiny_training import (
+    LATENT_CHANNELS,
+    Autoencoder,
+    autoencoder_losses,
+    build_autoencoder,
+    reconstruction_losses,
+)
 from tasks.tiny_world.picture_set import PictureSet
 from tasks.tiny_world.training_loop import Schedule, StepReport, Training
 
@@ -23,14 +27,14 @@ def to_tensor(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
     return (values / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
-def start(folder: Path, schedule: Schedule, device: torch.device) -> tuple[AutoencoderKL, Training]:
+def start(folder: Path, schedule: Schedule, device: torch.device) -> tuple[Autoencoder, Training]:
     """Return the autoencoder, as far as it has been trained in ``folder``, and its training."""
     torch.manual_seed(0)
     vae = build_autoencoder().to(device, memory_format=torch.channels_last)
     return vae, Training("autoencoder", {"vae": vae}, schedule, folder)
 
 
-def train(vae: AutoencoderKL, training: Training, pictures: PictureSet, device: torch.device) -> Iterator[StepReport]:
+def train(vae: Autoencoder, training: Training, pictures: PictureSet, device: torch.device) -> Iterator[StepReport]:
     """Train on random scenes, half of them mirrored; yield reports."""
 
     def losses_of(step: int) -> dict[str, Tensor]:
@@ -46,12 +50,12 @@ def train(vae: AutoencoderKL, training: Training, pictures: PictureSet, device: 
     yield from training.run(losses_of)
 
 
-def start_polish(vae: AutoencoderKL, folder: Path, schedule: Schedule) -> Training:
+def start_polish(vae: Autoencoder, folder: Path, schedule: Schedule) -> Training:
     """Return the training of the decoder alone, the encoder and with it every latent staying as they are."""
     return Training("decoder", {"decoder": vae.decoder, "entry": vae.post_quant_conv}, schedule, folder)
 
 
-def polish(vae: AutoencoderKL, training: Training, pictures: PictureSet, device: torch.device) -> Iterator[StepReport]:
+def polish(vae: Autoencoder, training: Training, pictures: PictureSet, device: torch.device) -> Iterator[StepReport]:
     """Train the decoder on posterior samples of random scenes; yield reports."""
 
     def losses_of(step: int) -> dict[str, Tensor]:
@@ -69,7 +73,7 @@ def polish(vae: AutoencoderKL, training: Training, pictures: PictureSet, device:
 
 
 @torch.inference_mode()
-def reconstruction_psnr(vae: AutoencoderKL, pictures: PictureSet, count: int, device: torch.device) -> float:
+def reconstruction_psnr(vae: Autoencoder, pictures: PictureSet, count: int, device: torch.device) -> float:
     """Return the mean over the first ``count`` pictures of each one's PSNR in dB, through the posterior's mean."""
     vae.eval()
     count = min(count, len(pictures))
@@ -84,7 +88,7 @@ def reconstruction_psnr(vae: AutoencoderKL, pictures: PictureSet, count: int, de
 
 
 @torch.inference_mode()
-def encode_scenes(vae: AutoencoderKL, pictures: PictureSet, path: Path, device: torch.device) -> None:
+def encode_scenes(vae: Autoencoder, pictures: PictureSet, path: Path, device: torch.device) -> None:
     """Write mean and spread of every scene's latents to ``path``, once: float16 (scenes, 2, C, 8, 8)."""
     if path.exists():
         return
@@ -99,4 +103,4 @@ def encode_scenes(vae: AutoencoderKL, pictures: PictureSet, path: Path, device: 
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
         np.save(file, store, allow_pickle=False)
-    os.replace(partial, path)
+    partial.replace(path)

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import UNet2DConditionModel
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from models.renderer.tiny_training import build_denoiser, denoising_loss, noise_schedule
+from models.renderer.tiny_training import Denoiser, build_denoiser, denoising_loss, noise_schedule
 from tasks.tiny_world.captions_of_scenes import CaptionPool
 from tasks.tiny_world.scenes import Scene
 from tasks.tiny_world.train_reader import tokenize
@@ -51,7 +50,7 @@ def spread_of(store: NDArray[np.float16]) -> float:
     return float(np.sqrt(sample[:, 0].var() + np.square(sample[:, 1]).mean()))
 
 
-def start(folder: Path, schedule: Schedule, device: torch.device) -> tuple[UNet2DConditionModel, Training]:
+def start(folder: Path, schedule: Schedule, device: torch.device) -> tuple[Denoiser, Training]:
     """Return the U-Net, as far as it has been trained in ``folder``, and its training."""
     torch.manual_seed(0)
     denoiser = build_denoiser().to(device, memory_format=torch.channels_last)
@@ -59,7 +58,7 @@ def start(folder: Path, schedule: Schedule, device: torch.device) -> tuple[UNet2
 
 
 def train(
-    denoiser: UNet2DConditionModel,
+    denoiser: Denoiser,
     training: Training,
     tower: CLIPTextModel,
     tokenizer: CLIPTokenizer,

@@ -36,7 +36,9 @@ def make_vocabulary(folder: Path, pool: CaptionPool, prose: Sequence[Prose], wor
 
 def tokenize(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Return token ids (N, TOKENS) as the pipeline pads them, and where each text's end token stands (N)."""
-    tokens_NT = tokenizer(list(texts), padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt").input_ids
+    tokens_NT = tokenizer(
+        list(texts), padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt"
+    ).input_ids
     return tokens_NT, (tokens_NT == tokenizer.eos_token_id).int().argmax(dim=1)
 
 
@@ -52,7 +54,7 @@ class CaptionSource:
         texts, said = [], []
         for _ in range(count):
             if self.prose and rng.random() < 0.5:
-                sentence = self.prose[rng.integers(len(self.prose))]
+                sentence = self.prose[int(rng.integers(len(self.prose)))]
                 texts.append(sentence.text)
                 said.append(Scene("any", *sentence.key))
             else:
@@ -63,7 +65,9 @@ class CaptionSource:
         return texts, said
 
 
-def start(tokenizer: CLIPTokenizer, world: World, folder: Path, schedule: Schedule, device: torch.device) -> tuple[CaptionTagger, Training]:
+def start(
+    tokenizer: CLIPTokenizer, world: World, folder: Path, schedule: Schedule, device: torch.device
+) -> tuple[CaptionTagger, Training]:
     """Return the tagger, as far as it has been trained in ``folder``, and its training."""
     torch.manual_seed(0)
     tower = build_text_encoder(len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id)

@@ -30,7 +30,9 @@ def learn_vocabulary(captions: Iterable[str], size: int, folder: Path) -> None:
     model = json.loads(tokenizer.to_str())["model"]
     ordered = sorted(model["vocab"], key=model["vocab"].__getitem__)
     # A byte that ends a word is a token of its own in CLIP; without it an unseen character would have none.
-    ordered += [f"{byte}</w>" for byte in sorted(pre_tokenizers.ByteLevel.alphabet()) if f"{byte}</w>" not in model["vocab"]]
+    ordered += [
+        f"{byte}</w>" for byte in sorted(pre_tokenizers.ByteLevel.alphabet()) if f"{byte}</w>" not in model["vocab"]
+    ]
     vocabulary = {token: number for number, token in enumerate([*ordered, START, END])}
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
     folder.mkdir(parents=True, exist_ok=True)

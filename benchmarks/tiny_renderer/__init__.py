@@ -1,0 +1,1 @@
+"""Rendered and generated pictures enter, figures of the tiny renderer leave."""
