@@ -94,7 +94,7 @@ class CaptionsSpec(Spec):
     top_p: float = Field(default=0.9, gt=0, le=1)
     max_tokens: int = Field(default=32, ge=4, le=512)
     attempts: int = Field(
-        default=4, ge=1, le=32, description="times a refused caption is asked for again, first included"
+        default=8, ge=1, le=32, description="times a refused caption is asked for again, first included"
     )
     min_words: int = Field(default=3, ge=1)
     max_words: int = Field(default=40, ge=1)
