@@ -7,14 +7,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 TRAINING = [ROOT / "flows/train_tiny_renderer.py", ROOT / "models/renderer/tiny_training.py"]
-TRAINING += [path for path in (ROOT / "tasks/tiny_world").glob("*.py") if path.name not in ("sprites.py", "build_art.py")]
+TRAINING += [
+    path for path in (ROOT / "tasks/tiny_world").glob("*.py") if path.name not in ("sprites.py", "build_art.py")
+]
 
 
 def test_no_training_module_names_the_evaluation_sheets() -> None:
     for path in TRAINING:
         names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
         names |= {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
-        names |= {a.name for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom) for a in n.names}
+        names |= {
+            a.name for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom) for a in n.names
+        }
         assert not names & {"evaluation_sheets", "read_sheets"}, path
 
 
