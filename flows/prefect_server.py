@@ -1,0 +1,104 @@
+"""A port enters; a Prefect server on loopback leaves, which ends when the block or this process ends."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from data_specs.errors import EngineError, SpecError
+from flows import prefect_environment
+
+HOST = "127.0.0.1"
+START_SECONDS = 180
+PR_SET_PDEATHSIG = 1
+
+
+@contextmanager
+def running(port: int | None = None, log: Path | None = None) -> Iterator[str]:
+    """The address of a server that shows the runs of this machine, past ones too (they share `PREFECT_HOME`).
+
+    Prefect can start a server by itself, but that one dies at the first Ctrl-C, before the run's end can be written
+    down, and outlives a process that is killed. Raises SpecError if the port is taken, EngineError if nothing comes up.
+    """
+    address = f"http://{HOST}:{port or _free_port()}"
+    if _answers(address):
+        raise SpecError(f"something answers at {address} already; choose another with --port")
+    prefect_environment.prepare()
+    # The server does not tell its pages which port they were served from: without this they ask :4200.
+    environment = os.environ | {"PREFECT_SERVER_UI_API_URL": f"{address}/api"}
+    environment.pop("PREFECT_API_URL", None)
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", address.rsplit(":", 1)[1]]
+    with (log or Path(os.devnull)).open("ab") as output:
+        # Its own session, so that Ctrl-C at the terminal reaches it only through us.
+        server = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=output, start_new_session=True, preexec_fn=_end_with_parent
+        )
+    try:
+        _await(server, address)
+        yield address
+    finally:
+        _stop(server)
+
+
+def serve(port: int) -> None:
+    """Blocks until Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with running(port) as address:
+            print(f"Prefect UI: {address}  (Ctrl-C stops it)", flush=True)
+            print(f"Walks report to it with PREFECT_API_URL={address}/api", flush=True)
+            signal.pause()
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+
+
+def _end_with_parent() -> None:
+    # A parent that is killed cannot stop its children (Linux; elsewhere the server would stay).
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind((HOST, 0))
+        return int(free.getsockname()[1])
+
+
+def _await(server: "subprocess.Popen[bytes]", address: str) -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        if server.poll() is not None:
+            raise EngineError(f"the Prefect server ended with code {server.returncode} before it answered")
+        if _answers(f"{address}/api/health"):
+            return
+        time.sleep(0.25)
+    raise EngineError(f"the Prefect server did not answer at {address} within {START_SECONDS} s")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def _stop(server: "subprocess.Popen[bytes]") -> None:
+    """The whole group: the server starts processes of its own, and nothing may be left behind."""
+    for sent, seconds in ((signal.SIGTERM, 8), (signal.SIGTERM, 4), (signal.SIGKILL, 5)):
+        if server.poll() is not None:
+            return
+        os.killpg(server.pid, sent)
+        try:
+            server.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            continue
