@@ -178,7 +178,7 @@ def schema() -> None:
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="port on 127.0.0.1")] = 4200) -> None:
     """Start a Prefect server on loopback that shows past and running walks; Ctrl-C stops it."""
-    from flows.ui import serve
+    from flows.prefect_server import serve
 
     serve(port)
 
@@ -212,7 +212,7 @@ def _show_summary(summary: dict[str, Any]) -> None:
         for field in room["stale"]:
             out.print(f"           was stale: {field}", style="yellow", markup=False)
     for line in summary["scores"]:
-        out.print(line, markup=False)
+        out.print(line, markup=False, soft_wrap=True)
     out.print(f"report     {summary['report']}", markup=False, soft_wrap=True)
 
 

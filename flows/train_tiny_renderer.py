@@ -58,9 +58,13 @@ def main() -> int:
     """Read the command line, train or export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("workspace/tiny_renderer"), help="scenes, snapshots, logs")
-    parser.add_argument("--export", type=Path, nargs="?", const=SHIPPED, help=f"write the weights here ({SHIPPED.name})")
+    parser.add_argument(
+        "--export", type=Path, nargs="?", const=SHIPPED, help=f"write the weights here ({SHIPPED.name})"
+    )
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="only these, in this order")
-    parser.add_argument("--set", nargs="+", default=[], metavar="STAGE=STEPS", help="length of a stage, e.g. denoiser=20000")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="STAGE=STEPS", help="length of a stage, e.g. denoiser=20000"
+    )
     parser.add_argument("--styles", nargs="+", help="sheets that the U-Net learns; all five unless named")
     parser.add_argument("--device", default="cpu", help="cpu, cuda")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")

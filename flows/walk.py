@@ -1,12 +1,15 @@
 """One run from the command line: check everything, walk what is missing, write the report, sum up."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from data_specs.run import ROOMS, Run
 from flows import prefect_environment
 from flows.addresses import Room, rooms
 from flows.display import shown
+from flows.prefect_server import running
 from flows.run_folder import folder, log_folder, point, read_pointers, summarise, write_recipe
 from flows.status import stale_fields
 from tasks import storage
@@ -25,10 +28,9 @@ def walk(run: Run, source: dict[str, Any], until: str, *, quiet: bool) -> dict[s
     missing = {room.name: sum(sealed(address) is None for address in room.shards) for room in walked}
     if any(missing.values()):
         _log_to_file(run)
-        prefect_environment.prepare()
-        from flows.synclr import synclr
+        with shown(quiet), _prefect(run):
+            from flows.synclr import synclr
 
-        with shown(quiet):
             synclr(run, until)
     else:
         for room in walked:
@@ -46,6 +48,33 @@ def preflight(run: Run) -> dict[str, Room]:
     storage.require_writable(run.root)
     ingest(run.spec.concepts)
     return rooms(run.spec, run.root)
+
+
+@contextmanager
+def _prefect(run: Run) -> Iterator[None]:
+    """The server that the user has configured (PREFECT_API_URL or a profile), else one for the time of the walk."""
+    prefect_environment.prepare()
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    if PREFECT_API_URL.value():
+        yield
+        return
+    with running(log=log_folder(run) / "prefect.log") as address:
+        logging.getLogger("synclr").info("Prefect UI for the time of this walk: %s", address)
+        with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
+            try:
+                yield
+            finally:
+                _drain()
+
+
+def _drain() -> None:
+    """What Prefect still has to send must reach the server before it ends."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    EventsWorker.drain_all(timeout=10)
+    APILogWorker.drain_all(timeout=10)
 
 
 def _report(run: Run, *, anew: bool) -> str:

@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from pydantic import BaseModel
 
-from data_specs.errors import EngineError
+from data_specs.errors import EngineError, SynclrError
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -26,6 +26,10 @@ Engine = TypeVar("Engine")
 Specification = TypeVar("Specification", bound=BaseModel)
 
 _loaded: dict[tuple[str, str], Any] = {}
+
+
+class StoppedError(SynclrError):
+    """The run was stopped while this was under way; nothing is wrong, and nothing is retried."""
 
 
 class EngineProcess:
@@ -40,10 +44,13 @@ class EngineProcess:
         self._settings = (threads, log)
         self._pool: ProcessPoolExecutor | None = None
         self._turn = threading.Lock()
+        self._closed = False
 
     def call(self, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         """Raises what the function raises; EngineError if the child dies, and the next call starts another."""
         with self._turn:
+            if self._closed:  # the run is stopping: a retry must not bring back what was just ended
+                raise StoppedError(f"{function.__name__} was not started: the run is stopping")
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(
                     1, multiprocessing.get_context("spawn"), initializer=_prepare, initargs=self._settings
@@ -51,6 +58,8 @@ class EngineProcess:
             try:
                 return self._pool.submit(function, *args, **kwargs).result()
             except BrokenProcessPool as error:
+                if self._closed:
+                    raise StoppedError(f"{function.__name__} was ended: the run is stopping") from error
                 self._pool = None
                 raise EngineError(f"the engine's process died in {function.__name__}; starting another") from error
 
@@ -60,6 +69,7 @@ class EngineProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed = True
         if self._pool is None:
             return
         if error is not None:  # nobody waits for the shard in hand any more: it is made again from its plan
@@ -80,6 +90,8 @@ def loaded(build: Callable[[Specification], Engine], spec: Specification) -> Eng
 def _prepare(threads: int, log: Path | None) -> None:
     """In the child, before any heavy import: its share of the cores, its log, and an end when its parent ends."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    # Threads that spin while they wait take the core from the engine beside them: 1.8 instead of 8 captions/s, measured.
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer: it ends its children itself
     if log:
         log.parent.mkdir(parents=True, exist_ok=True)
