@@ -43,6 +43,7 @@ def save(room: str, step: int, tensors: "dict[str, Tensor]", keep: int) -> None:
     url = f"{folder(room)}/{stem(step)}.safetensors"
     with storage.parts_for(url) as part:
         save_file(tensors, part)
+        part.chmod(0o644)  # safetensors writes for the owner alone; a shared root is read by others
         digest = _digest(part)
         storage.publish(part, url)
     manifest = Kept(step=step, file=digest)
