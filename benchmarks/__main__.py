@@ -1,0 +1,30 @@
+"""Names of benchmarks (none: all) enter; one line of figures each leaves: `make bench`, `python -m benchmarks images`."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+
+NAMES = ("captions", "images")
+
+
+def main(names: list[str]) -> int:
+    wrong = [name for name in names if name not in NAMES]
+    if wrong:
+        print(f"no benchmark {wrong[0]!r}; there are: {', '.join(NAMES)}", file=sys.stderr)
+        return 2
+    machine = {
+        "machine": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+    }
+    print(json.dumps(machine), flush=True)
+    # A process each: two engines in one fight over memory and threads.
+    return max(
+        subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode for name in names or NAMES
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
