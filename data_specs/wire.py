@@ -2,8 +2,9 @@
 
 import functools
 import json
+from collections.abc import Hashable
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -34,7 +35,7 @@ def from_json(record_type: type[Record], sample: Sample) -> Record:
     if not isinstance(payload, bytes):
         raise ContractError(f"sample {key!r} has no json member: it is not a {record_type.__name__}")
     try:
-        record: Record = _adapter(record_type).validate_json(payload)
+        record: Record = _adapter(cast(Hashable, record_type)).validate_json(payload)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "(whole)"

@@ -6,6 +6,7 @@ import random
 import re
 import shlex
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tasks.shards import read_shard
 
 pytestmark = pytest.mark.slow
 RANDOM_KILLS = int(os.environ.get("SYNCLR_TEST_KILLS", "3"))
+KILL_WITHIN_SECONDS = float(os.environ.get("SYNCLR_TEST_KILL_WITHIN", "60"))
 
 
 def addresses(root: Path, room: str) -> list[ShardAddress]:
@@ -104,7 +106,6 @@ def test_a_damaged_shard_is_found(walked, synclr, tmp_path):
     sound = path.read_bytes()
     try:
         path.write_bytes(sound[:-600] + b"x" + sound[-599:])
-        assert "not as sealed" in synclr("verify", "tiny", code=1) + json.dumps("not as sealed")
         process = synclr.start("verify", "tiny", "--json")
         out, _ = process.communicate(timeout=120)
         assert process.returncode == 1 and "not as sealed" in out
@@ -157,18 +158,58 @@ def test_every_command_of_the_readme_runs(walked, synclr, tmp_path):
         synclr(*[str(tmp_path / "sheet.png") if argument == "sheet.png" else argument for argument in arguments])
 
 
+def test_ctrl_c_ends_at_once_and_leaves_no_process_behind(walked, synclr, tmp_path):
+    stopped = CommandLine(tmp_path / "root", synclr.home)
+    process = stopped.start("run", "tiny", *sets(), start_new_session=True)
+    until = time.monotonic() + 240
+    while not list((tmp_path / "root").glob("captions/*/lineage.json")) and time.monotonic() < until:
+        time.sleep(0.2)
+    time.sleep(5)  # an engine is being loaded
+    family = [process.pid, *descendants(process.pid)]
+    assert len(family) >= 3, "the server and an engine should be running"
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "the same command goes on" in said and "Traceback" not in said
+    time.sleep(2)
+    assert not [pid for pid in family if alive(pid)]
+
+
+def descendants(pid: int) -> list[int]:
+    children = [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+    return [each for child in children for each in (child, *descendants(child))]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_a_walk_killed_at_random_instants_ends_as_an_undisturbed_one(walked, synclr, tmp_path):
     disturbed = CommandLine(tmp_path / "root", synclr.home)
-    chance = random.Random(int(os.environ.get("SYNCLR_TEST_SEED", time.time_ns())))
-    for number in range(RANDOM_KILLS):
-        process = disturbed.start("run", "tiny", *sets(), start_new_session=True)
+    seed = int(os.environ.get("SYNCLR_TEST_SEED", time.time_ns() % 1_000_000))
+    chance, kills = random.Random(seed), 0
+    for _ in range(10 * RANDOM_KILLS):
+        process = disturbed.start("run", "tiny", *sets())
         try:
-            process.communicate(timeout=chance.uniform(2, 45))
+            process.communicate(timeout=chance.uniform(2, KILL_WITHIN_SECONDS))
             assert process.returncode == 0
-        except Exception:
-            os.kill(process.pid, signal.SIGKILL)
+            break
+        except subprocess.TimeoutExpired:
+            family = descendants(process.pid)
+            process.kill()
             process.communicate()
-            print(f"kill {number}: {sum(1 for _ in (tmp_path / 'root').rglob('*-[0-9]*.json'))} manifests then")
+            kills += 1
+            time.sleep(3)
+            assert not [pid for pid in family if alive(pid)], "a killed walk left processes behind"
+            print(f"seed {seed}, kill {kills}: {len(manifests(disturbed.root, *ROOMS))} manifests")
+        if kills == RANDOM_KILLS:
+            break
+    assert kills
     disturbed("run", "tiny", *sets())
     rooms = ("concepts", "captions", "images")
     after, before = manifests(disturbed.root, *rooms), manifests(synclr.root, *rooms)
