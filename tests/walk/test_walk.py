@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, CommandLine, manifests, sets
+from command_line import ROOT, CommandLine, manifests, sets
 from data_specs import caption, image_group
 from data_specs.run import ROOMS
 from data_specs.shard import ShardAddress
