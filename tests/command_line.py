@@ -1,0 +1,71 @@
+"""The whole walk with real engines, cut small, through the command line as a person runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+SMALL = {
+    "captions.total": 16,
+    "captions.per_shard": 8,
+    "encoder.steps": 6,
+    "encoder.warmup_steps": 2,
+    "encoder.captions_per_step": 8,
+    "encoder.checkpoint_every": 2,
+    "embeddings.copies": 2,
+    "embeddings.random_inits": 1,
+}
+
+
+def sets(**overrides: Any) -> list[str]:
+    knobs = SMALL | {name.replace("__", "."): value for name, value in overrides.items()}
+    return [part for name, value in knobs.items() for part in ("--set", f"{name}={value}")]
+
+
+@dataclass
+class CommandLine:
+    """`synclr` on one root, with a Prefect home of its own."""
+
+    root: Path
+    home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {
+            "SYNCLR_ROOT": str(self.root),
+            "PREFECT_HOME": str(self.home),
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", *arguments],
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **options,
+        )
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        process = self.start(*arguments)
+        out, said = process.communicate(timeout=560)
+        assert process.returncode == code, f"exit {process.returncode}: {said[-3000:]}{out[-1000:]}"
+        return out if code == 0 else said
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self(*arguments, "--json"))
+
+
+def manifests(root: Path, *rooms: str) -> dict[str, bytes]:
+    """Path below the root -> bytes, of every manifest of the rooms."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for room in rooms
+        for path in sorted((root / room).rglob(f"{room}-[0-9]*.json"))
+        if not path.name.endswith(".made.json")
+    }
