@@ -48,6 +48,11 @@ def export(folder: Path, target: Path) -> int:
     weights = export_pipeline(assemble(folder), partial)
     if weights > BYTES:
         raise ContractError(f"the weights take {weights} bytes, {BYTES} are allowed; make the parts smaller")
+    for name in (
+        "vocab.json",
+        "merges.txt",
+    ):  # CLIP's own two files; the stock class of today writes tokenizer.json alone
+        shutil.copy(folder / "vocabulary" / name, partial / "tokenizer" / name)
     card = target / "README.md"
     if card.exists():
         shutil.copy(card, partial / "README.md")
