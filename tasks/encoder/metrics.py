@@ -1,4 +1,4 @@
-"""`metrics.jsonl` of an encoder room: one line a step enters; lines of finished steps leave, for reports and resuming."""
+"""Training steps enter; `metrics.jsonl` beside the encoder, a line a finished step, leaves, for reports and resuming."""
 
 import json
 from collections.abc import Iterator

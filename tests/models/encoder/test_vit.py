@@ -37,7 +37,7 @@ def test_what_is_masked_cannot_be_seen_though_its_place_can(stem: str) -> None:
     vit = random_backbone(VitShape(16, 2, 2, 8, 32, stem), 0)  # type: ignore[arg-type]
     masks = torch.ones(2, 16, dtype=torch.bool)
     tokens = vit(torch.randn(2, 3, 32, 32), masks)
-    assert torch.allclose(tokens.patches_NPD[0], tokens.patches_NPD[1])
+    assert torch.allclose(tokens.patches_NPD[0], tokens.patches_NPD[1], atol=1e-5)
     assert not torch.allclose(tokens.patches_NPD[0, 0], tokens.patches_NPD[0, 1])
 
 
