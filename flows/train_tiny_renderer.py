@@ -27,11 +27,15 @@ SHIPPED = Path(__file__).resolve().parents[1] / "models" / "renderer" / "tiny"
 
 
 @task(task_run_name="{stage}", cache_policy=NO_CACHE)
-def make_stage(stage: str, folder: str, lengths: dict[str, int], styles: list[str] | None, device: str) -> None:
+def make_stage(
+    stage: str, folder: str, lengths: dict[str, int], styles: list[str] | None, device: str, scenes: int | None
+) -> None:
     """Bring one stage to its end; what it has done already is not done again."""
     from tasks.tiny_world import stages
 
     plan = stages.Plan(styles=tuple(styles) if styles else None)
+    if scenes is not None:
+        plan = replace(plan, scenes=scenes, held_out=min(scenes, plan.held_out), spoken=min(scenes, plan.spoken))
     for name, steps in lengths.items():
         plan = replace(plan, **{name: replace(getattr(plan, name), steps=steps)})
     getattr(stages, stage)(stages.Workshop(Path(folder), plan, device, lambda line: print(line, flush=True)))
@@ -43,6 +47,7 @@ def train_tiny_renderer(
     lengths: dict[str, int] | None = None,
     styles: list[str] | None = None,
     device: str = "cpu",
+    scenes: int | None = None,
     stages: Sequence[str] = STAGES,
 ) -> str:
     """Render scenes, train autoencoder, reader, denoiser, and the decoder once more; return the work folder.
@@ -50,7 +55,7 @@ def train_tiny_renderer(
     ``lengths`` overrides the steps of a stage (``autoencoder``, ``reader``, ``denoiser``, ``decoder``).
     """
     for stage in stages:
-        make_stage(stage, folder, lengths or {}, styles, device)
+        make_stage(stage, folder, lengths or {}, styles, device, scenes)
     return folder
 
 
@@ -65,6 +70,7 @@ def main() -> int:
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="STAGE=STEPS", help="length of a stage, e.g. denoiser=20000"
     )
+    parser.add_argument("--scenes", type=int, help="training scenes to render")
     parser.add_argument("--styles", nargs="+", help="sheets that the U-Net learns; all five unless named")
     parser.add_argument("--device", default="cpu", help="cpu, cuda")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
@@ -81,7 +87,9 @@ def main() -> int:
         arguments.work.mkdir(parents=True, exist_ok=True)
         (arguments.work / "pid").write_text(str(os.getpid()))
         lengths = {name: int(steps) for name, steps in (item.split("=") for item in arguments.set)}
-        train_tiny_renderer(str(arguments.work), lengths, arguments.styles, arguments.device, list(arguments.stages))
+        train_tiny_renderer(
+            str(arguments.work), lengths, arguments.styles, arguments.device, arguments.scenes, list(arguments.stages)
+        )
     except SynclrError as error:
         print(error, file=sys.stderr)
         return 1

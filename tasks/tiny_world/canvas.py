@@ -41,7 +41,7 @@ def to_image(pixels: Pixels) -> Image.Image:
 
 def to_pixels(image: Image.Image) -> Pixels:
     """Return an RGB image as 0..1 pixels."""
-    return np.asarray(image, np.float32) / 255
+    return np.asarray(image, np.float32) / np.float32(255)
 
 
 def gradient(top: Colour, bottom: Colour, height: int = SIDE) -> Pixels:

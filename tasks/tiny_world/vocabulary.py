@@ -10,6 +10,8 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers, trainers
 from tokenizers.models import BPE
 from transformers import CLIPTokenizer
 
+from data_specs.errors import ContractError
+
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
@@ -41,7 +43,12 @@ def learn_vocabulary(captions: Iterable[str], size: int, folder: Path) -> None:
 
 
 def read_tokenizer(folder: Path, length: int) -> CLIPTokenizer:
-    """Return the stock tokenizer of a folder that ``learn_vocabulary`` wrote, cutting at ``length`` tokens."""
+    """Return the stock tokenizer of a folder that ``learn_vocabulary`` wrote, cutting at ``length`` tokens.
+
+    Raises ContractError if there is none.
+    """
+    if not (folder / "merges.txt").exists():
+        raise ContractError(f"{folder} holds no vocabulary yet; let the reader's stage start first")
     vocabulary = json.loads((folder / "vocab.json").read_text())
     lines = (folder / "merges.txt").read_text().split("\n")[1:]
     merges = [tuple(line.split(" ")) for line in lines if line]

@@ -1,0 +1,42 @@
+"""The shipped weights: small, and drawn with by the stock pipeline without a class of ours."""
+
+import json
+from pathlib import Path
+
+import torch
+
+TINY = Path(__file__).parents[3] / "models" / "renderer" / "tiny"
+
+
+def test_the_weights_take_at_most_30_megabytes_and_are_safetensors() -> None:
+    weights = list(TINY.rglob("*.safetensors"))
+    assert len(weights) == 3
+    assert sum(path.stat().st_size for path in weights) <= 30_000_000
+    assert not [path for path in TINY.rglob("*") if path.suffix in (".bin", ".pt", ".pkl", ".ckpt")]
+
+
+def test_the_layout_is_stable_diffusions_own() -> None:
+    index = json.loads((TINY / "model_index.json").read_text())
+    assert index["_class_name"] == "StableDiffusionPipeline"
+    parts = {name: index[name][1] for name in ("unet", "vae", "text_encoder", "tokenizer")}
+    assert parts == {
+        "unet": "UNet2DConditionModel",
+        "vae": "AutoencoderKL",
+        "text_encoder": "CLIPTextModel",
+        "tokenizer": "CLIPTokenizer",
+    }
+
+
+def test_the_stock_pipeline_draws_and_a_seed_fixes_the_picture() -> None:
+    from diffusers import StableDiffusionPipeline
+
+    pipeline = StableDiffusionPipeline.from_pretrained(TINY, torch_dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+
+    def draw() -> bytes:
+        generator = torch.Generator().manual_seed(3)
+        picture = pipeline("A dog on the beach.", num_inference_steps=3, guidance_scale=2.5, generator=generator).images[0]
+        assert picture.size == (64, 64)
+        return picture.tobytes()
+
+    assert draw() == draw()
