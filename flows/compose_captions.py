@@ -5,7 +5,7 @@ from prefect import flow
 from data_specs.run import Run
 from data_specs.shard import SealedRoom
 from flows.addresses import rooms
-from flows.walk_room import walk_shards
+from flows.walk_room import Visit, walk_shards
 from tasks.captions.compose import compose_bundle
 
 
@@ -16,8 +16,7 @@ def compose_captions(run: Run, concepts: SealedRoom | None = None) -> SealedRoom
     spec, all_rooms = run.spec.captions, rooms(run.spec, run.root)
     table = all_rooms["concepts"].table
     return walk_shards(
-        run,
-        all_rooms["captions"],
+        Visit(run, all_rooms["captions"]),
         "captions",
         spec.per_shard,
         lambda bundle, engine: compose_bundle.submit(table, bundle, spec, engine, seed=run.spec.seed, run=run.name),

@@ -16,13 +16,12 @@ def extract_embeddings(run: Run, encoder: SealedRoom | None = None) -> SealedRoo
     """Show the benchmarks to the encoder and to what it must beat; `encoder` only carries the edge."""
     del encoder
     spec, all_rooms = run.spec.embeddings, rooms(run.spec, run.root)
-    room, trained = all_rooms["embeddings"], all_rooms["encoder"].table
-    if Visit(run, room).missing:
-        with engines(run, room, os.cpu_count() or 1) as drawing:
+    visit, trained = Visit(run, all_rooms["embeddings"]), all_rooms["encoder"].table
+    if visit.missing:
+        with engines(run, visit.room, os.cpu_count() or 1) as drawing:
             draw_benchmarks(run.root, spec, drawing, run=run.name)
     return walk_shards(
-        run,
-        room,
+        visit,
         "shards",
         1,
         lambda bundle, engine: extract_bundle.submit(

@@ -5,7 +5,7 @@ from prefect import flow
 from data_specs.run import Run
 from data_specs.shard import SealedRoom
 from flows.addresses import rooms
-from flows.walk_room import walk_shards
+from flows.walk_room import Visit, walk_shards
 from tasks.images.render import render_bundle
 
 
@@ -16,8 +16,7 @@ def render_images(run: Run, captions: SealedRoom | None = None) -> SealedRoom:
     spec, all_rooms = run.spec.images, rooms(run.spec, run.root)
     sources = all_rooms["captions"].shards
     return walk_shards(
-        run,
-        all_rooms["images"],
+        Visit(run, all_rooms["images"]),
         "images",
         run.spec.captions.per_shard * spec.per_caption,
         lambda bundle, engine: render_bundle.submit(

@@ -43,9 +43,9 @@ class Visit:
         return summary
 
 
-def walk_shards(run: Run, room: Room, unit: str, per_shard: int, submit: Submit) -> SealedRoom:
+def walk_shards(visit: Visit, unit: str, per_shard: int, submit: Submit) -> SealedRoom:
     """Make what is missing of a room; `submit` hands one bundle to a task. Raises what a bundle raised, after all ended."""
-    visit = Visit(run, room)
+    run, room = visit.run, visit.room
     visit.begin(unit, len(room.shards) * per_shard, (len(room.shards) - len(visit.missing)) * per_shard)
     if visit.missing:
         workers = min(run.spec.execution.workers, len(visit.missing))

@@ -16,7 +16,8 @@ SMALL = {
     "encoder.warmup_steps": 2,
     "encoder.captions_per_step": 8,
     "encoder.checkpoint_every": 2,
-    "embeddings.copies": 2,
+    "embeddings.benchmarks": "[styles]",
+    "embeddings.copies": 1,
     "embeddings.random_inits": 1,
 }
 
