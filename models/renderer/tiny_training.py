@@ -36,8 +36,8 @@ KL_WEIGHT = 1e-3
 GREEN_CHANNEL = 6
 """The latent channel that is asked to hold green against purple. Left to itself the autoencoder took up that axis, which
 varies least in these pictures, not at all in its first 2,000 steps, and drew pears and cacti brown."""
-MIN_SNR = 5.0
-"""Gamma of min-SNR weighting (Hang et al., 2023, arXiv:2303.09556, eq. 5); theirs."""
+MOST_SNR = 5.0
+"""Above this ratio of signal to noise a step counts less: gamma of min-SNR weighting (Hang et al., 2023, arXiv:2303.09556)."""
 
 
 def build_autoencoder() -> AutoencoderKL:
@@ -178,9 +178,10 @@ def denoising_loss(
     context_NTD: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    """Return the min-SNR weighted v-prediction loss for scaled latents (N, C, 8, 8).
+    """Return the weighted v-prediction loss for scaled latents (N, C, 8, 8).
 
-    v = alpha * noise - sigma * x; the weight of its squared error is min(SNR, gamma) / (SNR + 1).
+    v = alpha * noise - sigma * x; the weight of its squared error is min(SNR + 1, gamma + 1) / (SNR + 1): min-SNR's for
+    little noise, but one for much, because there a picture's subject is decided, and 8x8 latents lose it early.
     """
     noise = torch.randn(latents.shape, generator=generator).to(latents.device)
     steps = torch.randint(0, schedule.config["num_train_timesteps"], (len(latents),), generator=generator)
@@ -189,7 +190,7 @@ def denoising_loss(
     target = alphas.sqrt() * noise - (1 - alphas).sqrt() * latents
     found = denoiser(noisy, steps.to(latents.device), context_NTD, return_dict=False)[0].float()
     signal_to_noise = alphas / (1 - alphas)
-    weight = signal_to_noise.clamp(max=MIN_SNR) / (signal_to_noise + 1)
+    weight = (signal_to_noise.clamp(max=MOST_SNR) + 1) / (signal_to_noise + 1)
     loss: Tensor = (weight * (found - target).square()).mean()
     return loss
 
