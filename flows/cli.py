@@ -36,22 +36,26 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON, and nothing else
 Name = Annotated[str | None, typer.Argument(help="name of a run; left out: the only one, or a list")]
 OfRun = Annotated[str | None, typer.Option("--name", help="look in this run only")]
 HERE = "workspace"
+INTERRUPTED = 130
 
 
 def main() -> None:
     """The console script: one clear line for what went wrong, never a traceback for a wrong request."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # Typer hands an Exit back as its code, and Ctrl-C as 130
     except SpecError as error:
         _end(error, 2)
     except SynclrError as error:
         _end(error, 1)
     except (typer.Abort, KeyboardInterrupt):
-        _end("stopped; what is sealed stays, the same command goes on", 130)
+        code = INTERRUPTED
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")):
             _usage(error)
         raise
+    if code == INTERRUPTED:
+        _end("stopped; what is sealed stays, the same command goes on", INTERRUPTED)
+    raise SystemExit(code or 0)
 
 
 @app.command()

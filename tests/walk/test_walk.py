@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-
 from command_line import ROOT, CommandLine, manifests, sets
+
 from data_specs import caption, image_group
 from data_specs.run import ROOMS
 from data_specs.shard import ShardAddress
@@ -101,8 +101,7 @@ def test_status_show_trace_and_verify_agree(walked, synclr):
 
 
 def test_a_damaged_shard_is_found(walked, synclr, tmp_path):
-    [first, *_] = addresses(synclr.root, "images")
-    path = Path(first.file("tar"))
+    path = Path(walked["rooms"][2]["folder"]) / "images-000000.tar"
     sound = path.read_bytes()
     try:
         path.write_bytes(sound[:-600] + b"x" + sound[-599:])
