@@ -7,7 +7,7 @@ trains it, resumable like every stage; ``benchmarks/tiny_renderer/measure.py`` a
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,12 +83,12 @@ class Residual(nn.Module):
         return F.relu(maps + self.body(maps))
 
 
-def train_judge(folder: Path, steps: int, batch: int = 64) -> Judge:
+def train_judge(folder: Path, steps: int, styles: Collection[str] | None = None, batch: int = 64) -> Judge:
     """Train on the rendered scenes of ``folder``; the running means of its norms are re-estimated at the end."""
     torch.manual_seed(0)
     judge = Judge().to(memory_format=torch.channels_last)
     training = Training("judge", {"judge": judge}, Schedule(steps, batch, 2e-3, cool=0.6, decay=0.998), folder)
-    pictures = PictureSet(folder / "scenes", "training-*")
+    pictures = PictureSet(folder / "scenes", "training-*", styles)
     world = read_world()
 
     def losses_of(step: int) -> dict[str, Tensor]:
@@ -148,9 +148,9 @@ def judge_pictures(judge: Judge, pictures: Sequence[Image.Image]) -> dict[str, n
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def held_out_accuracy(judge: Judge, folder: Path) -> dict[str, float]:
+def held_out_accuracy(judge: Judge, folder: Path, styles: Collection[str] | None = None) -> dict[str, float]:
     """Return the share of right answers on the held-out scenes that have the label."""
-    pictures = PictureSet(folder / "scenes", "held-out-*")
+    pictures = PictureSet(folder / "scenes", "held-out-*", styles)
     images = [Image.fromarray(p) for p in pictures.pixels(np.arange(len(pictures)))]
     found, labels = judge_pictures(judge, images), label_scenes(map(canonical, pictures.scenes), read_world())
     names = label_names(read_world())
@@ -166,11 +166,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--styles", nargs="+", help="the styles that the generator was trained on; all unless named")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    judge = train_judge(arguments.work, arguments.steps)
-    print({name: round(share, 4) for name, share in held_out_accuracy(judge, arguments.work).items()})
+    judge = train_judge(arguments.work, arguments.steps, arguments.styles)
+    print({name: round(share, 4) for name, share in held_out_accuracy(judge, arguments.work, arguments.styles).items()})
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.tiny_renderer.judge import canonical, judge_pictures, train_judge
+from benchmarks.tiny_renderer.judge import canonical, held_out_accuracy, judge_pictures, train_judge
 from models.renderer.tiny_training import load_pipeline
 from tasks.tiny_world.captions_of_scenes import PROSE, Prose, read_prose
 from tasks.tiny_world.contact_sheet import draw_captions, tile
@@ -89,6 +89,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=SHIPPED)
     parser.add_argument("--captions", type=int, default=128)
     parser.add_argument("--judge-steps", type=int, default=6000)
+    parser.add_argument("--styles", nargs="+", help="as the judge was trained with")
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 2.5, 4.0, 7.5])
     arguments = parser.parse_args()
 
@@ -111,7 +112,9 @@ def main() -> None:
     )
     tile(sheet, columns=16).save(arguments.work / "contact_sheet.png", optimize=True)
     (arguments.work / "contact_sheet.txt").write_text("\n".join(texts[:64]) + "\n")
-    judge = train_judge(arguments.work, arguments.judge_steps)
+    judge = train_judge(arguments.work, arguments.judge_steps, arguments.styles)
+    seen = held_out_accuracy(judge, arguments.work, arguments.styles)
+    note(figure="judge on held-out scenes", **{name: round(share, 4) for name, share in seen.items()})
     for guidance in arguments.guidance:
         drawn = draw_captions(pipeline, texts, per_caption=PER_CAPTION, steps=STEPS, guidance=guidance, seed=1)
         aligned = alignment(judge, drawn, said)
