@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from tasks.progress import Advanced, Event, Finished, Started, listening
+from tasks.progress import Advanced, Event, Finished, Said, Started, listening
 
 QUIET_SECONDS = 5.0
 """Between two plain lines of one room."""
@@ -56,6 +56,8 @@ class Bars:
                 total = self._progress.tasks[task].total
                 self._progress.update(task, completed=total)
                 self._progress.stop_task(task)
+            case Said():
+                self._progress.console.print(event.text, style="yellow", markup=False)
 
 
 class Lines:
@@ -80,6 +82,8 @@ class Lines:
                     self._say(self._state(event.room, now) + (f", {event.note}" if event.note else ""))
             case Finished():
                 self._say(f"{self._state(event.room, now)}: done in {event.seconds:.1f} s")
+            case Said():
+                self._say(event.text)
 
     def _state(self, room: str, now: float) -> str:
         started, done = self._rooms[room], self._done[room]

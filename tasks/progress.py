@@ -1,5 +1,6 @@
 """What a room has done so far leaves here; whoever shows it (a bar, a line, a log) listens."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,9 +31,17 @@ class Finished:
     seconds: float
 
 
-Event = Started | Advanced | Finished
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Something a person should know while it happens: another process makes this shard, an engine is started anew."""
+
+    text: str
+
+
+Event = Started | Advanced | Finished | Said
 Listener = Callable[[Event], None]
 _listeners: list[Listener] = []
+logger = logging.getLogger("synclr")
 
 
 @contextmanager
@@ -45,5 +54,7 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def tell(event: Event) -> None:
+    if isinstance(event, Said):
+        logger.warning(event.text)
     for listener in _listeners:
         listener(event)

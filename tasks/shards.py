@@ -8,7 +8,6 @@ scores) is a shard without a tar: its Parquet holds everything.
 
 import hashlib
 import json
-import logging
 import tarfile
 import time
 from collections import Counter
@@ -29,13 +28,13 @@ from data_specs.rejection import Rejection
 from data_specs.sample import Sample
 from data_specs.shard import FileDigest, ShardAddress, ShardManifest
 from tasks import storage
+from tasks.progress import Said, tell
 
 Record = TypeVar("Record")
 Outcomes = Callable[[], Iterable[Record | Rejection]]
 
 ROWS_PER_GROUP = 4096
 CHUNK = 1 << 20
-logger = logging.getLogger("synclr.shards")
 
 
 def make_shard(
@@ -56,7 +55,7 @@ def make_shard(
     with storage.claim(address.folder, address.stem, wait=False) as mine:
         if mine:
             return sealed(address) or _write(address, contract, outcomes, run, tar, check)
-    logger.warning("%s is being made by another process: waiting for it", address.stem)
+    tell(Said(f"{address.stem} is being made by another process: waiting for it"))
     with storage.claim(address.folder, address.stem, wait=True):
         return sealed(address) or _write(address, contract, outcomes, run, tar, check)
 
@@ -72,7 +71,7 @@ def missing_first(addresses: Sequence[ShardAddress]) -> Iterator[ShardAddress]:
         if free:
             yield address
         else:
-            logger.warning("%s is being made by another process: taking others first", address.stem)
+            tell(Said(f"{address.stem} is being made by another process: taking others first"))
             later.append(address)
     yield from later
 
