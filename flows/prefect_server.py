@@ -29,8 +29,8 @@ def running(port: int | None = None, log: Path | None = None) -> Iterator[str]:
     down, and outlives a process that is killed. Raises SpecError if the port is taken, EngineError if nothing comes up.
     """
     address = f"http://{HOST}:{port or _free_port()}"
-    if _answers(address):
-        raise SpecError(f"something answers at {address} already; choose another with --port")
+    if port and _taken(port):
+        raise SpecError(f"something listens at {address} already; choose another with --port")
     prefect_environment.prepare()
     # The server does not tell its pages which port they were served from: without this they ask :4200.
     environment = os.environ | {"PREFECT_SERVER_UI_API_URL": f"{address}/api"}
@@ -69,6 +69,11 @@ def _free_port() -> int:
     with socket.socket() as free:
         free.bind((HOST, 0))
         return int(free.getsockname()[1])
+
+
+def _taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
 
 
 def _await(server: "subprocess.Popen[bytes]", address: str) -> None:
