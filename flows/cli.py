@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from data_specs.errors import SpecError, SynclrError
 from data_specs.run import ROOMS, Run
@@ -97,7 +97,8 @@ def status(name: Name = None, root: Root = HERE, as_json: Json = False) -> None:
     rows = read_status(root, name or runs(root)[0])
 
     def table() -> None:
-        shown = Table("room", "lineage", "shards", "accepted", "rejected", "stale because of", box=None, pad_edge=False)
+        lineage = Column("lineage", no_wrap=True)
+        shown = Table("room", lineage, "shards", "accepted", "rejected", "stale because of", box=None, pad_edge=False)
         for row in rows:
             refused = ", ".join(f"{reason} {count}" for reason, count in row.rejected.items())
             shown.add_row(
