@@ -49,8 +49,8 @@ def test_a_resumed_training_ends_with_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_finished_training_makes_no_step(tmp_path: Path) -> None:
     finish(tmp_path)
-    model, training = start(tmp_path)
-    assert training.done and list(training.run(lambda step: {})) == []
+    _, training = start(tmp_path)
+    assert training.done and list(training.run(lambda _: {})) == []
 
 
 def test_a_snapshot_that_was_cut_short_is_not_seen(tmp_path: Path) -> None:
