@@ -26,6 +26,8 @@ def walk(run: Run, source: dict[str, Any], until: str, *, quiet: bool) -> dict[s
     stale = {name: stale_fields(room, pointers.get(name)) for name, room in wanted.items()}
     walked = [wanted[name] for name in ROOMS[: ROOMS.index(until) + 1]]
     missing = {room.name: sum(sealed(address) is None for address in room.shards) for room in walked}
+    for place in (folder(run), *(room.folder for room in walked)):
+        storage.sweep(place)
     if any(missing.values()):
         _log_to_file(run)
         with shown(quiet), _prefect(run):

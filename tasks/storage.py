@@ -116,6 +116,14 @@ def parts_for(url: str) -> Iterator[Path]:
             shutil.rmtree(part.parent, ignore_errors=True)
 
 
+def sweep(folder: str) -> None:
+    """Remove what processes that are gone left half-written in a local folder; what a living one writes stays."""
+    if is_local(folder):
+        for part in local_path(folder).glob("*.part-*"):
+            if not Path(f"/proc/{part.name.rsplit('-', 1)[1]}").exists():
+                part.unlink(missing_ok=True)
+
+
 @contextmanager
 def claim(folder: str, name: str, *, wait: bool) -> Iterator[bool]:
     """Hold `name` alone among the processes of this host; yields False if another holds it and `wait` is off.

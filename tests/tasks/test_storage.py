@@ -1,5 +1,6 @@
 """Shards on object storage are the same bytes as shards on disk; S3 is an emulator that the test starts."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -96,3 +97,11 @@ def test_a_file_is_published_whole_or_not_at_all(tmp_path):
         raise RuntimeError
     assert storage.read_bytes(url) == b"one"
     assert storage.names(str(tmp_path / "a")) == ["b.json"]
+
+
+def test_what_a_dead_process_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path):
+    dead, living = tmp_path / "a.json.part-4194999", tmp_path / f"a.json.part-{os.getpid()}"
+    dead.touch()
+    living.touch()
+    storage.sweep(str(tmp_path))
+    assert list(tmp_path.iterdir()) == [living]

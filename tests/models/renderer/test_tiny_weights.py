@@ -35,7 +35,9 @@ def test_the_stock_pipeline_draws_and_a_seed_fixes_the_picture() -> None:
 
     def draw() -> bytes:
         generator = torch.Generator().manual_seed(3)
-        picture = pipeline("A dog on the beach.", num_inference_steps=3, guidance_scale=2.5, generator=generator).images[0]
+        picture = pipeline(
+            "A dog on the beach.", num_inference_steps=3, guidance_scale=2.5, generator=generator
+        ).images[0]
         assert picture.size == (64, 64)
         return picture.tobytes()
 
