@@ -209,7 +209,9 @@ class ExecutionSpec(Spec):
     """Where the work runs. Nothing here changes what is made."""
 
     workers: int = Field(default=1, ge=1, le=64, description="engine processes per room on this host")
-    threads: int | None = Field(default=None, ge=1, description="CPU threads per engine; empty: cores / engines of the room")
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads per engine; empty: cores / engines of the room"
+    )
 
 
 class RunSpec(Spec):
