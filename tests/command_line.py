@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ def sets(**overrides: Any) -> list[str]:
     return [part for name, value in knobs.items() for part in ("--set", f"{name}={value}")]
 
 
+def hear_ctrl_c() -> None:
+    """As in a terminal: a shell starts what runs in its background deaf to SIGINT, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass
 class CommandLine:
     """`synclr` on one root, with a Prefect home of its own."""
@@ -49,6 +55,7 @@ class CommandLine:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            preexec_fn=hear_ctrl_c,
             **options,
         )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from command_line import hear_ctrl_c
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +27,7 @@ def test_the_ui_answers_on_loopback_alone_and_is_gone_after(tmp_path, sent):
     port = free_port()
     environment = os.environ | {"PREFECT_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "flows.cli", "ui", "--port", str(port)]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c)
     try:
         assert f"http://127.0.0.1:{port}" in process.stdout.readline()
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=10) as answer:
