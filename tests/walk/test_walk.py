@@ -19,8 +19,8 @@ from data_specs.shard import ShardAddress
 from tasks.shards import read_shard
 
 pytestmark = pytest.mark.slow
-RANDOM_KILLS = int(os.environ.get("SYNCLR_TEST_KILLS", "3"))
-KILL_WITHIN_SECONDS = float(os.environ.get("SYNCLR_TEST_KILL_WITHIN", "60"))
+RANDOM_KILLS = int(os.environ.get("SYNCLR_TEST_KILLS", "2"))
+KILL_WITHIN_SECONDS = float(os.environ.get("SYNCLR_TEST_KILL_WITHIN", "50"))
 
 
 def addresses(root: Path, room: str) -> list[ShardAddress]:
