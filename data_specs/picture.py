@@ -1,7 +1,7 @@
 """A benchmark picture: pixels with the label that a probe should find. Sealed once a root, read by `embeddings`."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -28,19 +28,6 @@ class Picture:
     data: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    __pydantic_config__ = STRICT
-    id: str
-    benchmark: str
-    group: str
-    label: str
-    category: str
-    copy: int
-    seed: int
-    sha256: str
-
-
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -62,16 +49,16 @@ def row(picture: Picture) -> dict[str, Any]:
 def encode(picture: Picture) -> Sample:
     if hashlib.sha256(picture.data).hexdigest() != picture.sha256:
         raise ContractError(f"picture {picture.id!r} is not the one its digest describes")
-    return {"__key__": picture.id, "png": picture.data, "json": to_json(_Row(**row(picture)))}
+    return {"__key__": picture.id, "png": picture.data, "json": to_json(picture, without="data")}
 
 
 def decode(sample: Sample) -> Picture:
     """Raises ContractError for a sample without its pixels."""
-    metadata = from_json(_Row, sample)
+    picture = from_json(Picture, sample)
     data = sample.get("png")
     if not isinstance(data, bytes):
         raise ContractError(f"picture {sample['__key__']!r} lacks its pixels")
-    return Picture(**{name: getattr(metadata, name) for name in SCHEMA.names}, data=data)
+    return replace(picture, data=data)
 
 
 CONTRACT = Contract("picture", encode, decode, row, SCHEMA)
