@@ -42,10 +42,10 @@ ui: setup  ## open the Prefect UI on loopback
 	@$(BIN)/synclr ui
 
 lock:  ## resolve requirements/*.txt anew (needs uv)
-	uv pip compile pyproject.toml --extra cpu --extra dev --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	uv pip compile pyproject.toml --extra cpu --extra kubernetes --extra dev --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	  --override requirements/overrides.txt --override requirements/cpu-overrides.txt --no-header --no-annotate \
 	  --quiet --output-file requirements/cpu.txt
-	uv pip compile pyproject.toml --extra cuda --extra dev --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	uv pip compile pyproject.toml --extra cuda --extra kubernetes --extra dev --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	  --override requirements/overrides.txt --no-header --no-annotate --quiet --output-file requirements/cuda.txt
 
 clean:  ## remove .venv and caches; workspace/ with your runs stays
