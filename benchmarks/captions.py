@@ -34,7 +34,7 @@ class Listening:
 
 
 def main() -> None:
-    spec: CaptionsSpec = resolve("tiny", []).captions
+    spec: CaptionsSpec = resolve("tiny").captions
     concepts = [outcome for outcome in ingest(ConceptsSpec()) if isinstance(outcome, Concept)]
     engine = build_captioner(spec)
     ratios, rates = [], []

@@ -49,7 +49,7 @@ def room(renderer: DiffusionRenderer, spec: ImagesSpec, folder: str) -> float:
 
 
 def main() -> None:
-    spec = resolve("tiny", []).images
+    spec = resolve("tiny").images
     renderer = DiffusionRenderer(str(TINY), identify_renderer(spec), spec)
     pipeline = _load(str(TINY), spec)
     pipeline.set_progress_bar_config(disable=True)

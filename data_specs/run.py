@@ -228,6 +228,8 @@ class RunSpec(Spec):
 
 
 ROOMS = ("concepts", "captions", "images", "encoder", "embeddings", "scores")
+WORKSPACE = "workspace"
+"""The root, if neither a request nor SYNCLR_ROOT names one."""
 
 
 class Run(Spec):

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from data_specs.errors import SpecError, SynclrError
-from data_specs.run import ROOMS, Run
+from data_specs.run import ROOMS, WORKSPACE
 from flows import recipes as recipe_files
 
 app = typer.Typer(
@@ -35,7 +35,6 @@ Root = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="print JSON, and nothing else, on stdout")]
 Name = Annotated[str | None, typer.Argument(help="name of a run; left out: the only one, or a list")]
 OfRun = Annotated[str | None, typer.Option("--name", help="look in this run only")]
-HERE = "workspace"
 INTERRUPTED = 130
 
 
@@ -64,28 +63,29 @@ def run(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="room.knob=value, as often as needed: captions.total=1024")
     ] = None,
-    root: Root = HERE,
+    root: Root = WORKSPACE,
     name: Annotated[str | None, typer.Option(help="name of the run; left out: the recipe's")] = None,
+    since: Annotated[str, typer.Option(help="first room to walk; the rooms before must be sealed")] = ROOMS[0],
     until: Annotated[str, typer.Option(help=f"last room to walk: {', '.join(ROOMS)}")] = ROOMS[-1],
+    grow: Annotated[
+        int | None, typer.Option(min=0, help="captions to add to what the run has; 0 keeps its size")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Walk a recipe through the rooms; what is sealed already is taken over, and a stopped run goes on.
 
     `synclr run tiny` takes about 15 minutes on 2 cores. `--set captions.total=1024` grows it: only new shards are made.
     """
+    from flows.request import Request
     from flows.walk import walk
 
-    if until not in ROOMS:
-        raise SpecError(f"--until {until!r} is no room; rooms are {', '.join(ROOMS)}")
-    overrides = list(set_ or [])
-    spec = recipe_files.resolve(recipe, overrides)
-    named = _run(name or Path(recipe).stem, root, spec)
-    summary = walk(named, {"recipe": _findable(recipe), "set": overrides}, until, quiet=as_json)
+    turned = recipe_files.knobs(recipe, set_ or [])
+    summary = walk(Request(recipe, name, root, since, until, grow, turned), quiet=as_json)
     _print(summary, as_json, lambda: _show_summary(summary))
 
 
 @app.command()
-def status(name: Name = None, root: Root = HERE, as_json: Json = False) -> None:
+def status(name: Name = None, root: Root = WORKSPACE, as_json: Json = False) -> None:
     """Each room of a run: shards made of those planned, rejects by reason, and which field made it stale."""
     from flows.status import as_json as rows_as_json
     from flows.status import runs
@@ -112,7 +112,7 @@ def status(name: Name = None, root: Root = HERE, as_json: Json = False) -> None:
 @app.command()
 def show(
     key: Annotated[str, typer.Argument(help="a concept's, caption's or image's key, or a shard such as images-000003")],
-    root: Root = HERE,
+    root: Root = WORKSPACE,
     name: OfRun = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="where the contact sheet (PNG) goes")] = None,
     as_json: Json = False,
@@ -127,7 +127,7 @@ def show(
 @app.command()
 def trace(
     key: Annotated[str, typer.Argument(help="an image's or caption's key, as `show` and the report name it")],
-    root: Root = HERE,
+    root: Root = WORKSPACE,
     name: OfRun = None,
     as_json: Json = False,
 ) -> None:
@@ -140,7 +140,7 @@ def trace(
 
 
 @app.command()
-def verify(name: Name = None, root: Root = HERE, as_json: Json = False) -> None:
+def verify(name: Name = None, root: Root = WORKSPACE, as_json: Json = False) -> None:
     """Read every sealed shard of a run: counts, digests, records, complete groups. Exit code 1 if anything is wrong."""
     from flows.status import runs
     from flows.verify import verify as read_all
@@ -181,23 +181,33 @@ def schema() -> None:
 
 
 @app.command()
-def ui(port: Annotated[int, typer.Option(help="port on 127.0.0.1")] = 4200) -> None:
-    """Start a Prefect server on loopback that shows past and running walks; Ctrl-C stops it."""
-    from flows.prefect_server import serve
+def ui(port: Annotated[int, typer.Option(help="port on 127.0.0.1")] = 4200, root: Root = WORKSPACE) -> None:
+    """Prefect on loopback: server, worker and our deployments, for scheduling and watching walks. Ctrl-C stops all of it.
 
-    serve(port)
+    Records lie in an SQLite file under PREFECT_HOME, or in PostgreSQL if PREFECT_API_DATABASE_CONNECTION_URL names one.
+    """
+    from flows.operate import operate
 
-
-def _run(name: str, root: str, spec: Any) -> Run:
-    try:
-        return Run(name=name, root=root, spec=spec)
-    except ValueError as error:
-        raise SpecError(f"--name {name!r}: use letters, digits, - and _ only, at most 64") from error
+    operate(port, root)
 
 
-def _findable(recipe: str) -> str:
-    """A recipe file's path as it is found from any folder later."""
-    return str(Path(recipe).resolve()) if Path(recipe).is_file() and recipe not in recipe_files.names() else recipe
+@app.command()
+def deploy(
+    root: Root = WORKSPACE,
+    pool: Annotated[
+        str, typer.Option(help="work pool that runs the deployments; made (type process) if it is not there")
+    ] = "synclr",
+    slots: Annotated[int, typer.Option(min=1, help="rooms with an engine that may run at once, over all runs")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Register the whole walk, and every room on its own, with the Prefect server that PREFECT_API_URL names."""
+    from flows.operate import reachable
+
+    with reachable():
+        from flows.deployments import deploy as register
+
+        names = register(root, pool, slots)
+    _print({"deployments": names, "pool": pool}, as_json, lambda: out.print("\n".join(names)))
 
 
 def _print(value: Any, as_json: bool, for_people: Callable[[], None]) -> None:

@@ -7,6 +7,10 @@ DEFAULTS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    # The newer pages make the browser ask a host outside, whatever is set; these ask nothing.
+    "PREFECT_SERVER_UI_V2_ENABLED": "false",
+    # A run that says nothing for three of these is taken for dead (flows/deployments.py).
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     # A run without a server starts its own; on a busy laptop that takes longer than the default 20 s.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     # Everything goes to the server's log of the run; the terminal belongs to the progress bars and one clear error line.

@@ -21,8 +21,23 @@ START_SECONDS = 180
 PR_SET_PDEATHSIG = 1
 
 
+# A walk's own server writes down and answers. Whatever acts (schedules, automations) is for one that stands, or acts twice.
+ONLY_RECORDS = {
+    f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false"
+    for service in (
+        "SCHEDULER",
+        "LATE_RUNS",
+        "PAUSE_EXPIRATIONS",
+        "CANCELLATION_CLEANUP",
+        "FOREMAN",
+        "TRIGGERS",
+        "REPOSSESSOR",
+    )
+}
+
+
 @contextmanager
-def running(port: int | None = None, log: Path | None = None) -> Iterator[str]:
+def running(port: int | None = None, log: Path | None = None, *, only_records: bool = False) -> Iterator[str]:
     """The address of a server that shows the runs of this machine, past ones too (they share `PREFECT_HOME`).
 
     Prefect can start a server by itself, but that one dies at the first Ctrl-C, before the run's end can be written
@@ -33,34 +48,48 @@ def running(port: int | None = None, log: Path | None = None) -> Iterator[str]:
         raise SpecError(f"something listens at {address} already; choose another with --port")
     prefect_environment.prepare()
     # The server does not tell its pages which port they were served from: without this they ask :4200.
-    environment = os.environ | {"PREFECT_SERVER_UI_API_URL": f"{address}/api"}
+    environment = os.environ | {"PREFECT_SERVER_UI_API_URL": f"{address}/api"} | (ONLY_RECORDS if only_records else {})
     environment.pop("PREFECT_API_URL", None)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", address.rsplit(":", 1)[1]]
     with (log or Path(os.devnull)).open("ab") as output:
         # Its own session, so that Ctrl-C at the terminal reaches it only through us.
         server = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=output, start_new_session=True, preexec_fn=_end_with_parent
+            command, env=environment, stdout=output, stderr=output, start_new_session=True, preexec_fn=end_with_parent
         )
     try:
         _await(server, address)
         yield address
     finally:
-        _stop(server)
+        stop(server)
 
 
-def serve(port: int) -> None:
-    """Blocks until Ctrl-C or SIGTERM."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def standing() -> str | None:
+    """The address of the server that `synclr ui` runs on this machine for this user, if it answers."""
     try:
-        with running(port) as address:
-            print(f"Prefect UI: {address}  (Ctrl-C stops it)", flush=True)
-            print(f"Walks report to it with PREFECT_API_URL={address}/api", flush=True)
-            signal.pause()
-    except KeyboardInterrupt:
-        print("stopped", flush=True)
+        address = _note().read_text().strip()
+    except OSError:
+        return None
+    return address if _answers(f"{address}/api/health") else None
 
 
-def _end_with_parent() -> None:
+@contextmanager
+def known(address: str) -> Iterator[None]:
+    """Walks that start on this machine meanwhile report to `address`."""
+    _note().parent.mkdir(parents=True, exist_ok=True)
+    _note().write_text(address)
+    try:
+        yield
+    finally:
+        _note().unlink(missing_ok=True)
+
+
+def _note() -> Path:
+    from prefect.settings import PREFECT_HOME
+
+    return Path(PREFECT_HOME.value()) / "synclr-server"
+
+
+def end_with_parent() -> None:
     # A parent that is killed cannot stop its children (Linux; elsewhere the server would stay).
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -97,8 +126,8 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _stop(server: "subprocess.Popen[bytes]") -> None:
-    """The whole group: the server starts processes of its own, and nothing may be left behind."""
+def stop(server: "subprocess.Popen[bytes]") -> None:
+    """The whole group: servers and workers start processes of their own, and nothing may be left behind."""
     for sent, seconds in ((signal.SIGTERM, 8), (signal.SIGTERM, 4), (signal.SIGKILL, 5)):
         if server.poll() is not None:
             return

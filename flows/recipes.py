@@ -1,7 +1,9 @@
-"""A recipe's name or file, and overrides, enter; a checked RunSpec leaves. Bad input ends here, before any work."""
+"""A recipe's name or file, and knobs to turn, enter; a checked RunSpec leaves. Bad input ends here, before any work."""
 
 import difflib
 import json
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,20 @@ from data_specs.run import RunSpec
 RECIPES = Path(__file__).parent.parent / "data_specs" / "recipes"
 
 
+def files() -> dict[str, Path]:
+    """Recipes that go by a name: those that ship here, and those in the folder `SYNCLR_RECIPES`, which win."""
+    folders = [RECIPES, *(Path(own) for own in [os.environ.get("SYNCLR_RECIPES")] if own)]
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+
+
 def names() -> list[str]:
-    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    return sorted(files())
 
 
 def header(name: str) -> list[str]:
     """The comment lines that head a recipe: what it is, its command, hardware and models."""
     lines = []
-    for line in (RECIPES / f"{name}.yaml").read_text(encoding="utf-8").splitlines():
+    for line in files()[name].read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break
         if text := line.lstrip("# ").rstrip():
@@ -30,12 +38,21 @@ def header(name: str) -> list[str]:
     return [line for line in lines if not line.startswith("yaml-language-server")]
 
 
-def resolve(recipe: str, overrides: list[str]) -> RunSpec:
-    """`recipe` is a name from `names()` or a path; `overrides` are `room.knob=value`. Raises SpecError."""
-    tree = _extended(_path(recipe), ())
+def resolve(recipe: str, turned: Mapping[str, Any] | None = None) -> RunSpec:
+    """`recipe` is a name from `names()` or a path; `turned` are knobs by room, which win. Raises SpecError."""
+    return checked(_merged(_extended(_path(recipe), ()), turned or {}))
+
+
+def knobs(recipe: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """The knobs that `room.knob=value` turns, each whole: one share of many brings the others along. Raises SpecError."""
+    tree, turned = _extended(_path(recipe), ()), dict[str, Any]()
     for override in overrides:
-        _override(tree, override)
-    return checked(tree)
+        room, *inner = _override(tree, override)
+        if inner and isinstance(tree[room], dict):
+            turned.setdefault(room, {})[inner[0]] = tree[room][inner[0]]
+        else:
+            turned[room] = tree[room]
+    return turned
 
 
 def checked(tree: dict[str, Any]) -> RunSpec:
@@ -54,8 +71,8 @@ def schema() -> dict[str, Any]:
 
 
 def _path(recipe: str) -> Path:
-    if (RECIPES / f"{recipe}.yaml").is_file():
-        return RECIPES / f"{recipe}.yaml"
+    if recipe in (known := files()):
+        return known[recipe]
     path = Path(recipe)
     if path.is_file():
         return path
@@ -87,7 +104,7 @@ def _read(path: Path) -> dict[str, Any]:
     return tree
 
 
-def _merged(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
+def _merged(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
     """Rooms merge knob by knob; a knob is replaced whole, so that shares never mix with those of the parent."""
     both = dict(parent)
     for room, value in child.items():
@@ -96,7 +113,8 @@ def _merged(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
     return both
 
 
-def _override(tree: dict[str, Any], override: str) -> None:
+def _override(tree: dict[str, Any], override: str) -> list[str]:
+    """Turn one knob in the tree; return where it stands."""
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
@@ -111,6 +129,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
         if not isinstance(branch, dict):
             raise SpecError(f"--set {override!r}: {key!r} holds a value, not further knobs")
     branch[keys[-1]] = value
+    return keys
 
 
 def _sentence(fault: Any) -> str:

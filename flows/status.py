@@ -47,7 +47,7 @@ def status(root: str, name: str) -> list[RoomStatus]:
 def _current(run: Run, source: dict[str, Any]) -> Run:
     """The run as its recipe would be resolved today: a recipe edited since the walk shows as stale rooms."""
     try:
-        return run.model_copy(update={"spec": resolve(source["recipe"], source["set"])})
+        return run.model_copy(update={"spec": resolve(source["recipe"], source["knobs"])})
     except SpecError:
         return run  # the recipe's file is gone: what was resolved then still stands
 

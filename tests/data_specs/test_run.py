@@ -7,12 +7,12 @@ import pytest
 from data_specs.errors import SpecError
 from data_specs.run import ROOMS, RunSpec
 from flows import recipes
-from flows.recipes import RECIPES, header, names, resolve, schema
+from flows.recipes import RECIPES, header, knobs, names, resolve, schema
 
 
 @pytest.mark.parametrize("name", names())
 def test_every_shipped_recipe_resolves_and_names_its_schema_command_hardware_and_models(name):
-    assert isinstance(resolve(name, []), RunSpec)
+    assert isinstance(resolve(name), RunSpec)
     assert (RECIPES / f"{name}.yaml").read_text().startswith("# yaml-language-server: $schema=schema.json\n")
     described = "\n".join(header(name))
     assert all(f"{part}:" in described for part in ("command", "hardware", "models"))
@@ -44,14 +44,14 @@ def test_a_run_has_one_field_a_room_in_walking_order():
 )
 def test_a_wrong_knob_is_refused_in_one_line_that_names_it(override, said):
     with pytest.raises(SpecError, match=said) as caught:
-        resolve("tiny", [override])
+        resolve("tiny", knobs("tiny", [override]))
     assert "\n" not in str(caught.value)
 
 
 def test_a_recipe_extends_another_knob_by_knob_and_replaces_shares_whole(tmp_path):
     (tmp_path / "mine.yaml").write_text("extends: tiny\ncaptions: {total: 64, strategies: {concept: 1.0}}\n")
     (tmp_path / "again.yaml").write_text("extends: mine.yaml\nencoder: {steps: 3}\n")
-    spec, tiny = resolve(str(tmp_path / "again.yaml"), ["captions.total=96"]), resolve("tiny", [])
+    spec, tiny = resolve(str(tmp_path / "again.yaml"), {"captions": {"total": 96}}), resolve("tiny")
     assert spec.encoder.steps == 3
     assert spec.captions.total == 96
     assert spec.captions.strategies == {"concept": 1.0}
@@ -62,17 +62,17 @@ def test_recipes_that_extend_each_other_are_refused(tmp_path):
     (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
     (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
     with pytest.raises(SpecError, match="extends itself"):
-        resolve(str(tmp_path / "a.yaml"), [])
+        resolve(str(tmp_path / "a.yaml"))
 
 
 @pytest.mark.parametrize("text", ["- a list\n", "a: [\n", "a: 1\na: 2\n", ""])
 def test_a_file_that_is_no_recipe_is_refused(tmp_path, text):
     (tmp_path / "bad.yaml").write_text(text)
     with pytest.raises(SpecError, match="bad"):
-        resolve(str(tmp_path / "bad.yaml"), [])
+        resolve(str(tmp_path / "bad.yaml"))
 
 
 def test_a_name_near_a_recipe_is_suggested():
     with pytest.raises(SpecError, match="did you mean 'tiny'"):
-        resolve("tinny", [])
+        resolve("tinny")
     assert recipes.names()

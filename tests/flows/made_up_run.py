@@ -44,7 +44,7 @@ def make_run(
     """`overrides` are knobs by room, beside those of `SPEC`."""
     both = {room: SPEC.get(room, {}) | overrides.get(room, {}) for room in {*SPEC, *overrides}}
     run = Run(name=name, root=root, spec=RunSpec.model_validate(both))
-    write_recipe(run, {"recipe": "tiny", "set": ["captions.total=48"]})
+    write_recipe(run, {"recipe": "tiny", "knobs": {"captions": {"total": 48}}})
     walked = rooms(run.spec, root)
     makers = {
         "concepts": _concepts,

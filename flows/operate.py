@@ -1,0 +1,96 @@
+"""A port and a root enter; a Prefect server, a worker and our deployments stand on loopback until Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from data_specs.errors import EngineError, SpecError
+from flows import prefect_environment
+from flows.prefect_server import end_with_parent, known, running, standing, stop
+from tasks import storage
+
+POOL = "synclr"
+LOOK_SECONDS = 15
+SHORT_LIVED_SECONDS = 20
+
+
+def operate(port: int, root: str) -> None:
+    """Blocks until Ctrl-C or SIGTERM, then ends what it started; a walk under way goes on at the next start."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    prefect_environment.prepare()
+    if storage.is_local(root):
+        root = str(storage.local_path(root).resolve())
+    storage.require_writable(root)
+    from prefect.settings import PREFECT_HOME
+
+    logs = Path(PREFECT_HOME.value()) / "synclr-logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with suppress(KeyboardInterrupt), running(port, logs / "server.log") as address, known(address):
+        os.environ["PREFECT_API_URL"] = f"{address}/api"
+        print("registering the deployments ...", flush=True)
+        _run("deploy", "--pool", POOL, "--root", root, log=logs / "deploy.log")
+        print(
+            f"Prefect UI: {address}  (Ctrl-C stops it and its worker; a walk under way goes on at the next start)",
+            flush=True,
+        )
+        print(f"start a walk: {address}/deployments, outputs under {root}, logs under {logs}", flush=True)
+        _keep_worker(root, logs / "worker.log")
+    print("stopped", flush=True)
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """For the block, PREFECT_API_URL names the server that is configured, or the one of `synclr ui`. Raises SpecError."""
+    prefect_environment.prepare()
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    if PREFECT_API_URL.value():
+        yield
+    elif address := standing():
+        with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
+            yield
+    else:
+        raise SpecError(
+            "no Prefect server is known: set PREFECT_API_URL=http://host:4200/api, or start one with `synclr ui`"
+        )
+
+
+def _keep_worker(root: str, log: Path) -> None:
+    """One worker, started anew if it vanishes; what vanished with it is marked so that it goes on."""
+    from flows.recovery import recover
+
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--name", "synclr-ui"]
+    while True:
+        began = time.monotonic()
+        with log.open("ab") as output:
+            worker = subprocess.Popen(
+                command,
+                env=os.environ | {"SYNCLR_ROOT": root},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=end_with_parent,
+            )
+        try:
+            while worker.poll() is None:
+                recover()
+                with suppress(subprocess.TimeoutExpired):
+                    worker.wait(timeout=LOOK_SECONDS)
+        finally:
+            stop(worker)
+        if time.monotonic() - began < SHORT_LIVED_SECONDS:
+            raise EngineError(f"the worker ended at once with code {worker.returncode}; see {log}")
+        print(f"the worker ended with code {worker.returncode}; starting another", flush=True)
+
+
+def _run(*words: str, log: Path) -> None:
+    with log.open("ab") as output:
+        done = subprocess.run([sys.executable, "-m", "flows.cli", *words], stdout=output, stderr=output)
+    if done.returncode:
+        raise EngineError(f"synclr {words[0]} failed with code {done.returncode}; see {log}")

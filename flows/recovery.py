@@ -1,0 +1,106 @@
+"""A Prefect server enters; runs whose process is gone leave the state RUNNING, so that none is shown running for ever.
+
+Prefect marks a flow run whose process died under a living worker; it never marks the task runs and room runs inside, nor a
+run whose machine died with its worker. A run says which process it is; whoever looks later, on the same host, sees it gone.
+Runs on other hosts are noticed by their missing heartbeat (`flows/deployments.py`).
+"""
+
+import os
+import socket
+from pathlib import Path
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.runtime import flow_run
+from prefect.states import Crashed
+
+from data_specs.errors import SynclrError
+
+PROCESS = "synclr.process"
+MOST_CRASHES = 3
+PAGE = 200
+GOING_ON = "its process vanished; going on with what is sealed"
+"""The message of the state into which a crashed run is put by the automation of `flows/deployments.py`."""
+OPEN = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+ENDED = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
+
+
+class CrashLoopError(SynclrError):
+    """The run has crashed too often by itself; a person should look before it goes on."""
+
+
+def own_up() -> None:
+    """Note on this flow run which process it is. Raises CrashLoopError if it was put back too often without a person."""
+    if not flow_run.id:
+        return
+    with get_client(sync_client=True) as client:
+        client.update_flow_run_labels(flow_run.id, {PROCESS: _this_process()})
+        _bury(client, FlowRunFilter.model_validate({"id": {"any_": [flow_run.id]}}))
+        crashes = _crashes_in_a_row(client.read_flow_run_states(flow_run.id))
+    if crashes > MOST_CRASHES:
+        raise CrashLoopError(f"this run crashed {crashes} times in a row; read its log, then retry it")
+
+
+def recover() -> int:
+    """Mark as crashed what no process works on any more; returns how many runs that were."""
+    with get_client(sync_client=True) as client:
+        gone = [run for run in _open_walks(client) if _is_gone(run.labels.get(PROCESS))]
+        for run in gone:
+            client.set_flow_run_state(run.id, Crashed(message="its process is gone"), force=True)
+        return len(gone) + _bury(client, FlowRunFilter.model_validate({"state": {"type": {"any_": ENDED}}}))
+
+
+def _bury(client: SyncPrefectClient, parents: FlowRunFilter) -> int:
+    """Task runs and room runs that are open inside `parents`, which no longer work on them."""
+    open_inside = TaskRunFilter.model_validate({"state": {"type": {"any_": OPEN}}})
+    buried = 0
+    while tasks := client.read_task_runs(flow_run_filter=parents, task_run_filter=open_inside, limit=PAGE):
+        rooms = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter.model_validate(
+                {"parent_task_run_id": {"any_": [task.id for task in tasks]}, "state": {"type": {"any_": OPEN}}}
+            )
+        )
+        for room in rooms:
+            client.set_flow_run_state(room.id, Crashed(message="the walk it belonged to is gone"), force=True)
+            buried += 1 + _bury(client, FlowRunFilter.model_validate({"id": {"any_": [room.id]}}))
+        for task in tasks:
+            client.set_task_run_state(task.id, Crashed(message="its process is gone"), force=True)
+        buried += len(tasks)
+        if len(tasks) < PAGE:
+            break
+    return buried
+
+
+def _open_walks(client: SyncPrefectClient) -> list[FlowRun]:
+    return client.read_flow_runs(
+        flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": [StateType.RUNNING]}}}), limit=PAGE
+    )
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{_born(os.getpid())}"
+
+
+def _is_gone(process: object) -> bool:
+    """Only what ran on this host can be known to be gone."""
+    host, pid, born = str(process or "::").rsplit(":", 2)
+    return host == socket.gethostname() and _born(int(pid)) != born
+
+
+def _born(pid: int) -> str:
+    """The start time in the kernel's ticks: process numbers are used again."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()[19]
+    except OSError:
+        return ""
+
+
+def _crashes_in_a_row(states: list[State]) -> int:
+    """How often the run was put back by the automation since a person last did."""
+    count = 0
+    for state in sorted(
+        (state for state in states if state.type == StateType.SCHEDULED), key=lambda state: state.timestamp
+    ):
+        count = count + 1 if state.message == GOING_ON else 0
+    return count
