@@ -1,6 +1,6 @@
 """The whole walk as one flow run a room, each on a worker of its kind: the words of `synclr` in, nothing but their states out."""
 
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 from prefect import flow
 from prefect.client.schemas.objects import FlowRun
@@ -10,9 +10,8 @@ from pydantic import WithJsonSchema
 
 from data_specs.errors import SynclrError
 from data_specs.run import ROOMS
-from flows import recipes
 from flows.request import Request
-from flows.synclr import RoomName
+from flows.synclr import Knobs, Recipe, RoomName
 
 
 class RoomFailedError(SynclrError):
@@ -21,12 +20,12 @@ class RoomFailedError(SynclrError):
 
 @flow(name="synclr-by-room", flow_run_name="{recipe}: {since} to {until}, room by room")
 def synclr_by_room(
-    recipe: Annotated[str, WithJsonSchema({"type": "string", "enum": recipes.names()})] = "tiny",
-    name: str | None = None,
-    root: str | None = None,
+    recipe: Recipe = "tiny",
+    name: Annotated[str | None, WithJsonSchema({"type": "string"})] = None,
+    root: Annotated[str | None, WithJsonSchema({"type": "string"})] = None,
     since: RoomName = ROOMS[0],
     until: RoomName = ROOMS[-1],
-    knobs: dict[str, Any] | None = None,
+    knobs: Annotated[Knobs | None, WithJsonSchema({"type": "object"})] = None,
 ) -> None:
     """Hand each room to its own deployment, one after the other; a retry starts at the room that failed.
 
@@ -41,7 +40,9 @@ def synclr_by_room(
     asked = Request(recipe, name, root, since, until, None, knobs or {})
     asked.resolved()  # a wrong request ends here, not on some worker
     for room in asked.walked:
-        words = Request(recipe, name, root, room, room, None, asked.knobs).parameters()
+        later = ROOMS[ROOMS.index(room) + 1 :]
+        turned = {part: knob for part, knob in asked.knobs.items() if part not in later}
+        words = Request(recipe, name, root, room, room, None, turned).parameters()
         # The key makes a retry of this run wait for a room that is under way instead of starting it twice.
         key = f"{flow_run.id}-{room}-{flow_run.run_count}"
         ended = cast(FlowRun, run_deployment(f"synclr/{room}", parameters=words, idempotency_key=key, poll_interval=5))

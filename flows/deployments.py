@@ -71,6 +71,13 @@ def deploy(root: str, pool: str, slots: int) -> list[str]:
             job_variables=variables,
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
+        # The form refuses a null that nobody typed; and a room's form shows no knobs of rooms after it.
+        properties = made._parameter_openapi_schema.properties
+        for parameter, schema in list(properties.items()):
+            if schema.get("default", "") is None:
+                del schema["default"]
+            if name in ROOMS and parameter in ROOMS[ROOMS.index(name) + 1 :]:
+                del properties[parameter]
         return made
 
     deployments = [

@@ -122,7 +122,9 @@ def _emptied(schema: Any, definitions: dict[str, Any], *, top: bool = False) -> 
     kept = {key: value for key, value in schema.items() if key not in ("$defs", "discriminator", "lineage")}
     if top:
         kept.pop("required", None)
-        kept["properties"] = {name: _knob(name, value) for name, value in kept["properties"].items()}
+        kept["properties"] = {
+            name: _knob(name, value) for name, value in kept["properties"].items() if "const" not in value
+        }
     return {key: _emptied(value, definitions) for key, value in kept.items()}
 
 
@@ -133,7 +135,11 @@ def _knob(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     if len(choices) == 1:
         del kept["anyOf"]
         kept |= choices[0]
+    if kept.get("type") == "boolean":  # drawn as a switch, which says "off" where nobody said anything
+        kept |= {"type": "string", "enum": ["true", "false"]}
     usual = schema.get("default")
     if isinstance(usual, str | int | float) and usual != "":
-        kept["description"] = f"{kept.get('description', '')} [{usual} unless the recipe says otherwise]".strip()
+        kept["description"] = (
+            f"{kept.get('description', '')} [{json.dumps(usual)} unless the recipe says otherwise]".strip()
+        )
     return kept

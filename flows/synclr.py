@@ -33,6 +33,7 @@ WALKS: dict[str, Callable[..., SealedRoom]] = {
     "scores": measure_scores,
 }
 Knobs = dict[str, Any]
+Recipe = Annotated[str, WithJsonSchema({"type": "string", "enum": recipes.names()})]
 RoomName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(ROOMS)})]
 
 
@@ -43,20 +44,20 @@ def _called() -> str:
 
 @flow(name="synclr", flow_run_name=_called)
 def synclr(
-    recipe: Annotated[str, WithJsonSchema({"type": "string", "enum": recipes.names()})] = "tiny",
-    name: str | None = None,
-    root: str | None = None,
+    recipe: Recipe = "tiny",
+    name: Annotated[str | None, WithJsonSchema({"type": "string"})] = None,
+    grow: Annotated[int | None, WithJsonSchema({"type": "integer", "minimum": 0})] = None,
     since: RoomName = ROOMS[0],
     until: RoomName = ROOMS[-1],
-    grow: Annotated[int | None, WithJsonSchema({"type": "integer", "minimum": 0})] = None,
+    root: Annotated[str | None, WithJsonSchema({"type": "string"})] = None,
     seed: Annotated[int | None, WithJsonSchema({"type": "integer", "minimum": 0})] = None,
+    execution: Annotated[Knobs | None, WithJsonSchema(form("execution"))] = None,
     concepts: Annotated[Knobs | None, WithJsonSchema(form("concepts"))] = None,
     captions: Annotated[Knobs | None, WithJsonSchema(form("captions"))] = None,
     images: Annotated[Knobs | None, WithJsonSchema(form("images"))] = None,
     encoder: Annotated[Knobs | None, WithJsonSchema(form("encoder"))] = None,
     embeddings: Annotated[Knobs | None, WithJsonSchema(form("embeddings"))] = None,
     scores: Annotated[Knobs | None, WithJsonSchema(form("scores"))] = None,
-    execution: Annotated[Knobs | None, WithJsonSchema(form("execution"))] = None,
 ) -> SealedRoom:
     """Concepts, captions, images, encoder, embeddings, scores: six rooms in a straight line.
 
@@ -66,18 +67,18 @@ def synclr(
     Args:
         recipe: What to walk.
         name: Name of the run, under which status, report and growth are kept; empty: the recipe's.
-        root: Folder or fsspec URL (s3://...) of all outputs; empty: SYNCLR_ROOT of the worker.
+        grow: Captions to add to what the run has; 0 keeps its size; empty: as many as the recipe says.
         since: First room to walk; the rooms before must be sealed.
         until: Last room to walk.
-        grow: Captions to add to what the run has; 0 keeps its size; empty: as many as the recipe says.
+        root: Folder or fsspec URL (s3://...) of all outputs; empty: SYNCLR_ROOT of the worker.
         seed: From which every other seed follows.
+        execution: How many engines share a machine; changes nothing of what is made.
         concepts: Which names, and how often each is drawn.
         captions: How sentences are written about them.
         images: How captions are drawn.
         encoder: How the encoder learns.
         embeddings: Which benchmarks are looked at.
         scores: How embeddings are judged.
-        execution: How many engines share this machine; changes nothing of what is made.
     """
     own_up()
     recover()
