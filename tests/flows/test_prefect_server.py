@@ -25,11 +25,15 @@ def free_port() -> int:
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_the_ui_answers_on_loopback_alone_and_is_gone_after(tmp_path, sent):
     port = free_port()
-    environment = os.environ | {"PREFECT_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {
+        "PREFECT_HOME": str(tmp_path),
+        "SYNCLR_ROOT": str(tmp_path / "root"),
+        "PYTHONPATH": str(ROOT),
+    }
     command = [sys.executable, "-m", "flows.cli", "ui", "--port", str(port)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c)
     try:
-        assert f"http://127.0.0.1:{port}" in process.stdout.readline()
+        assert any(f"http://127.0.0.1:{port}" in line for line in iter(process.stdout.readline, ""))
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=10) as answer:
             assert answer.status == 200
         family = psutil.Process(process.pid).children(recursive=True)

@@ -1,0 +1,100 @@
+"""The same words from command line, form and schedule give the same run; what can be refused is refused before work."""
+
+import json
+
+import jsonschema
+import pytest
+from prefect.utilities.callables import parameter_schema
+
+from data_specs.errors import SpecError
+from data_specs.run import ROOMS, RunSpec
+from flows.recipes import knobs
+from flows.request import Request, form
+
+TYPED = {"captions": {"total": 96}, "seed": 3}
+
+
+def test_what_was_left_out_stays_out_of_the_parameters_that_a_page_shows():
+    assert Request("tiny", knobs=TYPED).parameters() == {
+        "recipe": "tiny", "since": "concepts", "until": "scores", "captions": {"total": 96}, "seed": 3
+    }  # fmt: skip
+
+
+def test_words_on_the_command_line_and_in_a_form_give_the_same_run(tmp_path):
+    typed = Request("tiny", root=str(tmp_path), knobs=TYPED).resolved()
+    assert typed == Request("tiny", root=str(tmp_path), knobs=knobs("tiny", ["captions.total=96", "seed=3"])).resolved()
+
+
+def test_one_share_on_the_command_line_brings_its_neighbours_along():
+    turned = knobs("tiny", ["concepts.kinds.object=0.9", "concepts.kinds.place=0.06"])
+    assert turned == {"concepts": {"kinds": {"object": 0.9, "place": 0.06, "texture": 0.04}}}
+
+
+def test_a_run_grows_once_however_often_the_same_asker_retries(tmp_path):
+    first = Request("tiny", root=str(tmp_path), grow=64).grown("one")
+    assert first.grow is None and first.knobs == {}  # nothing is there yet: the recipe's own size
+    run = first.resolved()
+    first.begin(run, {room: _Nowhere() for room in ROOMS})
+    asked = Request("tiny", root=str(tmp_path), grow=64)
+    before = run.spec.captions.total
+    for asker, total in (("two", before + 64), ("two", before + 64)):
+        grown = asked.grown(asker)
+        assert grown.resolved().spec.captions.total == total
+        grown.begin(grown.resolved(), {room: _Nowhere() for room in ROOMS})
+    assert asked.grown("three").resolved().spec.captions.total == before + 128
+    assert Request("tiny", root=str(tmp_path), grow=0).grown("four").resolved().spec.captions.total == before + 64
+
+
+class _Nowhere:
+    folder = "memory://nowhere"
+
+
+def test_rooms_before_the_first_must_be_whole(tmp_path):
+    asked = Request("tiny", root=str(tmp_path), since="images")
+    with pytest.raises(SpecError, match=r"images of run 'tiny' needs the concepts room.*--since concepts"):
+        asked.preflight(asked.resolved())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"since": "pictures"}, "--since 'pictures' is no room"),
+        ({"since": "scores", "until": "images"}, "comes after"),
+        ({"name": "a b"}, "letters, digits"),
+    ],
+)
+def test_wrong_words_are_refused_in_one_line(words, said):
+    with pytest.raises(SpecError, match=said):
+        Request("tiny", **words).resolved()
+
+
+@pytest.mark.parametrize("room", [*ROOMS, "execution"])
+def test_a_form_fills_in_nothing_shows_bounds_and_help_and_takes_what_the_spec_takes(room):
+    shown = form(room)
+    assert "$ref" not in json.dumps(shown) and "required" not in shown
+    assert all("default" not in knob and "anyOf" not in knob for knob in shown["properties"].values())
+    jsonschema.validate({}, shown)
+    usual = getattr(RunSpec(), room).model_dump(mode="json", exclude_none=True)
+    said = {name: value for name, value in usual.items() if name in shown["properties"] and not isinstance(value, bool)}
+    jsonschema.validate(said, shown)
+
+
+def test_a_value_out_of_bounds_is_refused_by_the_form_itself():
+    with pytest.raises(jsonschema.ValidationError, match="0 is less than the minimum of 1"):
+        jsonschema.validate({"per_shard": 0}, form("captions"))
+    with pytest.raises(jsonschema.ValidationError, match="totl"):
+        jsonschema.validate({"totl": 3}, form("captions"))
+
+
+def test_every_parameter_of_the_walk_has_help_and_recipes_and_rooms_are_choices():
+    from flows.synclr import synclr
+
+    described = parameter_schema(synclr).model_dump()["properties"]
+    assert all(parameter["description"] for parameter in described.values())
+    assert "tiny" in described["recipe"]["enum"] and described["until"]["enum"] == list(ROOMS)
+
+
+def test_what_is_chosen_for_a_switch_is_what_the_spec_understands():
+    assert form("captions")["properties"]["offer_other"]["enum"] == ["true", "false"]
+    asked = Request("tiny", knobs={"captions": {"offer_other": "false"}})
+    assert asked.resolved().spec.captions.offer_other is False
