@@ -27,20 +27,19 @@ def operate(port: int, root: str) -> None:
     if storage.is_local(root):
         root = str(storage.local_path(root).resolve())
     storage.require_writable(root)
-    from prefect.settings import PREFECT_HOME
+    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
     logs = Path(PREFECT_HOME.value()) / "synclr-logs"
     logs.mkdir(parents=True, exist_ok=True)
     with suppress(KeyboardInterrupt), running(port, logs / "server.log") as address, known(address):
+        # For the children, and for what this process asks itself: Prefect has read its settings already.
         os.environ["PREFECT_API_URL"] = f"{address}/api"
-        print("registering the deployments ...", flush=True)
-        _run("deploy", "--pool", POOL, "--root", root, log=logs / "deploy.log")
-        print(
-            f"Prefect UI: {address}  (Ctrl-C stops it and its worker; a walk under way goes on at the next start)",
-            flush=True,
-        )
-        print(f"start a walk: {address}/deployments, outputs under {root}, logs under {logs}", flush=True)
-        _keep_worker(root, logs / "worker.log")
+        with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
+            print("registering the deployments ...", flush=True)
+            _run("deploy", "--pool", POOL, "--root", root, log=logs / "deploy.log")
+            print(f"Prefect UI: {address}  (Ctrl-C stops it; a walk under way goes on at the next start)", flush=True)
+            print(f"start a walk: {address}/deployments, outputs under {root}, logs under {logs}", flush=True)
+            _keep_worker(root, logs / "worker.log")
     print("stopped", flush=True)
 
 
