@@ -2,8 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,6 +13,10 @@ import fsspec
 from filelock import FileLock, Timeout
 
 from data_specs.errors import SpecError
+
+HOST = socket.gethostname()
+"""Of this machine or container; in the name of a file that is being written, beside the process."""
+DAY = 24 * 3600
 
 
 def is_local(url: str) -> bool:
@@ -48,12 +54,26 @@ def read_bytes(url: str) -> bytes | None:
         return None
 
 
+def read_all(urls: Sequence[str]) -> list[bytes | None]:
+    """Many small files at once, None where there is no such file: from object storage 100 a round trip, not one."""
+    if not urls or is_local(urls[0]):
+        return [read_bytes(url) for url in urls]
+    filesystem, _ = _filesystem(urls[0])
+    paths = [_filesystem(url)[1] for url in urls]
+    found = filesystem.cat(paths, on_error="return")
+    for error in found.values():
+        if isinstance(error, Exception) and not isinstance(error, FileNotFoundError):
+            raise error
+    return [data if isinstance(data := found[path], bytes) else None for path in paths]
+
+
 def names(folder: str) -> list[str]:
     """Names of the files in a folder, sorted; empty where there is none."""
     if is_local(folder):
         here = local_path(folder)
         return sorted(entry.name for entry in here.iterdir()) if here.is_dir() else []
     filesystem, path = _filesystem(folder)
+    filesystem.invalidate_cache(path)  # it remembers listings, and other processes write here meanwhile
     if not filesystem.exists(path):
         return []
     return sorted(str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(path, detail=False))
@@ -103,7 +123,7 @@ def parts_for(url: str) -> Iterator[Path]:
     if is_local(url):
         target = local_path(url)
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f"{target.name}.part-{os.getpid()}")
+        part = target.with_name(f"{target.name}.part-{HOST}-{os.getpid()}")
     else:
         scratch = Path(os.environ.get("TMPDIR", "/tmp")) / f"synclr-{os.getpid()}"
         scratch.mkdir(parents=True, exist_ok=True)
@@ -117,11 +137,23 @@ def parts_for(url: str) -> Iterator[Path]:
 
 
 def sweep(folder: str) -> None:
-    """Remove what processes that are gone left half-written in a local folder; what a living one writes stays."""
+    """Remove what processes that are gone left half-written in a local folder; what a living one writes stays.
+
+    A folder may be shared with other hosts and containers, whose processes cannot be seen from here: what they have not
+    touched for a day is taken for left.
+    """
     if is_local(folder):
         for part in local_path(folder).glob("*.part-*"):
-            if not Path(f"/proc/{part.name.rsplit('-', 1)[1]}").exists():
-                part.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                if _left(part):
+                    part.unlink()
+
+
+def _left(part: Path) -> bool:
+    host, _, process = part.name.rsplit(".part-", 1)[1].rpartition("-")
+    if host == HOST:
+        return not Path(f"/proc/{process}").exists()
+    return time.time() - part.stat().st_mtime > DAY
 
 
 @contextmanager

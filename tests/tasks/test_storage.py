@@ -100,8 +100,21 @@ def test_a_file_is_published_whole_or_not_at_all(tmp_path):
 
 
 def test_what_a_dead_process_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path):
-    dead, living = tmp_path / "a.json.part-4194999", tmp_path / f"a.json.part-{os.getpid()}"
-    dead.touch()
-    living.touch()
+    here = f"a.json.part-{storage.HOST}"
+    dead, living, elsewhere = (
+        tmp_path / f"{here}-4194999",
+        tmp_path / f"{here}-{os.getpid()}",
+        tmp_path / "a.part-pod-b-7",
+    )
+    for part in (dead, living, elsewhere):
+        part.touch()
     storage.sweep(str(tmp_path))
-    assert list(tmp_path.iterdir()) == [living]
+    assert sorted(tmp_path.iterdir()) == sorted([living, elsewhere])
+
+
+def test_what_another_host_has_not_touched_for_a_day_is_swept(tmp_path):
+    elsewhere = tmp_path / "a.json.part-pod-b-7"
+    elsewhere.touch()
+    os.utime(elsewhere, (0, 0))
+    storage.sweep(str(tmp_path))
+    assert not list(tmp_path.iterdir())
