@@ -15,7 +15,7 @@ from flows.recipes import resolve
 from flows.run_folder import folder, read_recipe, write_recipe
 from tasks import storage
 from tasks.concepts.ingest import ingest
-from tasks.shards import sealed
+from tasks.shards import missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,9 @@ class Request:
         ingest(run.spec.concepts)
         wanted = rooms(run.spec, run.root)
         for room in (wanted[name] for name in ROOMS[: ROOMS.index(self.since)]):
-            if missing := sum(sealed(address) is None for address in room.shards):
+            if absent := len(missing(room.shards)):
                 raise SpecError(
-                    f"{self.since} of run {run.name!r} needs the {room.name} room, of which {missing} of {len(room.shards)} "
+                    f"{self.since} of run {run.name!r} needs the {room.name} room, of which {absent} of {len(room.shards)} "
                     f"shards are missing under {run.root}; walk it first (--since {room.name}, or deployment synclr/{room.name})"
                 )
         return wanted

@@ -12,7 +12,7 @@ from data_specs.run import Run, RunSpec
 from data_specs.shard import SealedRoom
 from flows.addresses import Room
 from tasks import storage
-from tasks.shards import require_sealed
+from tasks.shards import require_all_sealed
 
 
 def folder(run: Run) -> str:
@@ -53,7 +53,7 @@ def read_pointers(run: Run) -> dict[str, dict[str, Any]]:
 
 def summarise(room: Room, made: int) -> SealedRoom:
     """Raises ContractError if a shard of the room is not sealed."""
-    manifests = [require_sealed(address) for address in room.shards]
+    manifests = require_all_sealed(room.shards)
     rejected: Counter[str] = Counter()
     for manifest in manifests:
         rejected.update(manifest.rejected)

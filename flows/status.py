@@ -11,7 +11,7 @@ from flows.addresses import Room, differences, rooms
 from flows.recipes import resolve
 from flows.run_folder import read_pointers, read_recipe
 from tasks import storage
-from tasks.shards import sealed
+from tasks.shards import all_sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def _current(run: Run, source: dict[str, Any]) -> Run:
 
 
 def _room_status(room: Room, pointer: dict[str, Any] | None) -> RoomStatus:
-    manifests = [manifest for address in room.shards if (manifest := sealed(address))]
+    manifests = [manifest for manifest in all_sealed(room.shards) if manifest]
     rejected: Counter[str] = Counter()
     for manifest in manifests:
         rejected.update(manifest.rejected)

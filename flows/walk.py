@@ -15,7 +15,7 @@ from flows.run_folder import folder, log_folder, point, read_pointers, summarise
 from flows.status import stale_fields
 from tasks import storage
 from tasks.scores.summary import headline
-from tasks.shards import sealed
+from tasks.shards import missing
 
 
 def walk(asked: Request, *, quiet: bool) -> dict[str, Any]:
@@ -27,8 +27,8 @@ def walk(asked: Request, *, quiet: bool) -> dict[str, Any]:
     pointers = read_pointers(run)
     stale = {name: stale_fields(room, pointers.get(name)) for name, room in wanted.items()}
     walked = [wanted[name] for name in asked.walked]
-    missing = {room.name: sum(sealed(address) is None for address in room.shards) for room in walked}
-    if any(missing.values()):
+    absent = {room.name: len(missing(room.shards)) for room in walked}
+    if any(absent.values()):
         _log_to_file(run)
         with shown(quiet), _prefect(run):
             from flows.synclr import synclr
@@ -39,9 +39,9 @@ def walk(asked: Request, *, quiet: bool) -> dict[str, Any]:
             point(run, summarise(room, made=0), seconds=0.0)
     return {
         "run": run.name,
-        "rooms": [summarise(room, missing[room.name]).model_dump() | {"stale": stale[room.name]} for room in walked],
+        "rooms": [summarise(room, absent[room.name]).model_dump() | {"stale": stale[room.name]} for room in walked],
         "scores": headline(wanted["scores"].table) if asked.until == ROOMS[-1] else [],
-        "report": _report(run, anew=not any(missing.values()) and any(stale.values())),
+        "report": _report(run, anew=not any(absent.values()) and any(stale.values())),
     }
 
 

@@ -18,11 +18,14 @@ from data_specs.errors import ContractError, EngineError
 from data_specs.rejection import Rejection
 from tasks import storage
 from tasks.shards import (
+    all_sealed,
     make_shard,
+    missing,
     missing_first,
     read_rejects,
     read_rows,
     read_shard,
+    require_all_sealed,
     sealed,
     verify_shard,
 )
@@ -210,6 +213,16 @@ def test_a_second_process_waits_for_the_shard_and_says_so(address, other_process
 def test_a_second_process_takes_other_shards_first(address, other_process):
     other_process(_hold, address(0))
     assert [one.index for one in missing_first([address(0), address(1), address(2)])] == [1, 2, 0]
+
+
+def test_a_room_is_looked_at_at_once_as_shard_by_shard(address):
+    for index in (0, 2):
+        make_shard(address(index), CONTRACT, list)
+    three = [address(index) for index in range(3)]
+    assert missing(three) == [address(1)] and missing([]) == []
+    assert all_sealed(three) == [sealed(one) for one in three]
+    with pytest.raises(ContractError, match="000001.json is missing"):
+        require_all_sealed(three)
 
 
 def test_a_killed_writer_leaves_nothing_that_counts_and_nothing_that_stays(address, other_process):

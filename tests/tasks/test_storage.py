@@ -14,7 +14,7 @@ from data_specs.caption import CONTRACT
 from data_specs.errors import SpecError
 from data_specs.shard import ShardAddress
 from tasks import storage
-from tasks.shards import make_shard, read_rows, read_shard, sealed, verify_shard
+from tasks.shards import all_sealed, make_shard, missing, read_rows, read_shard, sealed, verify_shard
 
 CAPTIONS = [make_caption(slot=slot) for slot in range(3)]
 
@@ -69,6 +69,18 @@ def test_a_shard_on_s3_is_the_shard_on_disk(s3_root, tmp_path):
     assert verify_shard(remote, CONTRACT) == []
     assert make_shard(remote, CONTRACT, lambda: pytest.fail("made twice")) == manifest
     assert "captions-000000.json" in storage.names(remote.folder)
+    both = [remote, at(s3_root, 1)]
+    assert all_sealed(both) == [manifest, None] and missing(both) == both[1:]
+
+
+@pytest.mark.slow
+def test_what_another_process_has_put_on_s3_since_is_listed(s3_root):
+    folder = f"{s3_root}/listed"
+    storage.write_bytes(f"{folder}/one", b"")
+    assert storage.names(folder) == ["one"]
+    command = f"from tasks import storage; storage.write_bytes('{folder}/two', b'')"
+    subprocess.run([sys.executable, "-c", command], check=True)
+    assert storage.names(folder) == ["one", "two"]
 
 
 @pytest.mark.slow
