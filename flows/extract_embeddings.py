@@ -7,7 +7,8 @@ from prefect import flow
 from data_specs.run import Run
 from data_specs.shard import SealedRoom
 from flows.addresses import rooms
-from flows.walk_room import Visit, engines, walk_shards
+from flows.visit import Visit
+from flows.walk_room import engines, walk_shards
 from tasks.embeddings.extract import draw_benchmarks, extract_bundle
 
 
@@ -16,15 +17,26 @@ def extract_embeddings(run: Run, encoder: SealedRoom | None = None) -> SealedRoo
     """Show the benchmarks to the encoder and to what it must beat; `encoder` only carries the edge."""
     del encoder
     spec, all_rooms = run.spec.embeddings, rooms(run.spec, run.root)
-    visit, trained = Visit(run, all_rooms["embeddings"]), all_rooms["encoder"].table
-    if visit.missing:
-        with engines(run, visit.room, os.cpu_count() or 1) as drawing:
-            draw_benchmarks(run.root, spec, drawing, run=run.name)
-    return walk_shards(
-        visit,
-        "shards",
-        1,
-        lambda bundle, engine: extract_bundle.submit(
-            trained, run.root, bundle, spec, engine, seed=run.spec.seed, run=run.name
-        ),
-    )
+    trained = all_rooms["encoder"].table
+    with Visit(run, all_rooms["embeddings"], reads=all_rooms["encoder"]) as visit:
+        drawn = []
+        if visit.missing:
+            with engines(run, visit.room, os.cpu_count() or 1) as drawing:
+                drawn = [draw_benchmarks.submit(run.root, spec, drawing, run=visit.by)]
+                drawn[0].result()
+        return walk_shards(
+            visit,
+            "shards",
+            1,
+            lambda bundle, engine: extract_bundle.submit(
+                trained,
+                run.root,
+                bundle,
+                spec,
+                engine,
+                seed=run.spec.seed,
+                run=visit.by,
+                wait_for=drawn,
+                return_state=False,
+            ),
+        )

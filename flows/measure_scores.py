@@ -5,7 +5,9 @@ from prefect import flow
 from data_specs.run import Run
 from data_specs.shard import SealedRoom
 from flows.addresses import rooms
-from flows.walk_room import Visit, engines
+from flows.seal_room import seal
+from flows.visit import Visit
+from flows.walk_room import engines
 from tasks.embeddings.plan import looks
 from tasks.scores.measure import measure_in
 
@@ -15,12 +17,12 @@ def measure_scores(run: Run, embeddings: SealedRoom | None = None) -> SealedRoom
     """Judge every encoder by every protocol; `embeddings` only carries the edge."""
     del embeddings
     all_rooms = rooms(run.spec, run.root)
-    visit = Visit(run, all_rooms["scores"])
-    visit.begin("tables", 1, 1 - len(visit.missing))
-    if visit.missing:
-        drawings = [look.seed for look in looks(run.spec.embeddings)]
+    sources, drawings = all_rooms["embeddings"].shards, [look.seed for look in looks(run.spec.embeddings)]
+    with Visit(run, all_rooms["scores"], reads=all_rooms["embeddings"]) as visit:
+        visit.begin("tables", 1, 1 - len(visit.missing))
         with engines(run, visit.room, 1) as [engine]:
-            measure_in(
-                engine, all_rooms["embeddings"].shards, drawings, visit.room.table, run.spec.scores, run=run.name
-            )
-    return visit.leave()
+            made = [
+                measure_in(engine, sources, drawings, address, run.spec.scores, run=visit.by)
+                for address in visit.missing
+            ]
+        return seal(visit, made)

@@ -1,9 +1,10 @@
 """What every room's walk has in common: its missing shards in bundles, one task run a bundle, one engine a worker."""
 
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 from prefect.futures import PrefectFuture, wait
@@ -11,10 +12,11 @@ from prefect.futures import PrefectFuture, wait
 from data_specs.run import Run
 from data_specs.shard import SealedRoom, ShardAddress
 from flows.addresses import Room
-from flows.run_folder import log_folder, point, summarise
+from flows.run_folder import log_folder
+from flows.seal_room import seal
+from flows.visit import Visit
 from tasks.engines import EngineProcess
-from tasks.progress import Finished, Started, tell
-from tasks.shards import sealed
+from tasks.shards import unclaimed
 
 MOST_BUNDLES = 100
 """Task runs a room, however many shards: beyond some hundreds the run graph cannot be read."""
@@ -22,43 +24,43 @@ MOST_BUNDLES = 100
 Submit = Callable[[Sequence[ShardAddress], EngineProcess], PrefectFuture[Any]]
 
 
-class Visit:
-    """One run's stay in one room: what was missing when it came, and, once it leaves, what the room holds."""
-
-    def __init__(self, run: Run, room: Room) -> None:
-        self.run, self.room = run, room
-        self.missing = [address for address in room.shards if not sealed(address)]
-        self._started = time.monotonic()
-        room.remember()
-
-    def begin(self, unit: str, total: int, found: int) -> None:
-        tell(Started(self.room.name, unit, total, found))
-
-    def leave(self) -> SealedRoom:
-        """Sum up a room whose shards are all sealed, and point the run at it. Raises ContractError if one is not."""
-        summary = summarise(self.room, made=len(self.missing))
-        seconds = time.monotonic() - self._started
-        point(self.run, summary, seconds)
-        tell(Finished(self.room.name, seconds))
-        return summary
-
-
 def walk_shards(visit: Visit, unit: str, per_shard: int, submit: Submit) -> SealedRoom:
     """Make what is missing of a room; `submit` hands one bundle to a task. Raises what a bundle raised, after all ended."""
     run, room = visit.run, visit.room
     visit.begin(unit, len(room.shards) * per_shard, (len(room.shards) - len(visit.missing)) * per_shard)
+    futures: list[PrefectFuture[Any]] = []
     if visit.missing:
         workers = min(run.spec.execution.workers, len(visit.missing))
         with engines(run, room, workers) as started:
-            futures = [
-                submit(bundle, started[number % workers])
-                for number, bundle in enumerate(bundles(visit.missing, workers))
-            ]
+            futures = hand_out(unclaimed_first(bundles(visit.missing, workers)), started, submit)
             # All bundles end before one is asked for its result: a shard that fails must not throw away its neighbours.
             wait(futures)
             for future in futures:
                 future.result()
-    return visit.leave()
+    return seal(visit, futures)
+
+
+def hand_out(
+    waiting: Iterable[Sequence[ShardAddress]], idle: Iterable[EngineProcess], submit: Submit
+) -> list[PrefectFuture[Any]]:
+    """Each engine has one bundle in hand and takes the next when that has ended, well or not; returns once all are handed out.
+
+    Were all submitted at once, all would be shown running and end together: nobody would see how far the room is.
+    """
+    free: SimpleQueue[EngineProcess] = SimpleQueue()
+    for engine in idle:
+        free.put(engine)
+    futures = []
+    for bundle in waiting:
+        engine = free.get()
+        future = submit(bundle, engine)
+        future.add_done_callback(partial(_give_back, free, engine))
+        futures.append(future)
+    return futures
+
+
+def _give_back(free: "SimpleQueue[EngineProcess]", engine: EngineProcess, _ended: PrefectFuture[Any]) -> None:
+    free.put(engine)
 
 
 @contextmanager
@@ -78,3 +80,17 @@ def bundles(addresses: Sequence[ShardAddress], workers: int) -> list[Sequence[Sh
     return [
         addresses[len(addresses) * number // count : len(addresses) * (number + 1) // count] for number in range(count)
     ]
+
+
+def unclaimed_first(waiting: Iterable[Sequence[ShardAddress]]) -> Iterator[Sequence[ShardAddress]]:
+    """Bundles in order, looked at when they are asked for; those of which another process holds every shard come last.
+
+    So two runs that walk one lineage share it, where they would wait for each other at every bundle of one shard.
+    """
+    later = []
+    for bundle in waiting:
+        if any(unclaimed(address) for address in bundle):
+            yield bundle
+        else:
+            later.append(bundle)
+    yield from later

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 from PIL import Image
 
@@ -27,6 +28,7 @@ SAMPLES = 64
 COUNTED_SHARDS = 64
 LARGEST = 128
 MOST_BYTES = 6000
+Drawn = TypeVar("Drawn", bound=Caption | ImageGroup)
 MEDIA = {"jpg": "jpeg", "png": "png", "webp": "webp"}
 
 
@@ -74,7 +76,7 @@ def galleries(captions: Walked | None, images: Walked | None) -> list[Gallery]:
         kinds[_sort(_caption(group).kind, _caption(group).strategy)].append(group)
     shares = _shares(captions) if captions else {}
     return [
-        Gallery(*GALLERIES[name], shares.get(name, ""), tuple(_card(group) for group in _chosen(found)))
+        Gallery(*GALLERIES[name], shares.get(name, ""), tuple(_card(group) for group in chosen(found)))
         for name, found in kinds.items()
         if found
     ]
@@ -96,12 +98,13 @@ def _shares(captions: Walked) -> dict[str, str]:
 
 def _drawn_or_written(captions: Walked | None, images: Walked | None) -> Iterator[Caption | ImageGroup]:
     if images:
-        yield from _some(images, image_group.CONTRACT)
+        yield from some(images, image_group.CONTRACT)
     elif captions:
-        yield from _some(captions, caption_record.CONTRACT)
+        yield from some(captions, caption_record.CONTRACT)
 
 
-def _some(room: Walked, contract: Contract[Record]) -> Iterator[Record]:
+def some(room: Walked, contract: Contract[Record]) -> Iterator[Record]:
+    """The first samples of a few shards that are spread over the room."""
     for address in room.spread(SHARDS):
         yield from islice(read_shard(address, contract), SAMPLES)
 
@@ -114,14 +117,14 @@ def _sort(kind: str, strategy: str) -> str:
     return strategy if kind == "object" else kind
 
 
-def _chosen(groups: Sequence[Caption | ImageGroup]) -> list[Caption | ImageGroup]:
+def chosen(groups: Sequence[Drawn], most: int = CARDS) -> list[Drawn]:
     """By a draw that follows from the ids, each concept once while there are others."""
     drawn = sorted(groups, key=lambda group: digest("report", _caption(group).id))
-    first: dict[str, Caption | ImageGroup] = {}
+    first: dict[str, Drawn] = {}
     for group in drawn:
         first.setdefault(_caption(group).concept_id, group)
     others = [group for group in drawn if first[_caption(group).concept_id] is not group]
-    return [*first.values(), *others][:CARDS]
+    return [*first.values(), *others][:most]
 
 
 def _card(group: Caption | ImageGroup) -> Card:

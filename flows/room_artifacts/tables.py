@@ -1,0 +1,67 @@
+"""A sealed room enters; the rows that are shown of it leave: counts, a few captions, scores."""
+
+from typing import Any
+
+from data_specs import caption as caption_record
+from data_specs.caption import STRATEGIES, Caption
+from data_specs.shard import SealedRoom
+from flows.report.galleries import chosen, some
+from flows.report.standings import tables
+from flows.report.walked import Walked
+
+PER_STRATEGY = 6
+Rows = list[dict[str, Any]]
+
+
+def counts(sealed: SealedRoom, seconds: float) -> Rows:
+    """Asked = accepted + every reason for a rejection; shards = made + taken over."""
+    asked = sealed.accepted + sum(sealed.rejected.values())
+    told: Rows = [_counted("asked", asked, asked), _counted("accepted", sealed.accepted, asked)]
+    ordered = sorted(sealed.rejected.items(), key=lambda entry: (-entry[1], entry[0]))
+    told += [_counted(f"rejected: {reason.replace('_', ' ')}", count, asked) for reason, count in ordered]
+    told += [
+        _counted("shards", sealed.shards, sealed.shards),
+        _counted("shards made now", sealed.made, sealed.shards),
+        _counted("shards taken over", sealed.shards - sealed.made, sealed.shards),
+    ]
+    return [*told, {"what": "seconds in this room", "count": round(seconds, 1), "share": ""}]
+
+
+def _counted(what: str, count: int, of: int) -> dict[str, Any]:
+    return {"what": what, "count": count, "share": f"{100 * count / of:.1f} %" if of else ""}
+
+
+def captions(room: Walked) -> Rows:
+    """A few of each strategy, the same ones at every look."""
+    found: list[Caption] = list(some(room, caption_record.CONTRACT))
+    picked = [
+        one
+        for strategy in STRATEGIES
+        for one in chosen([each for each in found if each.strategy == strategy], PER_STRATEGY)
+    ]
+    return [
+        {"concept": one.concept, "strategy": one.strategy, "asked for": aim(one), "caption": one.text} for one in picked
+    ]
+
+
+def aim(caption: Caption) -> str:
+    """What the plan asked for beside the concept."""
+    return caption.background or " ".join(filter(None, (caption.relation, caption.other)))
+
+
+def scores(room: Walked) -> Rows:
+    """This encoder beside what it must beat; the spread is over drawings and initialisations."""
+    return [
+        {
+            "benchmark": table.benchmark,
+            "protocol": table.protocol,
+            "encoder": standing.name,
+            f"{table.metric} %": round(100 * standing.mean, 2),
+            "± over seeds": "" if standing.spread is None else round(100 * standing.spread, 2),
+            "seeds": standing.count,
+            "over folds": f"{100 * min(standing.folds):.1f} to {100 * max(standing.folds):.1f}",
+            "chance %": round(100 * table.chance, 2),
+        }
+        for table in tables(room)
+        for standing in table.standings
+    ]

@@ -1,0 +1,70 @@
+"""A run and a room enter; what is missing there, who asks for it, and what happens to it on the way leave."""
+
+import time
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from prefect.runtime import flow_run
+
+from data_specs.run import Run
+from data_specs.shard import SealedRoom
+from flows.addresses import Room
+from flows.open_lineage import Emitter
+from flows.room_artifacts.progress import ProgressArtifact
+from flows.run_folder import point, read_pointers, summarise
+from flows.status import stale_fields
+from tasks.progress import Finished, Started, listening, tell
+from tasks.shards import missing
+
+
+class Visit:
+    """One run's stay in one room, as a block; `reads` is the room before, `stale` what the run held against this lineage.
+
+    A plain class, and not a dataclass: Prefect looks through the arguments of its tasks, and a room may hold 10,000
+    addresses.
+    """
+
+    def __init__(self, run: Run, room: Room, reads: Room | None = None) -> None:
+        self.run, self.room, self.reads = run, room, reads
+        self.missing = missing(room.shards)
+        self.stale = stale_fields(room, read_pointers(run).get(room.name))
+        self.flow_run: str | None = flow_run.id
+        self._started = time.monotonic()
+        self._open = ExitStack()
+        room.remember()
+
+    @property
+    def by(self) -> str:
+        """Who makes shards here, as `make_shard` notes it beside them."""
+        return f"{self.run.name}@{self.flow_run}" if self.flow_run else self.run.name
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    def __enter__(self) -> Self:
+        if self.flow_run:
+            progress = ProgressArtifact(self.run.name, self.room.name, self.flow_run)
+            self._open.enter_context(listening(self._open.enter_context(progress)))
+        self.lineage = Emitter(self.run, self.room, self.reads, self.flow_run)
+        self.lineage.started()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+        if error is not None:
+            self.lineage.failed(error)
+
+    def begin(self, unit: str, total: int, found: int) -> None:
+        tell(Started(self.room.name, unit, total, found))
+
+    def leave(self) -> SealedRoom:
+        """Sum up a room whose shards are all sealed, and point the run at it. Raises ContractError if one is not."""
+        summary = summarise(self.room, made=len(self.missing))
+        point(self.run, summary, self.seconds)
+        tell(Finished(self.room.name, self.seconds))
+        self.lineage.completed(summary)
+        return summary
