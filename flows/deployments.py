@@ -24,10 +24,9 @@ from data_specs.run import ROOMS
 from flows.by_room import synclr_by_room
 from flows.recovery import GOING_ON
 from flows.synclr import synclr
+from flows.walk_room import ENGINE_LIMIT
 from tasks import storage
 
-ENGINE_LIMIT = "synclr-engines"
-"""Rooms that hold an engine occupy one slot each: a GPU, or a laptop's cores, serve one room at a time."""
 QUEUES = {
     "concepts": "cpu",
     "captions": "captions",

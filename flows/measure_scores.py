@@ -20,9 +20,9 @@ def measure_scores(run: Run, embeddings: SealedRoom | None = None) -> SealedRoom
     sources, drawings = all_rooms["embeddings"].shards, [look.seed for look in looks(run.spec.embeddings)]
     with Visit(run, all_rooms["scores"], reads=all_rooms["embeddings"]) as visit:
         visit.begin("tables", 1, 1 - len(visit.missing))
-        with engines(run, visit.room, 1) as [engine]:
+        with engines(run, visit.room, len(visit.missing)) as started:
             made = [
                 measure_in(engine, sources, drawings, address, run.spec.scores, run=visit.by)
-                for address in visit.missing
+                for engine, address in zip(started, visit.missing, strict=True)
             ]
         return seal(visit, made)

@@ -19,8 +19,9 @@ def train_encoder(run: Run, images: SealedRoom | None = None) -> SealedRoom:
     room, sources = all_rooms["encoder"], all_rooms["images"].shards
     with Visit(run, room, reads=all_rooms["images"]) as visit:
         visit.begin("steps", spec.steps, steps_done(room.table))
-        with engines(run, room, 1) as [engine]:
+        with engines(run, room, len(visit.missing)) as started:
             made = [
-                train_in(engine, sources, address, spec, seed=run.spec.seed, run=visit.by) for address in visit.missing
+                train_in(engine, sources, address, spec, seed=run.spec.seed, run=visit.by)
+                for engine, address in zip(started, visit.missing, strict=True)
             ]
         return seal(visit, made)

@@ -7,6 +7,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
+from prefect.concurrency.sync import concurrency
 from prefect.futures import PrefectFuture, wait
 
 from data_specs.run import Run
@@ -20,6 +21,13 @@ from tasks.shards import unclaimed
 
 MOST_BUNDLES = 100
 """Task runs a room, however many shards: beyond some hundreds the run graph cannot be read."""
+ENGINE_LIMIT = "synclr-engines"
+"""The server's limit on rooms that hold engines, over all its runs: a GPU, or a laptop's cores, serve one room at a time.
+
+`synclr deploy` sets it; on a server without it nothing is limited.
+"""
+LEASE_SECONDS = 60
+"""So long the slot of a run that was killed stays taken; Prefect renews it while the run lives, and asks for no less."""
 
 Submit = Callable[[Sequence[ShardAddress], EngineProcess], PrefectFuture[Any]]
 
@@ -65,10 +73,15 @@ def _give_back(free: "SimpleQueue[EngineProcess]", engine: EngineProcess, _ended
 
 @contextmanager
 def engines(run: Run, room: Room, count: int) -> Iterator[list[EngineProcess]]:
-    """`count` engine processes that share the cores; gone, with their memory, when the block ends."""
+    """`count` engine processes that share the cores; gone, with their memory, when the block ends. None takes no slot."""
+    if not count:
+        yield []
+        return
     threads = run.spec.execution.threads or max(1, (os.cpu_count() or 1) // count)
     logs = log_folder(run)
     with ExitStack() as stack:
+        slot = concurrency(ENGINE_LIMIT, lease_duration=LEASE_SECONDS)
+        stack.enter_context(slot)
         yield [
             stack.enter_context(EngineProcess(threads, logs / f"{room.name}-{number}.log")) for number in range(count)
         ]
