@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 
-NAMES = ("captions", "images")
+NAMES = ("captions", "images", "orchestration")
 
 
 def main(names: list[str]) -> int:
