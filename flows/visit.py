@@ -32,6 +32,7 @@ class Visit:
         self.flow_run: str | None = flow_run.id
         self._started = time.monotonic()
         self._open = ExitStack()
+        self._lineage = Emitter(run, room, reads, self.flow_run, self.stale)
         room.remember()
 
     @property
@@ -47,8 +48,7 @@ class Visit:
         if self.flow_run:
             progress = ProgressArtifact(self.run.name, self.room.name, self.flow_run)
             self._open.enter_context(listening(self._open.enter_context(progress)))
-        self.lineage = Emitter(self.run, self.room, self.reads, self.flow_run)
-        self.lineage.started()
+        self._lineage.started()
         return self
 
     def __exit__(
@@ -56,7 +56,7 @@ class Visit:
     ) -> None:
         self._open.__exit__(kind, error, trace)
         if error is not None:
-            self.lineage.failed(error)
+            self._lineage.failed(error)
 
     def begin(self, unit: str, total: int, found: int) -> None:
         tell(Started(self.room.name, unit, total, found))
@@ -66,5 +66,5 @@ class Visit:
         summary = summarise(self.room, made=len(self.missing))
         point(self.run, summary, self.seconds)
         tell(Finished(self.room.name, self.seconds))
-        self.lineage.completed(summary)
+        self._lineage.completed(summary)
         return summary

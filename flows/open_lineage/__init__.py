@@ -1,10 +1,5 @@
-"""What a room reads and makes, told to others in the words of OpenLineage."""
+"""What a room reads and makes enters; the same in the words of OpenLineage leaves: a file, or whom the user has named."""
 
-from typing import Any
+from flows.open_lineage.emitter import Emitter
 
-
-class Emitter:
-    def __init__(self, *_: Any) -> None: ...
-    def started(self) -> None: ...
-    def completed(self, _: Any) -> None: ...
-    def failed(self, _: Any) -> None: ...
+__all__ = ["Emitter"]

@@ -31,12 +31,12 @@ def lineage_page(visit: Visit, sealed: SealedRoom) -> str:
     room, made_by = visit.room, makers(visit.room.shards)
     parts = [
         f"# {room.name.capitalize()} of {visit.run.name}",
-        f"**{sealed.shards:,} shards, {sealed.made:,} made now, {sealed.shards - sealed.made:,} taken over.** "
-        f"{sealed.accepted:,} records accepted, {sum(sealed.rejected.values()):,} rejected, in {visit.seconds:.1f} s.",
+        f"**{_shards(sealed.shards)}: {sealed.made:,} made now, {sealed.shards - sealed.made:,} taken over.** "
+        f"{sealed.accepted:,} accepted, {sum(sealed.rejected.values()):,} rejected, in {visit.seconds:.1f} s.",
         _why_anew(visit, sealed),
         _facts(visit),
         "## Made by",
-        _maker_table(made_by, visit.flow_run, len(room.shards)),
+        _maker_table(made_by, len(room.shards), visit.flow_run),
     ]
     if visit.reads:
         parts += [f"## Read: {visit.reads.name}", _read(visit, visit.reads)]
@@ -73,10 +73,6 @@ def _facts(visit: Visit) -> str:
     return "\n".join(f"* {line}" for line in lines)
 
 
-def _link(visit: Visit, room: str, what: str) -> str:
-    return link(visit.run.name, room, what, what)
-
-
 def _versions(room: str) -> Iterator[str]:
     for package in ("synclr-pipeline", *LIBRARIES[room], "prefect"):
         try:
@@ -86,22 +82,26 @@ def _versions(room: str) -> Iterator[str]:
     yield f"Python {platform.python_version()}"
 
 
-def _maker_table(found: Sequence[Maker], flow_run: str | None, shards: int) -> str:
+def _maker_table(found: Sequence[Maker], shards: int, flow_run: str | None = None) -> str:
+    """`flow_run`: the one that made what is not taken over."""
     lines = [
         (
             maker.run or "(not recorded)",
-            f"{maker.shards:,}",
-            "now" if maker.flow_run and maker.flow_run == flow_run else "taken over",
+            f"{maker.shards:,}" + (", now" if flow_run and maker.flow_run == flow_run else ""),
             _span(maker),
             f"{maker.seconds:.1f}",
             run_link(maker.flow_run, "its page") if maker.flow_run else "",
         )
         for maker in found[:MOST_MAKERS]
     ]
-    told = _table(("run", "shards", "how", "made", "seconds of work", "flow run"), lines)
+    told = _table(("run", "shards", "made", "seconds of work", "flow run"), lines)
     if len(found) > MOST_MAKERS:
         told += f"\n\nand {len(found) - MOST_MAKERS} earlier flow runs."
     return told + (f"\n\nCounted over {MOST:,} of {shards:,} shards." if shards > MOST else "")
+
+
+def _shards(count: int) -> str:
+    return "1 shard" if count == 1 else f"{count:,} shards"
 
 
 def _span(maker: Maker) -> str:
@@ -113,15 +113,16 @@ def _span(maker: Maker) -> str:
 
 
 def _read(visit: Visit, before: Room) -> str:
-    told = f"Lineage `{before.lineage}`, {len(before.shards):,} shards: {_link(visit, before.name, 'lineage')}."
-    return f"{told}\n\n{_maker_table(makers(before.shards), visit.flow_run, len(before.shards))}"
+    see = link(visit.run.name, before.name, "lineage", f"what {before.name} were made from")
+    told = f"Lineage `{before.lineage}`, {_shards(len(before.shards))}; see {see}."
+    return f"{told}\n\n{_maker_table(makers(before.shards), len(before.shards))}"
 
 
 def _saw(visit: Visit) -> Iterator[str]:
     for row in rows(visit.room.table):
         shards = ranges(row["shards"])
         yield (
-            f"* checkpoint `{row['id']}`, step {row['step']:,} of {row['steps']:,}: {len(row['shards']):,} shards "
+            f"* checkpoint `{row['id']}`, step {row['step']:,} of {row['steps']:,}: {_shards(len(row['shards']))} "
             f"({shards}) of images lineage `{row['images_lineage']}`, {row['images_seen']:,} pictures shown; "
             f"see the {link(visit.run.name, 'images', 'lineage', 'image shards')}"
         )
@@ -146,7 +147,7 @@ def _seen(root: str, images: Room) -> Iterator[str]:
         if row["images_lineage"] == images.lineage and seen:
             runs = ", ".join(f"{link(run, 'encoder', 'lineage', run)}" for run in home.runs) or "no run any more"
             yield (
-                f"* `{row['id']}` ({row['architecture']}, step {row['step']:,}) saw {len(seen):,} of {len(stems):,} "
+                f"* `{row['id']}` ({row['architecture']}, step {row['step']:,}) saw {len(seen):,} of {_shards(len(stems))} "
                 f"({ranges(seen)}); encoder of {runs}"
             )
 

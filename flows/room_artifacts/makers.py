@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ from tasks import storage
 
 MOST = 1000
 """Records read to learn who made a room; of more shards, this many are taken, evenly."""
-READERS = 16
+LOST: dict[str, Any] = {"run": "", "unix_time": 0.0, "seconds": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +29,9 @@ def makers(addresses: Sequence[ShardAddress]) -> list[Maker]:
     """The latest first. A shard whose record was lost counts for a run without a name."""
     count = min(MOST, len(addresses))
     looked_at = [addresses[number * len(addresses) // count] for number in range(count)]
-    with ThreadPoolExecutor(READERS) as pool:
-        records = list(pool.map(_record, looked_at))
     grouped: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
-    for record in records:
+    for text in storage.read_all([address.file("made.json") for address in looked_at]):
+        record = json.loads(text) if text else LOST
         grouped.setdefault((record["run"], record.get("flow_run")), []).append(record)
     found = [
         Maker(
@@ -47,9 +45,3 @@ def makers(addresses: Sequence[ShardAddress]) -> list[Maker]:
         for (run, flow_run), made in grouped.items()
     ]
     return sorted(found, key=lambda maker: -maker.last)
-
-
-def _record(address: ShardAddress) -> dict[str, Any]:
-    text = storage.read_bytes(address.file("made.json"))
-    record: dict[str, Any] = json.loads(text) if text else {"run": "", "unix_time": 0.0, "seconds": 0.0}
-    return record
