@@ -20,6 +20,7 @@ from flows.recovery import own_up, recover
 from flows.render_images import render_images
 from flows.report import write_report
 from flows.request import Request, form
+from flows.room_artifacts.run_page import publish_run
 from flows.run_folder import summarise
 from flows.train_encoder import train_encoder
 from tasks import storage
@@ -94,7 +95,7 @@ def synclr(
     done = summarise(wanted[before[-1]], made=0) if before else None
     for room in asked.walked:
         done = WALKS[room](run, done) if done else WALKS[room](run)
-    write_report(run)
+    publish_run(run, write_report(run))
     assert done is not None
     return done
 
