@@ -26,8 +26,15 @@ setup: $(STAMP)  ## install the pinned packages into .venv
 run: setup  ## walk the tiny recipe through all six rooms
 	@$(BIN)/synclr run tiny
 
-test: setup  ## run every test, real engines and the whole walk included
+test: setup tools  ## run every test, real engines, the whole walk and Prefect's pages included
 	@$(BIN)/python -m pytest
+
+tools:  ## install Debian's Chromium and PostgreSQL, which the tests of Prefect's pages use, where they are missing
+	@command -v chromium >/dev/null && ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || { \
+	  root=$$([ "$$(id -u)" = 0 ] || echo "sudo -n"); \
+	  $$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	    chromium postgresql >/dev/null; } \
+	  || echo "Chromium or PostgreSQL could not be installed: the tests that need them will say so and be skipped"
 
 fast: setup  ## run the tests that start no engine
 	@$(BIN)/python -m pytest -m "not slow"
@@ -51,5 +58,5 @@ lock:  ## resolve requirements/*.txt anew (needs uv)
 clean:  ## remove .venv and caches; workspace/ with your runs stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help setup run test fast check bench ui lock clean
+.PHONY: help setup run test tools fast check bench ui lock clean
 .DEFAULT_GOAL := help
