@@ -15,6 +15,7 @@ SHOWN = {
     "recorded_after_s": "s after the end",
     "bare_ms": "bare ms/shard",
     "overhead_ms": "added ms/shard",
+    "fixed_s": "of it once, s",
     "server_mb": "server MB",
     "database_kb": "database kB",
     "page_drawn_s": "page s",
