@@ -54,8 +54,6 @@ def deploy(root: str, pool: str, slots: int) -> list[str]:
         kind = _work_pool(client, pool)
         client.upsert_global_concurrency_limit_by_name(ENGINE_LIMIT, slots)
         new = not _stands(client, "synclr/walk")
-    # A process worker runs each flow in a folder that is gone afterwards; relative paths in recipes count from here.
-    variables = {"working_dir": str(Path.cwd())} if kind == ProcessWorker.type else {}
 
     def described(
         flow: Any, name: str, queue: str, schedules: list[Schedule] | None = None, **fixed: str
@@ -67,7 +65,7 @@ def deploy(root: str, pool: str, slots: int) -> list[str]:
             tags=["synclr", name],
             work_pool_name=pool,
             work_queue_name=queue,
-            job_variables=variables,
+            job_variables=_job_variables(kind, queue),
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
         # The form refuses a null that nobody typed; and a room's form shows no knobs of rooms after it.
@@ -90,6 +88,18 @@ def deploy(root: str, pool: str, slots: int) -> list[str]:
     for automation in (_notice_silence(), _go_on()):
         _register(automation)
     return [each.full_name for each in deployments]
+
+
+def _job_variables(pool: str, queue: str) -> dict[str, Any]:
+    """What a pool of this type must know of a deployment beside its queue."""
+    match pool:
+        case ProcessWorker.type:
+            # Its worker runs each flow in a folder that is gone afterwards; relative paths in recipes count from here.
+            return {"working_dir": str(Path.cwd())}
+        case "kubernetes":
+            return {"kind": queue, "gpus": 0 if queue == "cpu" else 1}  # of docker/kubernetes/job-template.json
+        case _:
+            return {}
 
 
 def _work_pool(client: SyncPrefectClient, name: str) -> str:

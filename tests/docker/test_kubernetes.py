@@ -133,6 +133,9 @@ def test_a_prefect_server_takes_the_pool_and_our_deployments_for_it(tmp_path, to
         deployed = tool("synclr", "deploy", "--pool", "synclr-kubernetes", "--json", **mine)
         assert deployed.returncode == 0, deployed.stderr
         assert json.loads(deployed.stdout)["pool"] == "synclr-kubernetes"
+        for deployment, wanted in {"synclr/captions": ("captions", 1), "synclr/scores": ("cpu", 0)}.items():
+            described = tool("prefect", "deployment", "inspect", deployment, "--output", "json", **mine)
+            assert json.loads(described.stdout)["job_variables"] == dict(zip(("kind", "gpus"), wanted, strict=True))
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
