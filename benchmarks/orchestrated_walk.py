@@ -33,6 +33,7 @@ SETTLED_SECONDS = 60
 """The server writes down task runs after the flow has ended; what has not come by so long without news is lost."""
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 BARE_SHARDS = 2000
+PAGE_SECONDS = 120
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 
 
@@ -240,24 +241,31 @@ def _resident(process: psutil.Process) -> int:
 
 def _look(address: str, flow_run: str, picture: Path | None) -> dict[str, Any]:
     """How long a browser takes to show the run's page, graph drawn; `picture` is what it shows then."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import Error, sync_playwright
 
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1200, "height": 900})
-        page.set_default_timeout(180_000)
-        started = time.perf_counter()
-        with page.expect_response(lambda answer: "/graph-v2" in answer.url) as graph:
-            page.goto(f"{address}/runs/flow-run/{flow_run}", wait_until="load")
-        nodes = len(graph.value.json()["nodes"])
-        answered = time.perf_counter() - started
-        page.locator("canvas").first.wait_for(state="visible")
-        page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        drawn = time.perf_counter() - started
-        if picture:
-            page.wait_for_timeout(2000)  # the graph slides into its place
-            page.screenshot(path=picture)
-        browser.close()
+    try:
+        with sync_playwright() as driver:
+            return _drawn(driver, f"{address}/runs/flow-run/{flow_run}", picture)
+    except Error as error:  # a graph too large for the browser is a figure as well
+        return {"page_drawn_s": f"over {PAGE_SECONDS}", "page_error": error.message.splitlines()[0]}
+
+
+def _drawn(driver: Any, url: str, picture: Path | None) -> dict[str, Any]:
+    browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.set_default_timeout(1000 * PAGE_SECONDS)
+    started = time.perf_counter()
+    with page.expect_response(lambda answer: "/graph-v2" in answer.url) as graph:
+        page.goto(url, wait_until="load")
+    nodes = len(graph.value.json()["nodes"])
+    answered = time.perf_counter() - started
+    page.locator("canvas").first.wait_for(state="visible")
+    for _ in range(2):  # frames
+        page.wait_for_function("() => true", polling="raf")
+    drawn = time.perf_counter() - started
+    if picture:
+        page.wait_for_timeout(2000)  # the graph slides into its place
+        page.screenshot(path=picture)
     return {"page_nodes": nodes, "page_graph_s": round(answered, 2), "page_drawn_s": round(drawn, 2)}
 
 
