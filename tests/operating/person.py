@@ -1,0 +1,171 @@
+"""A page of Chromium enters; a person who reads, clicks and types leaves, and whose every request is remembered."""
+
+import io
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect
+
+SECONDS = 1000.0
+CLICK_SECONDS = 60
+FINAL = re.compile("Completed|Failed|Crashed|Cancelled")
+SCROLLS = 100
+PICTURES = os.environ.get("SYNCLR_TEST_PICTURES")
+PICTURE_WIDTH, PICTURE_COLOURS, PICTURE_BYTES = 1200, 128, 120_000
+
+
+class Person:
+    """Goes nowhere by address but to the first page: what is not found by clicking is not found."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page, self.address = page, address
+        self.asked: set[str] = set()
+        page.on("request", lambda request: self.asked.add(request.url))
+        page.on("websocket", lambda socket: self.asked.add(socket.url))
+
+    @property
+    def asked_outside(self) -> set[str]:
+        """Addresses beyond the server's own. `data:` and `blob:` are in the page itself."""
+        here = urlsplit(self.address).netloc
+        outside = {url for url in self.asked if urlsplit(url).scheme not in ("data", "blob")}
+        return {url for url in outside if urlsplit(url).netloc != here}
+
+    def arrive(self) -> None:
+        self.page.goto(self.address)
+        self.page.get_by_role("button", name="Deployments").wait_for()
+
+    def go_to(self, name: str) -> None:
+        """By the menu on the left."""
+        self.page.locator(".p-context-nav-item", has_text=re.compile(rf"^\s*{name}\s*$")).click()
+
+    def open_deployment(self, name: str, flow: str = "synclr") -> None:
+        self.arrive()
+        self.go_to("Deployments")
+        row = self.page.locator("tr", has=self.link(flow)).filter(has=self.link(name))
+        row.get_by_role("link", name=name, exact=True).first.click()
+        self.page.locator(".run-menu__run-button").wait_for()
+
+    def open_form(self, deployment: str) -> None:
+        self.open_deployment(deployment)
+        self.page.locator(".run-menu__run-button").click()
+        self.page.get_by_text("Custom run", exact=True).click()
+        self.knob("recipe").wait_for()
+
+    def link(self, text: str) -> Locator:
+        return self.page.get_by_role("link", name=text, exact=True)
+
+    def knob(self, *path: str) -> Locator:
+        """A box of the form: `captions`, `total`."""
+        found = self.page.locator("body")
+        for name in path:
+            label = f".schema-form-property__label:text-matches('^{name}( \\\\(Optional\\\\))?$')"
+            found = found.locator(f".schema-form-property:has(> .p-label__header {label})")
+        return found.first
+
+    def fill_in(self, knobs: Mapping[str, Any]) -> None:
+        """`captions.total` -> what to type; a list or `Choice` is chosen from those offered."""
+        for path, value in knobs.items():
+            box = self.knob(*path.split("."))
+            if box.locator(".p-select").count():
+                for word in value if isinstance(value, list) else [value]:
+                    self.choose(box, word)
+                self.page.keyboard.press("Escape")
+            else:
+                box.locator("input, textarea").first.fill(str(value))
+
+    def choose(self, box: Locator, word: str) -> None:
+        option = self.page.locator(".p-select-option", has_text=re.compile(rf"^\s*{word}\s*$"))
+        if not option.count():
+            box.locator(".p-select-button__icon").first.click()
+        option.first.click()
+
+    def submit(self) -> None:
+        self.page.get_by_role("button", name="Submit", exact=True).click()
+
+    def start(self) -> str:
+        """Submit the form, and see the new run in the list of its deployment; returns its id."""
+        self.submit()
+        self.page.locator(".run-menu__run-button").wait_for()
+        self.tab("Runs")
+        return self._id(self.newest_run.get_attribute("href"))
+
+    @property
+    def newest_run(self) -> Locator:
+        return self.page.locator("a[href*='/flow-run/']").first
+
+    def toast(self) -> str:
+        """What the page says in its corner."""
+        said = self.page.locator(".p-toast").first
+        said.wait_for()
+        return said.inner_text()
+
+    def open_newest_run(self, deployment: str) -> str:
+        """Returns its id."""
+        self.open_deployment(deployment)
+        self.tab("Runs")
+        self.newest_run.click()
+        self.page.locator(".p-tab", has_text="Subflow Runs").wait_for()
+        return self._id(self.page.url)
+
+    @staticmethod
+    def _id(url: str | None) -> str:
+        return urlsplit(url or "").path.rsplit("/", 1)[1]
+
+    def open_artifact(self, room: str, key: str) -> None:
+        """From the page of a walk, by way of the room that made it."""
+        self.tab("Subflow Runs")
+        self.page.get_by_role("link", name=re.compile(f"^{room} of ")).first.click()
+        self.page.get_by_text("Parent Run").wait_for()
+        self.tab("Artifacts")
+        card = self.page.locator("a[href*='/artifacts/']", has_text=key).first
+        for _ in range(SCROLLS):  # cards below are drawn when they come into sight
+            if card.count():
+                break
+            self.page.mouse.move(PICTURE_WIDTH / 2, 700)
+            self.page.mouse.wheel(0, 300)
+            self.page.wait_for_timeout(300)
+        card.click()
+        self.page.locator(".p-tab", has_text="Raw").wait_for()
+
+    def watch_it_end(self, seconds: float) -> str:
+        """In the list of runs: the graph of a run, drawn without a GPU, would take the cores from the walk."""
+        badge = self.page.locator(".state-badge").first
+        expect(badge).to_have_text(FINAL, timeout=seconds * SECONDS)
+        return badge.inner_text().strip()
+
+    def tab(self, name: str) -> None:
+        self.page.locator(".p-tab", has_text=re.compile(rf"^\s*{name}\s*$")).first.click()
+
+    def picture(self, name: str) -> None:
+        """For the documentation, where `SYNCLR_TEST_PICTURES` names a folder."""
+        if PICTURES:
+            self.page.wait_for_timeout(700)  # animations
+            drawn = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB").quantize(PICTURE_COLOURS)
+            path = Path(PICTURES) / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            drawn.save(path, optimize=True)
+            assert drawn.width == PICTURE_WIDTH and path.stat().st_size < PICTURE_BYTES, path
+
+
+@contextmanager
+def browsing(browser: Browser, address: str, folder: Path) -> Iterator[Person]:
+    """What they saw last is in `page.png` and `page.txt` of the folder if the block fails."""
+    page = browser.new_page(viewport={"width": PICTURE_WIDTH, "height": 900}, timezone_id="UTC", locale="en-GB")
+    page.set_default_timeout(CLICK_SECONDS * SECONDS)
+    person = Person(page, address)
+    try:
+        yield person
+    except BaseException as error:
+        page.screenshot(path=folder / "page.png")
+        (folder / "page.txt").write_text(f"{page.url}\n\n{page.locator('body').inner_text()}")
+        error.add_note(f"the page at that moment: {folder}/page.png")
+        raise
+    finally:
+        page.close()
+    assert not person.asked_outside, "a page of ours asks something of the outside"
