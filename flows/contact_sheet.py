@@ -27,7 +27,14 @@ class Row:
 
 
 def contact_sheet(rows: Sequence[Row]) -> bytes:
-    """PNG of at most `MOST_ROWS` rows, in as many columns as keep the sheet about square. Raises ValueError for none."""
+    """PNG of at most `MOST_ROWS` rows. Raises ValueError for none."""
+    stream = io.BytesIO()
+    laid_out(rows).save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def laid_out(rows: Sequence[Row]) -> Image.Image:
+    """At most `MOST_ROWS` rows, in as many columns as keep the sheet about square. Raises ValueError for none."""
     shown = [_block(row) for row in rows[:MOST_ROWS] if row.pictures]
     if not shown:
         raise ValueError("a contact sheet needs at least one picture")
@@ -38,9 +45,7 @@ def contact_sheet(rows: Sequence[Row]) -> bytes:
     for number, block in enumerate(shown):
         place = (APART + number % columns * (width + APART), APART + number // columns * (height + APART))
         sheet.paste(block, place)
-    stream = io.BytesIO()
-    sheet.save(stream, "PNG", optimize=True)
-    return stream.getvalue()
+    return sheet
 
 
 def _block(row: Row) -> Image.Image:

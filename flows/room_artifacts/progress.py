@@ -31,7 +31,7 @@ class ProgressArtifact:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case Started() if event.room == self._room:
+            case Started() if event.room == self._room and not self._thread.ident:
                 self._unit, self._total, self._done = event.unit, event.total, event.found
                 self._thread.start()
             case Advanced() if event.room == self._room:
