@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from flows.prefect_environment import DEFAULTS
+
 PROJECT = Path(__file__).parents[2]
 FILES = {
     "gpu": ["compose.yaml"],
@@ -80,7 +82,9 @@ def test_the_server_asks_for_a_password_and_sends_no_word_out(composed):
     services = composed("gpu")["services"]
     server = services["server"]["environment"]
     assert server["PREFECT_SERVER_API_AUTH_STRING"] == SECRETS["SYNCLR_AUTH"]
-    assert server["PREFECT_SERVER_ANALYTICS_ENABLED"] == server["PREFECT_SERVER_UI_V2_ENABLED"] == "false"
+    for name, value in DEFAULTS.items():
+        if name.startswith("PREFECT_SERVER_") and "EPHEMERAL" not in name:
+            assert server[name] == value, "as `make ui` sets it"
     assert server["PREFECT_SERVER_DATABASE_DRIVER"] == "postgresql+asyncpg"
     for name in GPU_WORKERS | {"cpu", "deploy"}:
         assert services[name]["environment"]["PREFECT_API_AUTH_STRING"] == SECRETS["SYNCLR_AUTH"]

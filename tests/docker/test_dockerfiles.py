@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flows.deployments import QUEUES
+from flows.prefect_environment import DEFAULTS
 
 PROJECT = Path(__file__).parents[2]
 KINDS = sorted(set(QUEUES.values()))
@@ -56,6 +57,13 @@ def test_a_worker_takes_its_queue_of_our_pool_and_says_whether_it_is_well(kind):
     ast.parse(probe[2])
     environment = " ".join(instructions(kind, "ENV"))
     assert "http://127.0.0.1:" in probe[2] and "PREFECT_WORKER_WEBSERVER_HOST=127.0.0.1" in environment
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_worker_keeps_to_the_settings_of_every_other_door(kind):
+    environment = dict(pair.split("=", 1) for pair in " ".join(instructions(kind, "ENV")).split())
+    for name in ("DO_NOT_TRACK", "PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "PREFECT_RESULTS_DEFAULT_SERIALIZER"):
+        assert environment[name] == DEFAULTS[name]
 
 
 @pytest.mark.parametrize("kind", GPU_KINDS)
