@@ -93,7 +93,9 @@ def _write(
     _sweep(address)
     with ExitStack() as stack:
         suffixes = ["parquet", "rejects.jsonl", *(["tar"] if tar else [])]
-        parts = {suffix: stack.enter_context(storage.parts_for(address.file(suffix))) for suffix in suffixes}
+        parts = {
+            suffix: stack.enter_context(storage.parts_for(address.file(suffix), apart=True)) for suffix in suffixes
+        }
         accepted, rejected = _fill(parts, contract, outcomes)
         if check:
             check(accepted, rejected)
@@ -153,7 +155,7 @@ def _named(sample: Sample) -> Sample:
 def _sweep(address: ShardAddress) -> None:
     """Remove what a killed process left half-written; the claim is ours, so nobody else is writing."""
     if storage.is_local(address.folder):
-        for left in storage.local_path(address.folder).glob(f"{address.stem}.*.part-*"):
+        for left in (storage.local_path(address.folder) / storage.APART).glob(f"{address.stem}.*.part-*"):
             left.unlink(missing_ok=True)
 
 

@@ -17,6 +17,9 @@ from data_specs.errors import SpecError
 HOST = socket.gethostname()
 """Of this machine or container; in the name of a file that is being written, beside the process."""
 DAY = 24 * 3600
+APART = ".parts"
+"""Where a shard's files are written before they are published. What was left of one is looked for there, and not among
+50,000 names: that took 91 ms a shard in a room of 7,300."""
 
 
 def is_local(url: str) -> bool:
@@ -118,12 +121,12 @@ def remove(url: str) -> None:
 
 
 @contextmanager
-def parts_for(url: str) -> Iterator[Path]:
-    """A path to write a file on before it is published: in the same folder if local, so that a rename is enough."""
+def parts_for(url: str, *, apart: bool = False) -> Iterator[Path]:
+    """A path to write a file on before it is published: on the same disk if local, so that a rename is enough."""
     if is_local(url):
         target = local_path(url)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f"{target.name}.part-{HOST}-{os.getpid()}")
+        part = target.parent / (APART if apart else "") / f"{target.name}.part-{HOST}-{os.getpid()}"
+        part.parent.mkdir(parents=True, exist_ok=True)
     else:
         scratch = Path(os.environ.get("TMPDIR", "/tmp")) / f"synclr-{os.getpid()}"
         scratch.mkdir(parents=True, exist_ok=True)
@@ -143,7 +146,8 @@ def sweep(folder: str) -> None:
     touched for a day is taken for left.
     """
     if is_local(folder):
-        for part in local_path(folder).glob("*.part-*"):
+        here = local_path(folder)
+        for part in (*here.glob("*.part-*"), *(here / APART).glob("*.part-*")):
             with suppress(FileNotFoundError):
                 if _left(part):
                     part.unlink()

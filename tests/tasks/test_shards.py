@@ -79,7 +79,7 @@ def test_a_shard_cut_short_is_not_sealed_and_can_be_made_again(address):
     with pytest.raises(EngineError):
         make_shard(address(), CONTRACT, cut_short)
     assert sealed(address()) is None
-    assert not list(tar_of(address()).parent.glob("*.part-*"))
+    assert not list(tar_of(address()).parent.rglob("*.part-*"))
     assert make_shard(address(), CONTRACT, lambda: CAPTIONS).accepted == 5
 
 
@@ -230,6 +230,6 @@ def test_a_killed_writer_leaves_nothing_that_counts_and_nothing_that_stays(addre
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     folder = tar_of(address()).parent
-    assert sealed(address()) is None and list(folder.glob("*.part-*"))
+    assert sealed(address()) is None and list(folder.rglob("*.part-*"))
     assert make_shard(address(), CONTRACT, lambda: CAPTIONS).accepted == 5
-    assert not list(folder.glob("*.part-*"))
+    assert not list(folder.rglob("*.part-*"))
