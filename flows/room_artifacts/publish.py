@@ -53,8 +53,8 @@ def _publish(visit: Visit, sealed: SealedRoom) -> None:
     walked = _walked(visit.run, room, sealed, visit.seconds)
     match room.name:
         case "captions":
-            rows = tables.captions(walked)
-            create_table_artifact(rows, key(name, room.name, "samples"), f"captions of {name}: some of each strategy")
+            page, described = tables.captions_page(walked), f"captions of {name}: some of each strategy"
+            create_markdown_artifact(page, key(name, room.name, "samples"), described)
         case "images":
             if sheet := picture_sheet(walked):
                 described = f"images of {name}: captions with their pictures"

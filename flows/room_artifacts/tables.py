@@ -1,4 +1,4 @@
-"""A sealed room enters; the rows that are shown of it leave: counts, a few captions, scores."""
+"""A sealed room enters; the rows and lines that are shown of it leave: counts, a few captions, scores."""
 
 from typing import Any
 
@@ -42,6 +42,20 @@ def captions(room: Walked) -> Rows:
     return [
         {"concept": one.concept, "strategy": one.strategy, "asked for": aim(one), "caption": one.text} for one in picked
     ]
+
+
+def captions_page(room: Walked) -> str:
+    """The same as text, since Prefect's tables cut what is longer than a line."""
+    shown = captions(room)
+    parts = []
+    for strategy in STRATEGIES:
+        lines = [
+            f"* **{row['concept']}**{', ' * bool(row['asked for'])}{row['asked for']}: {row['caption']}"
+            for row in shown
+            if row["strategy"] == strategy
+        ]
+        parts.append(f"## {strategy}\n\n" + ("\n".join(lines) or "None here."))
+    return "\n\n".join(parts) + "\n"
 
 
 def aim(caption: Caption) -> str:

@@ -39,6 +39,8 @@ def test_captions_of_every_strategy_are_shown_with_what_was_asked_for(rooms):
     assert all(row["concept"] in row["caption"] for row in rows) and len(rows) <= 3 * tables.PER_STRATEGY
     assert {row["asked for"] for row in rows} == {"", "a sunny meadow", "next to suitcase"}
     assert rows == tables.captions(rooms["captions"])
+    page = tables.captions_page(rooms["captions"])
+    assert all(f"## {row['strategy']}" in page and f": {row['caption']}\n" in page for row in rows)
 
 
 def test_the_sheet_is_a_picture_small_enough_for_the_servers_database(rooms):
