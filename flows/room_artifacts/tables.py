@@ -1,5 +1,6 @@
 """A sealed room enters; the rows and lines that are shown of it leave: counts, a few captions, scores."""
 
+from html import escape
 from typing import Any
 
 from data_specs import caption as caption_record
@@ -45,12 +46,12 @@ def captions(room: Walked) -> Rows:
 
 
 def captions_page(room: Walked) -> str:
-    """The same as text, since Prefect's tables cut what is longer than a line."""
+    """The same as text, since Prefect's tables cut what is longer than a line. A language model's words are no markup."""
     shown = captions(room)
     parts = []
     for strategy in STRATEGIES:
         lines = [
-            f"* **{row['concept']}**{', ' * bool(row['asked for'])}{row['asked for']}: {row['caption']}"
+            f"* **{escape(row['concept'])}**{', ' * bool(row['asked for'])}{escape(row['asked for'])}: {escape(row['caption'])}"
             for row in shown
             if row["strategy"] == strategy
         ]

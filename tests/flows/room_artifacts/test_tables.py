@@ -43,6 +43,13 @@ def test_captions_of_every_strategy_are_shown_with_what_was_asked_for(rooms):
     assert all(f"## {row['strategy']}" in page and f": {row['caption']}\n" in page for row in rows)
 
 
+def test_a_caption_is_never_markup(rooms, monkeypatch):
+    row = {"concept": "a<b", "strategy": "concept", "asked for": "", "caption": "<img src=x onerror=y>"}
+    monkeypatch.setattr(tables, "captions", lambda room: [row])
+    page = tables.captions_page(rooms["captions"])
+    assert "<" not in page and "a&lt;b" in page
+
+
 def test_the_sheet_is_a_picture_small_enough_for_the_servers_database(rooms):
     address = picture_sheet(rooms["images"])
     assert address and address.startswith("data:image/webp;base64,") and len(address) < 150_000
