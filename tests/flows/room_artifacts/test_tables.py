@@ -45,7 +45,7 @@ def test_captions_of_every_strategy_are_shown_with_what_was_asked_for(rooms):
 
 def test_a_caption_is_never_markup(rooms, monkeypatch):
     row = {"concept": "a<b", "strategy": "concept", "asked for": "", "caption": "<img src=x onerror=y>"}
-    monkeypatch.setattr(tables, "captions", lambda room: [row])
+    monkeypatch.setattr(tables, "captions", lambda _: [row])
     page = tables.captions_page(rooms["captions"])
     assert "<" not in page and "a&lt;b" in page
 
