@@ -26,6 +26,8 @@ app = typer.Typer(
     "-> embeddings -> scores. Start with `synclr run tiny`.",
     epilog="Exit codes: 0 done, 1 failed, 2 the request was wrong. What is sealed stays: the same command goes on.",
 )
+planning = typer.Typer(no_args_is_help=True, help="What a recipe would make, without any engine.")
+app.add_typer(planning, name="plan")
 out = Console()
 
 Root = Annotated[
@@ -82,6 +84,41 @@ def run(
     turned = recipe_files.knobs(recipe, set_ or [])
     summary = walk(Request(recipe, name, root, since, until, grow, turned), quiet=as_json)
     _print(summary, as_json, lambda: _show_summary(summary))
+
+
+@planning.command("captions")
+def plan_captions(
+    recipe: Annotated[str, typer.Argument(help="a recipe's name (see `synclr recipes`) or a YAML file")],
+    set_: Annotated[list[str] | None, typer.Option("--set", help="room.knob=value, as often as needed")] = None,
+    head: Annotated[
+        int | None, typer.Option(min=0, help="list the first so many captions [20, or none with --summary]")
+    ] = None,
+    summary: Annotated[bool, typer.Option("--summary", help="count them by kind, category and strategy")] = False,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="so many are counted [all that the recipe makes]; implies --summary")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Which concept, strategy, background or relation each caption gets; `--json` adds examples, seeds and prompts."""
+    from flows.plan_captions import plan_captions as plan
+
+    spec = recipe_files.resolve(recipe, recipe_files.knobs(recipe, set_ or []))
+    counting = summary or count is not None
+    planned = plan(
+        spec, (0 if counting else 20) if head is None else head, (count or spec.captions.total) if counting else 0
+    )
+
+    def tables() -> None:
+        if counting:
+            _show_shares(planned)
+        if listed := planned.get("plans"):
+            shown = Table("shard", "slot", "kind", "strategy", "is asked for", "category", box=None, pad_edge=False)
+            for row in listed:
+                asked = row["prompt"].rsplit("\n", 1)[-1]
+                shown.add_row(str(row["shard"]), str(row["slot"]), row["kind"], row["strategy"], asked, row["category"])
+            out.print(shown)
+
+    _print(planned, as_json, tables)
 
 
 @app.command()
@@ -215,6 +252,22 @@ def _print(value: Any, as_json: bool, for_people: Callable[[], None]) -> None:
         sys.stdout.write(json.dumps(value, indent=2) + "\n")
     else:
         for_people()
+
+
+def _show_shares(planned: dict[str, Any]) -> None:
+    shown = Table("", "planned", "share", "the recipe's share", box=None, pad_edge=False)
+
+    def add(label: str, count: float, mean: float) -> None:
+        shown.add_row(label, str(count), f"{count / planned['planned']:.2%}", f"{mean / planned['planned']:.2%}")
+
+    mean = planned["expected"]
+    for kind, share in mean["kinds"].items():
+        add(kind, planned["kinds"].get(kind, 0), share)
+        for strategy, part in mean["strategies"][kind].items():
+            add(f"  {strategy}", planned["strategies"].get(kind, {}).get(strategy, 0), part)
+    for category, share in mean["categories"].items():
+        add(f"category {category}", planned["categories"].get(category, 0), share)
+    out.print(shown)
 
 
 def _show_summary(summary: dict[str, Any]) -> None:
