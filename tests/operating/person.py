@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page
 
 SECONDS = 1000.0
 CLICK_SECONDS = 60
 FINAL = re.compile("Completed|Failed|Crashed|Cancelled")
-SCROLLS = 100
 PICTURES = os.environ.get("SYNCLR_TEST_PICTURES")
 PICTURE_WIDTH, PICTURE_COLOURS, PICTURE_BYTES = 1200, 128, 120_000
 
@@ -93,6 +93,7 @@ class Person:
         self.submit()
         self.page.locator(".run-menu__run-button").wait_for()
         self.tab("Runs")
+        self.newest_run.wait_for()
         return self._id(self.newest_run.get_attribute("href"))
 
     @property
@@ -101,7 +102,7 @@ class Person:
 
     def toast(self) -> str:
         """What the page says in its corner."""
-        said = self.page.locator(".p-toast").first
+        said = self.page.locator(".p-toast__message").first
         said.wait_for()
         return said.inner_text()
 
@@ -117,26 +118,22 @@ class Person:
     def _id(url: str | None) -> str:
         return urlsplit(url or "").path.rsplit("/", 1)[1]
 
-    def open_artifact(self, room: str, key: str) -> None:
-        """From the page of a walk, by way of the room that made it."""
-        self.tab("Subflow Runs")
-        self.page.get_by_role("link", name=re.compile(f"^{room} of ")).first.click()
-        self.page.get_by_text("Parent Run").wait_for()
+    def open_artifact(self, room: str, what: str) -> None:
+        """From the page of a walk, by way of the links on its summary."""
         self.tab("Artifacts")
-        card = self.page.locator("a[href*='/artifacts/']", has_text=key).first
-        for _ in range(SCROLLS):  # cards below are drawn when they come into sight
-            if card.count():
-                break
-            self.page.mouse.move(PICTURE_WIDTH / 2, 700)
-            self.page.mouse.wheel(0, 300)
-            self.page.wait_for_timeout(300)
-        card.click()
-        self.page.locator(".p-tab", has_text="Raw").wait_for()
+        self.page.locator("a[href*='/artifacts/']", has_text="-run-summary").first.click()
+        row = self.page.get_by_role("row", name=re.compile(rf"^\s*{room}\b"))
+        row.get_by_role("link", name=what, exact=True).click()
+        self.page.wait_for_url("**/artifacts/key/**")
 
     def watch_it_end(self, seconds: float) -> str:
         """In the list of runs: the graph of a run, drawn without a GPU, would take the cores from the walk."""
+        until = time.monotonic() + seconds
         badge = self.page.locator(".state-badge").first
-        expect(badge).to_have_text(FINAL, timeout=seconds * SECONDS)
+        while not FINAL.search(badge.inner_text()) and time.monotonic() < until:
+            self.page.wait_for_timeout(5 * SECONDS)
+            self.page.reload()
+            badge.wait_for()
         return badge.inner_text().strip()
 
     def tab(self, name: str) -> None:

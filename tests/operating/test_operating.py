@@ -1,5 +1,6 @@
 """What an operator does in Prefect's own pages, by clicking: schedule, watch, fail, resume, trace; and what must never happen."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -86,17 +87,17 @@ def test_a_walk_that_was_filled_in_and_started_by_clicking_ends(walked: str, sta
 def test_contact_sheet_scores_and_lineage_are_found_by_clicking_only(walked: str, browse: Browse) -> None:
     with browse() as person:
         open_walk(person, "run")
-        person.open_artifact("images", "first-images-sheet")
+        person.open_artifact("images", "sheet")
         sheet = person.page.locator("article img").first
         sheet.wait_for()
         assert sheet.evaluate("image => image.complete && image.naturalWidth") > 200
         person.picture("sheet")
         open_walk(person)
-        person.open_artifact("images", "first-images-lineage")
+        person.open_artifact("images", "lineage")
         person.page.get_by_text("made now").first.wait_for()
         person.picture("lineage")
         open_walk(person)
-        person.open_artifact("scores", "first-scores-table")
+        person.open_artifact("scores", "table")
         expect(person.page.get_by_role("table").first).to_contain_text("styles")
         person.picture("scores")
 
@@ -174,9 +175,8 @@ def test_a_room_that_failed_goes_on_by_retry_without_touching_what_is_sealed(
 
 def sealed_images(stack: Stack, steps: int) -> dict[Path, int]:
     """Manifests of the images that were drawn in so many steps, and when they were written."""
-    folders = [
-        path.parent for path in stack.root.glob("images/*/lineage.json") if f'"steps": {steps},' in path.read_text()
-    ]
+    facts = {path.parent: json.loads(path.read_text()) for path in stack.root.glob("images/*/lineage.json")}
+    folders = [folder for folder, said in facts.items() if said["spec"]["steps"] == steps]
     return {path: path.stat().st_mtime_ns for folder in folders for path in sorted(folder.glob("images-??????.json"))}
 
 
