@@ -3,6 +3,7 @@
 LOCK := requirements/$(shell nvidia-smi -L >/dev/null 2>&1 && echo cuda || echo cpu).txt
 PYTHON ?= python3.11
 BIN := .venv/bin
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 NAME ?=
 
 help:  ## list the commands
@@ -19,6 +20,9 @@ $(STAMP):
 	@# --no-deps: the lock is the whole list, and some packages ask for builds that must not come along (see the overrides)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r $(LOCK)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@# The general index has torch for CUDA, which without CUDA's own packages does not even import; PyTorch's has one for CPUs.
+	@$(BIN)/python -c "import torch" 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --force-reinstall --index-url $(TORCH_INDEX) $$(grep '^torch==' $(LOCK))
 	@touch $@
 
 setup: $(STAMP)  ## install the pinned packages into .venv
