@@ -11,6 +11,7 @@ from data_specs.errors import EngineError, SpecError
 from data_specs.image_group import Rendering
 from data_specs.model_identity import ModelIdentity
 from data_specs.run import ImagesSpec
+from models.renderer.batches import Batches
 from models.renderer.protocol import Drawing, Pixels
 
 
@@ -19,6 +20,7 @@ class DiffusionRenderer:
 
     def __init__(self, model: str, identity: ModelIdentity, spec: ImagesSpec) -> None:
         self._spec = spec
+        self._batches = Batches(spec.batch_size)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._pipeline = _load(model, spec).to(self._device)
         self._pipeline.set_progress_bar_config(disable=True)
@@ -38,22 +40,16 @@ class DiffusionRenderer:
         self._unconditional = self._encode([spec.negative_prompt]) if self._splits_text() else None
 
     def render(self, drawings: Sequence[Drawing]) -> list[Pixels]:
-        """Batches of one shape, so that nothing is compiled or planned anew; the last is filled up and cut."""
-        pictures: list[Pixels] = []
-        for start in range(0, len(drawings), self._spec.batch_size):
-            batch = drawings[start : start + self._spec.batch_size]
-            try:
-                pictures.extend(self._batch(batch))
-            except (RuntimeError, ValueError) as error:
-                raise EngineError(
-                    f"{self.rendering.model.id}: a batch of {len(batch)} pictures failed: {error}"
-                ) from error
-        return pictures
+        """Raises EngineError if the backend fails, or memory does not hold one picture."""
+        try:
+            return self._batches.draw(drawings, self._batch)
+        except EngineError as error:
+            raise EngineError(f"{self.rendering.model.id}: {error}") from error
 
     @torch.inference_mode()
-    def _batch(self, drawings: Sequence[Drawing]) -> list[Pixels]:
+    def _batch(self, drawings: Sequence[Drawing], size: int) -> list[Pixels]:
         count = len(drawings)
-        full = [*drawings, *[drawings[-1]] * (self._spec.batch_size - count)]
+        full = [*drawings, *[drawings[-1]] * (size - count)]
         # Noise is drawn on the CPU whatever the device, so that a seed means the same picture's start everywhere.
         generators = [torch.Generator("cpu").manual_seed(drawing.seed) for drawing in full]
         images = self._pipeline(

@@ -1,0 +1,64 @@
+"""Drawings enter; pictures leave, drawn in batches that fit into memory. One that does not is halved; none drawn is lost."""
+
+import gc
+import logging
+from collections.abc import Callable, Sequence
+
+import torch
+
+from data_specs.errors import EngineError
+from models.renderer.protocol import Drawing, Pixels
+
+Draw = Callable[[Sequence[Drawing], int], list[Pixels]]
+"""Draws up to so many pictures in one call of that size: a batch that is short is filled up and cut."""
+NO_MEMORY = ("not enough memory", "can't allocate memory", "cannot allocate memory", "out of memory")
+"""What allocators say that raise a plain RuntimeError: the CPU's has no class of its own."""
+logger = logging.getLogger("synclr")
+
+
+class Batches:
+    """Batches of one shape, so that nothing is compiled or planned anew; `size` is the largest that has fitted so far.
+
+    It is remembered for as long as the engine lives: what did not fit once is not tried again for every shard.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def draw(self, drawings: Sequence[Drawing], draw: Draw) -> list[Pixels]:
+        """One picture per drawing, in order. Raises EngineError if one picture does not fit, or the backend fails."""
+        pictures: list[Pixels] = []
+        while len(pictures) < len(drawings):
+            batch = drawings[len(pictures) : len(pictures) + self.size]
+            try:
+                pictures.extend(draw(batch, self.size))
+            except (RuntimeError, ValueError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise EngineError(f"a batch of {len(batch)} pictures failed: {error}") from error
+                if self.size == 1:
+                    raise EngineError(
+                        f"one picture does not fit into memory: {error}; draw smaller ones (images.size), in "
+                        "images.dtype float16, or with fewer engines at once (execution.workers)"
+                    ) from error
+                logger.warning(
+                    "out of memory: a batch of %d pictures does not fit, going on with %d; images.batch_size %d or less "
+                    "would avoid this",
+                    self.size,
+                    self.size // 2,
+                    self.size // 2,
+                )
+            else:
+                continue
+            # Outside of `except`, whose traceback holds the tensors of the batch that failed.
+            self.size //= 2
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+        return pictures
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for CUDA's OutOfMemoryError, and for what the CPU's allocators raise instead."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)

@@ -1,0 +1,93 @@
+"""Memory that runs out costs time, never a picture: the batch is halved, and the size that fits is remembered."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from data_specs.errors import EngineError
+from data_specs.run import ImagesSpec
+from models.renderer.batches import Batches, is_out_of_memory
+from models.renderer.build import TINY, identify_renderer
+from models.renderer.diffusion import DiffusionRenderer
+from models.renderer.fake import FakeRenderer
+from models.renderer.protocol import Drawing
+
+DRAWINGS = [Drawing(f"a dog on the beach, number {number // 2}", number) for number in range(10)]
+SPEC = ImagesSpec(steps=2, batch_size=8)
+
+
+class Cramped:
+    """A fake whose memory holds `room` pictures; `calls` are the sizes it was asked for."""
+
+    def __init__(self, room: int, error: Exception) -> None:
+        self.room, self.error = room, error
+        self.calls: list[int] = []
+
+    def __call__(self, drawings, size):
+        self.calls.append(size)
+        if size > self.room:
+            raise self.error
+        return FakeRenderer().render(drawings)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes."),
+        MemoryError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_batch_that_does_not_fit_is_halved_and_no_picture_is_lost_or_drawn_twice(error, caplog):
+    batches, draw = Batches(8), Cramped(3, error)
+    with caplog.at_level(logging.WARNING, "synclr"):
+        drawn = batches.draw(DRAWINGS, draw)
+    assert np.array_equal(drawn, FakeRenderer().render(DRAWINGS))
+    assert draw.calls == [8, 4, 2, 2, 2, 2, 2]
+    assert [record.getMessage().split(";")[0] for record in caplog.records] == [
+        "out of memory: a batch of 8 pictures does not fit, going on with 4",
+        "out of memory: a batch of 4 pictures does not fit, going on with 2",
+    ]
+    caplog.clear()
+    batches.draw(DRAWINGS, draw)
+    assert draw.calls[7:] == [2] * 5 and not caplog.records
+
+
+def test_memory_that_does_not_hold_one_picture_fails_the_engine_with_a_way_out():
+    with pytest.raises(EngineError, match=r"one picture does not fit .*images\.size"):
+        Batches(4).draw(DRAWINGS, Cramped(0, torch.OutOfMemoryError("CUDA out of memory")))
+
+
+def test_any_other_failure_is_the_engines_and_halves_nothing():
+    batches = Batches(4)
+    with pytest.raises(EngineError, match="a batch of 4 pictures failed: mat1 and mat2"):
+        batches.draw(DRAWINGS, Cramped(0, RuntimeError("mat1 and mat2 shapes cannot be multiplied")))
+    assert batches.size == 4
+
+
+def test_what_the_allocator_says_when_memory_is_really_not_there_is_understood():
+    with pytest.raises(RuntimeError) as raised:
+        torch.empty(1 << 50, dtype=torch.uint8)
+    assert is_out_of_memory(raised.value)
+
+
+def test_pictures_of_the_tiny_model_do_not_show_that_memory_ran_out_in_the_middle():
+    class Disturbed(DiffusionRenderer):
+        """Its first batch fits; of the others, none of more pictures than `room` holds."""
+
+        calls, room = 0, 8
+
+        def _batch(self, drawings, size):
+            self.calls += 1
+            if self.calls > 1 and size > self.room:
+                raise torch.OutOfMemoryError("CUDA out of memory (injected)")
+            return super()._batch(drawings, size)
+
+    renderer = Disturbed(str(TINY), identify_renderer(SPEC), SPEC)
+    undisturbed = renderer.render(DRAWINGS)
+    renderer.calls, renderer.room = 0, 2
+    assert np.array_equal(renderer.render(DRAWINGS), undisturbed)
+    assert renderer.calls == 4
