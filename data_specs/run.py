@@ -32,18 +32,81 @@ class TinyWorldSource(Spec):
     use: Literal["tiny_world"] = "tiny_world"
 
 
-class FileSource(Spec):
-    """A list of names: `.txt` (one a line), `.csv`, or `.parquet`; backgrounds may stand in a column, split at `|`."""
+class ListedSource(Spec):
+    """What every source of names from files has in common. Backgrounds: one list a name, or one that all names share."""
 
-    use: Literal["file"] = "file"
     path: str = Field(description="local path or fsspec URL; a relative path counts from the current folder")
-    column: str = Field(default="name", description="column of the names (csv, parquet)")
-    backgrounds_column: str | None = Field(default=None, description="column of backgrounds, split at `|`")
     kind: Kind = Field(default="object", description="what the names are")
     category: str = Field(default="other", description="the category that weights may name")
+    split_at: str | None = Field(
+        default=None, min_length=1, description="of `tench, Tinca tinca` only what stands before this is the name"
+    )
+    append: str = Field(
+        default="", max_length=40, description="text after every name, as SynCLR says ` car` or ` aircraft`"
+    )
+    backgrounds: str | None = Field(
+        default=None, description="JSON or YAML file of `{name: [backgrounds]}`; a name that it lacks has none"
+    )
+    backgrounds_key: str | None = Field(
+        default=None, description="the list of `backgrounds` that all names share, such as `food`"
+    )
+    lower_backgrounds: bool = Field(default=False, description="as SynCLR does for ImageNet-1k alone")
+
+    @model_validator(mode="after")
+    def _key_of_a_file(self) -> "ListedSource":
+        if self.backgrounds_key is not None and self.backgrounds is None:
+            raise ValueError(
+                f"backgrounds_key {self.backgrounds_key!r} needs backgrounds, the file that it is a key of"
+            )
+        return self
 
 
-Source = Annotated[TinyWorldSource | FileSource, Field(discriminator="use")]
+class FileSource(ListedSource):
+    """A list of names: `.txt` (one a line), or `.csv`, `.tsv`, `.json`, `.jsonl`, `.yaml`, `.parquet` with any column names."""
+
+    use: Literal["file"] = "file"
+    column: str = Field(default="name", description="column of the names; plain lists of names have none")
+    kind_column: str | None = Field(default=None, description="column of kinds: object, place or texture")
+    category_column: str | None = Field(default=None, description="column of categories")
+    backgrounds_column: str | None = Field(default=None, description="column of backgrounds, a list or split at `|`")
+    within: str | None = Field(
+        default=None, description="JSON, YAML: the key under which the list stands, as `imagenet` in `labels.json`"
+    )
+    keys_are_names: bool = Field(
+        default=False, description="JSON, YAML: the file is `{name: [backgrounds]}`, and its keys are the names"
+    )
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> "FileSource":
+        if self.keys_are_names and (self.backgrounds_column or self.backgrounds):
+            raise ValueError("keys_are_names takes backgrounds from the file itself; leave the other backgrounds out")
+        return self
+
+
+class HuggingFaceSource(ListedSource):
+    """The class names of a data set: its `dataset_info.json`, `README.md` or Parquet file, or the folder that holds one."""
+
+    use: Literal["huggingface"] = "huggingface"
+    split_at: str | None = Field(
+        default=", ", min_length=1, description="of `tench, Tinca tinca` only what stands before this is the name"
+    )
+    feature: str | None = Field(default=None, description="the ClassLabel feature, where the data set has several")
+    config: str | None = Field(default=None, description="the configuration, where their class names differ")
+
+
+class WordNetSource(ListedSource):
+    """The first word of noun synsets in WordNet's own `data.noun`, or the words of its `index.noun`."""
+
+    use: Literal["wordnet"] = "wordnet"
+    synsets: str | None = Field(
+        default=None, description="text file of the synsets wanted, one a line: n02084071, 02084071-n or dog.n.01"
+    )
+    lexicographer_files: tuple[str, ...] = Field(
+        default=(), description="only synsets of these, such as `noun.animal`; empty: all"
+    )
+
+
+Source = Annotated[TinyWorldSource | FileSource | HuggingFaceSource | WordNetSource, Field(discriminator="use")]
 
 
 class ConceptsSpec(Spec):

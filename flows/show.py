@@ -4,6 +4,7 @@ import difflib
 import re
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from data_specs.shard import ShardAddress
 from flows.contact_sheet import MOST_ROWS, Row, contact_sheet
 from flows.lineages import Found, Home, find, homes, room_of, rows, whereabouts
 from tasks import storage
-from tasks.shards import read_shard, require_sealed
+from tasks.shards import read_rejects, read_shard, require_sealed
 
 CONCEPT = re.compile(r"[0-9a-f]{10}")
 CAPTION = re.compile(r"[0-9a-f]{10}-[0-9a-f]{16}")
@@ -102,6 +103,7 @@ def _shard(root: str, room: str, index: int, out: Path | None, name: str | None)
     record = {
         "manifest": require_sealed(address).model_dump(mode="json"),
         "records": rows(address),
+        "rejects": [asdict(each) for each in read_rejects(address)],
         "also_in": [other.lineage for other, _ in holding[1:]],
     }
     sheet = []

@@ -8,7 +8,7 @@ from openlineage.client.event_v2 import InputDataset, OutputDataset
 from openlineage.client.facet_v2 import dataset_version_dataset, output_statistics_output_dataset, schema_dataset
 
 from data_specs import caption, checkpoint, concept, embedding, image_group, score
-from data_specs.run import ConceptsSpec, FileSource
+from data_specs.run import ConceptsSpec, ListedSource
 from data_specs.shard import SealedRoom
 from flows.addresses import Room
 from tasks import storage
@@ -30,7 +30,7 @@ def read(room: Room) -> InputDataset:
 
 def sources(spec: ConceptsSpec) -> list[InputDataset]:
     """The lists of names that the concepts were read from; those that ship with the project are no data of anyone's."""
-    places = [place(source.path) for source in spec.sources if isinstance(source, FileSource)]
+    places = [place(source.path) for source in spec.sources if isinstance(source, ListedSource)]
     return [InputDataset(namespace=namespace, name=name) for namespace, name in places]
 
 

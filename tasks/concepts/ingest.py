@@ -10,7 +10,7 @@ from data_specs.rejection import Rejection
 from data_specs.run import ConceptsSpec
 from data_specs.shard import ShardAddress, ShardManifest
 from tasks.concepts.naming import clean, fault
-from tasks.concepts.sources import read_names
+from tasks.concepts.sources import Name, read_names
 from tasks.concepts.weights import weights
 from tasks.shards import make_shard, read_rows
 
@@ -23,7 +23,7 @@ def ingest(spec: ConceptsSpec) -> list[Concept | Rejection]:
     concepts: dict[str, Concept] = {}
     rejects: list[Rejection] = []
     for entry in (entry for source in spec.sources for entry in read_names(source)):
-        name = clean(entry.name)
+        name = clean(entry.name, entry.kind)
         # A refused name may be 10,000 characters long: what is kept of it is enough to find it.
         if reason := fault(name):
             rejects.append(Rejection(entry.source, reason, name[:200]))
@@ -35,16 +35,26 @@ def ingest(spec: ConceptsSpec) -> list[Concept | Rejection]:
                 sources=tuple(dict.fromkeys((*known.sources, entry.source))),
                 backgrounds=tuple(dict.fromkeys((*known.backgrounds, *entry.backgrounds))),
             )
-            rejects.append(
-                Rejection(key, "merged", f"{name!r} of {entry.source} is {known.name!r} of {known.sources[0]}")
-            )
+            rejects.append(Rejection(key, "merged", _merger(entry, name, known)))
         else:
-            concepts[key] = Concept(key, name, entry.kind, entry.category, 0.0, (entry.source,), entry.backgrounds)
+            concepts[key] = Concept(
+                key, name, entry.kind, entry.category, 0.0, (entry.source,), tuple(dict.fromkeys(entry.backgrounds))
+            )
     if not concepts:
         raise SpecError(f"concepts.sources: no usable name among {len(rejects)} entries; give a list of names")
     table = list(concepts.values())
     weighted = [replace(concept, weight=weight) for concept, weight in zip(table, weights(table, spec), strict=True)]
     return [*weighted, *rejects]
+
+
+def _merger(entry: Name, name: str, known: Concept) -> str:
+    """What became one with what, and by what right; what was not taken over is told too."""
+    if entry.name == known.name:
+        why = "listed twice" if entry.source in known.sources else "the same name"
+    else:
+        why = "the same name once cleaned" if name == known.name else "the same name but for case"
+    lost = f"; its category {entry.category!r} is not taken over" if entry.category != known.category else ""
+    return f"{entry.name[:200]!r} of {entry.source} is {known.name!r} of {known.sources[0]}: {why}{lost}"
 
 
 def ingest_table(address: ShardAddress, spec: ConceptsSpec, *, run: str = "") -> ShardManifest:

@@ -1,22 +1,48 @@
 """A raw name enters; a clean one leaves, or the reason why it cannot name a concept. Pure."""
 
+import re
 import unicodedata
+
+from data_specs.concept import Kind
 
 LONGEST = 80
 """Characters. The longest of ImageNet's curated names has 32; longer ones are sentences, not names."""
+JOINERS = "\u200c\u200d"
+"""Zero-width, but letters of some scripts and the people among emoji are written with them."""
+
+_INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")  # soft hyphen, zero-width space, word joiner, byte order mark
+_SYNSET_NAME = re.compile(r"(.+)\.[nvars]\.\d{2,3}")  # dog.n.01
+_SYNSET_ID = re.compile(r"n\d{8}|\d{8}-n")  # n02084071, 02084071-n
+_BEFORE_NAME = re.compile(rf"(?:{_SYNSET_ID.pattern})[\s:,_]+(?=\S)")
+_PLACES = re.compile(r"/[a-z]/([^/]+?)(?:/[^/]*?)?(?:\s+\d+)?")  # /c/church/indoor 91
+_WHERE = re.compile(r"[ /_-](?:indoor|outdoor)$", re.IGNORECASE)
 
 
-def clean(raw: str) -> str:
-    """Unicode composed, underscores and runs of white space to one space, case kept (SynCLR keeps it)."""
-    return " ".join(unicodedata.normalize("NFKC", raw).replace("_", " ").split())
+def clean(raw: str, kind: Kind = "object") -> str:
+    """The name alone: unicode composed, one space for underscores and runs of white space, case kept (SynCLR keeps it).
+
+    Marks of other people's lists go: synset ids, the path and index of `places.txt`. A place loses `indoor` and
+    `outdoor` at its end, as in SynCLR's script, which so makes one of church/indoor and church/outdoor.
+    """
+    name = " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFKC", raw)).split())
+    name = _BEFORE_NAME.sub("", name, count=1) if _BEFORE_NAME.match(name) else name
+    if synset := _SYNSET_NAME.fullmatch(name):
+        name = synset[1]
+    if place := _PLACES.fullmatch(name):
+        name = place[1]
+    if kind == "place":
+        name = _WHERE.sub("", name)
+    return " ".join(name.replace("_", " ").split())
 
 
 def fault(name: str) -> str | None:
-    """`empty`, `too_long`, `control_characters`, or None for a usable name."""
+    """`empty`, `too_long`, `control_characters`, `synset_unknown`, or None for a usable name."""
     if not any(character.isalnum() for character in name):
         return "empty"
     if len(name) > LONGEST:
         return "too_long"
-    if any(unicodedata.category(character).startswith("C") for character in name):
+    if any(unicodedata.category(character).startswith("C") and character not in JOINERS for character in name):
         return "control_characters"
+    if _SYNSET_ID.fullmatch(name):
+        return "synset_unknown"
     return None

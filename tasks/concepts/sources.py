@@ -1,21 +1,25 @@
 """A source of the recipe enters; the names it lists leave, each with kind, category and backgrounds."""
 
-import csv
 import hashlib
-import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from data_specs.concept import Kind
+from data_specs.concept import KINDS, Kind
 from data_specs.errors import SpecError
-from data_specs.run import ConceptsSpec, FileSource, Source, TinyWorldSource
-from tasks import storage
+from data_specs.run import (
+    ConceptsSpec,
+    FileSource,
+    HuggingFaceSource,
+    ListedSource,
+    Source,
+    TinyWorldSource,
+    WordNetSource,
+)
+from tasks.concepts import class_labels, list_files, wordnet
+from tasks.concepts.background_files import Backgrounds
 
 WORLD = Path(__file__).parents[2] / "data_specs" / "tiny_world" / "world.json"
 
@@ -37,24 +41,45 @@ def read_names(source: Source) -> list[Name]:
         case TinyWorldSource():
             return list(_tiny_world())
         case FileSource():
-            return list(_file(source))
+            names = _file(source)
+        case HuggingFaceSource():
+            names = (_name(source, name) for name in class_labels.class_names(source))
+        case WordNetSource():
+            names = (_name(source, word) for word in wordnet.words(source))
+    return list(_finished(source, names))
 
 
 def fingerprint(source: Source) -> str:
     """sha256 of what the source reads, so that an edited list is another lineage."""
-    return hashlib.sha256(_bytes(str(WORLD) if isinstance(source, TinyWorldSource) else source.path)).hexdigest()
+    digest = hashlib.sha256()
+    for path in _files(source):
+        digest.update(list_files.read(path))
+    return digest.hexdigest()
 
 
 def fingerprints(spec: ConceptsSpec) -> dict[str, str]:
     return {f"{place} {_label(source)}": fingerprint(source) for place, source in enumerate(spec.sources)}
 
 
-def _label(source: Source) -> str:
-    return "tiny_world" if isinstance(source, TinyWorldSource) else source.path.rsplit("/", 1)[-1]
+def _files(source: Source) -> list[str]:
+    match source:
+        case TinyWorldSource():
+            return [str(WORLD)]
+        case HuggingFaceSource():
+            files = [class_labels.description(source.path)]
+        case WordNetSource():
+            files = wordnet.files(source)
+        case FileSource():
+            files = [source.path]
+    return [*files, *([source.backgrounds] if source.backgrounds else [])]
+
+
+def _label(source: TinyWorldSource | ListedSource) -> str:
+    return "tiny_world" if isinstance(source, TinyWorldSource) else source.path.rstrip("/").rsplit("/", 1)[-1]
 
 
 def _tiny_world() -> Iterator[Name]:
-    world = json.loads(_bytes(str(WORLD)))
+    world = json.loads(list_files.read(str(WORLD)))
     for concept in world["concepts"]:
         yield Name(concept["name"], "object", concept["category"], "tiny_world", tuple(concept["backgrounds"]))
     for place in world["places"]:
@@ -63,59 +88,89 @@ def _tiny_world() -> Iterator[Name]:
         yield Name(texture, "texture", "texture", "tiny_world")
 
 
+def _finished(source: ListedSource, names: Iterator[Name]) -> Iterator[Name]:
+    """What all lists have in common: the part of a name that counts, what is appended, backgrounds from a second file."""
+    shared = Backgrounds(source) if source.backgrounds else None
+    for entry in names:
+        name = entry.name.split(source.split_at)[0] if source.split_at else entry.name
+        found = shared.of(name, entry.kind) if shared else entry.backgrounds
+        if source.lower_backgrounds:
+            found = tuple(background.lower() for background in found)
+        # An empty name stays empty, to be refused as that.
+        whole = name.strip() + source.append if name.strip() else ""
+        yield Name(whole, entry.kind, entry.category, entry.source, found)
+
+
+def _name(source: ListedSource, name: str, backgrounds: tuple[str, ...] = ()) -> Name:
+    return Name(name, source.kind, source.category, _label(source), backgrounds)
+
+
 def _file(source: FileSource) -> Iterator[Name]:
-    data = _bytes(source.path)
-    if not data.strip():
-        raise SpecError(f"concepts.sources: {source.path!r} is empty; it must list at least one name")
-    suffix = Path(source.path).suffix.lower()
+    data, suffix = list_files.read(source.path), list_files.suffix_of(source.path)
+    if suffix not in list_files.SUFFIXES:
+        raise SpecError(f"concepts.sources: {source.path!r} ends in {suffix!r}; use {', '.join(list_files.SUFFIXES)}")
+    if (source.within or source.keys_are_names) and suffix not in list_files.TREES:
+        raise SpecError(f"concepts.sources: {source.path!r}: within and keys_are_names are for JSON and YAML files")
+    columns: list[str] = []
+    rows: Sequence[Any]
     if suffix == ".txt":
-        rows: Iterable[dict[str, Any]] = ({source.column: line} for line in _text(data, source.path).splitlines())
-    elif suffix == ".csv":
-        reader = csv.DictReader(io.StringIO(_text(data, source.path)))
-        _require_columns(source, list(reader.fieldnames or ()))
-        rows = reader
-    elif suffix == ".parquet":
-        try:
-            table = pq.read_table(pa.BufferReader(data), use_threads=False)
-        except pa.ArrowInvalid as error:
-            raise SpecError(f"concepts.sources: {source.path!r} is not a Parquet file: {error}") from error
-        _require_columns(source, table.column_names)
-        rows = table.to_pylist()
+        rows = list_files.text(data, source.path).splitlines()
+    elif suffix in list_files.TREES:
+        rows = _entries(source, list_files.tree(data, source.path))
+        columns = list_files.columns(rows)
     else:
-        raise SpecError(f"concepts.sources: {source.path!r} ends in {suffix!r}; use .txt, .csv or .parquet")
+        columns, rows = list_files.rows(data, source.path)
+    named = (source.column, source.backgrounds_column, source.kind_column, source.category_column)
+    for column in filter(None, named if columns or suffix in (".csv", ".tsv", ".parquet") else ()):
+        if column not in columns:
+            raise SpecError(f"concepts.sources: {source.path!r} has no column {column!r}; it has {', '.join(columns)}")
     for row in rows:
-        yield Name(
-            str(row.get(source.column) or ""),
-            source.kind,
-            source.category,
-            _label(source),
-            _backgrounds(row.get(source.backgrounds_column) if source.backgrounds_column else None),
+        yield _row(source, row)
+
+
+def _entries(source: FileSource, tree: Any) -> list[Any]:
+    """The list in a JSON or YAML file: the whole, one key of it, or its keys with their backgrounds."""
+    if source.within is not None:
+        if not isinstance(tree, dict) or source.within not in tree:
+            keys = ", ".join(map(str, list(tree)[:30])) if isinstance(tree, dict) else type(tree).__name__
+            raise SpecError(f"concepts.sources: {source.path!r} has no key {source.within!r}; it has {keys}")
+        tree = tree[source.within]
+    if source.keys_are_names and isinstance(tree, dict):
+        return list(tree.items())
+    if source.keys_are_names or not isinstance(tree, list):
+        form = "a mapping from names to backgrounds" if source.keys_are_names else "a list"
+        raise SpecError(
+            f"concepts.sources: {source.path!r} holds no {form} but a {type(tree).__name__}; "
+            "say `within: KEY` for one list of many, `keys_are_names: true` for {name: [backgrounds]}"
         )
+    return tree
+
+
+def _row(source: FileSource, row: Any) -> Name:
+    if source.keys_are_names:
+        return _name(source, str(row[0]), _backgrounds(row[1]))
+    if not isinstance(row, dict):
+        return _name(source, _word(source, row))
+    kind: Any = row.get(source.kind_column) if source.kind_column else source.kind
+    if kind not in KINDS:
+        raise SpecError(f"concepts.sources: {source.path!r}: kind {kind!r} is none of {', '.join(KINDS)}")
+    return Name(
+        _word(source, row.get(source.column)),
+        kind,
+        str(row.get(source.category_column) or source.category) if source.category_column else source.category,
+        _label(source),
+        _backgrounds(row.get(source.backgrounds_column) if source.backgrounds_column else None),
+    )
+
+
+def _word(source: FileSource, cell: Any) -> str:
+    if isinstance(cell, dict | list):
+        raise SpecError(
+            f"concepts.sources: {source.path!r} has a {type(cell).__name__} where a name is due: {str(cell)[:80]}"
+        )
+    return "" if cell is None else str(cell)
 
 
 def _backgrounds(cell: Any) -> tuple[str, ...]:
     parts = cell if isinstance(cell, list) else str(cell or "").split("|")
     return tuple(stripped for part in parts if (stripped := str(part).strip()))
-
-
-def _require_columns(source: FileSource, found: list[str]) -> None:
-    for column in filter(None, (source.column, source.backgrounds_column)):
-        if column not in found:
-            raise SpecError(f"concepts.sources: {source.path!r} has no column {column!r}; it has {', '.join(found)}")
-
-
-def _text(data: bytes, path: str) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SpecError(f"concepts.sources: {path!r} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
-
-
-def _bytes(path: str) -> bytes:
-    try:
-        data = storage.read_bytes(path)
-    except OSError as error:
-        raise SpecError(f"concepts.sources: cannot read {path!r}: {error.strerror or error}") from error
-    if data is None:
-        raise SpecError(f"concepts.sources: there is no file {path!r}")
-    return data

@@ -83,7 +83,7 @@ def test_a_hundred_thousand_duplicates_are_one_concept(tmp_path):
         ("latin.txt", "café".encode("latin-1"), "not UTF-8"),
         ("wrong.csv", b"label\ndog\n", "no column 'name'; it has label"),
         ("wrong.parquet", b"not parquet", "not a Parquet file"),
-        ("list.xls", b"dog", "use .txt, .csv or .parquet"),
+        ("list.xls", b"dog", "use .txt, .csv"),
         ("nothing.csv", b"name\n\n", "no usable name"),
     ],
 )

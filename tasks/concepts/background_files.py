@@ -1,0 +1,34 @@
+"""A file of `{name: [backgrounds]}` enters; the backgrounds of a name, or those that all names share, leave."""
+
+from data_specs.concept import Kind
+from data_specs.errors import SpecError
+from data_specs.run import ListedSource
+from tasks.concepts import list_files
+from tasks.concepts.naming import clean
+
+
+class Backgrounds:
+    """SynCLR's dictionaries: one list a name for ImageNet, one list a data set for food, cars, aircraft and flowers."""
+
+    def __init__(self, source: ListedSource) -> None:
+        """Raises SpecError for a file of another form, or without the key."""
+        assert source.backgrounds is not None
+        path = source.backgrounds
+        tree = list_files.tree(list_files.read(path), path)
+        if not isinstance(tree, dict) or not all(isinstance(each, list) for each in tree.values()):
+            raise SpecError(f"concepts.sources: backgrounds {path!r} is not of the form {{name: [background, ...]}}")
+        key = source.backgrounds_key
+        if key is not None and key not in tree:
+            keys = ", ".join(map(str, list(tree)[:30]))
+            raise SpecError(f"concepts.sources: backgrounds {path!r} has no key {key!r}; it has {keys}")
+        self._shared = None if key is None else _stripped(tree[key])
+        self._by_name = {clean(str(name)).casefold(): _stripped(each) for name, each in tree.items()}
+
+    def of(self, name: str, kind: Kind) -> tuple[str, ...]:
+        if self._shared is not None:
+            return self._shared
+        return self._by_name.get(clean(name, kind).casefold(), ())
+
+
+def _stripped(backgrounds: list[object]) -> tuple[str, ...]:
+    return tuple(text for each in backgrounds if (text := str(each).strip()))

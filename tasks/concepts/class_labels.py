@@ -1,0 +1,86 @@
+"""What describes a Hugging Face data set enters; the names of one of its ClassLabel features leave. Nothing is downloaded."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from data_specs.errors import SpecError
+from data_specs.run import HuggingFaceSource
+from tasks import storage
+from tasks.concepts import list_files
+
+DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "README.md", "train/dataset_info.json")
+"""In a folder the first of these is read: as `save_to_disk` writes it, as hubs held it before, as they hold it now."""
+Path = tuple[str, ...]
+
+
+def description(path: str) -> str:
+    """The file to read: `path` itself, or the description in the folder that it is. Raises SpecError."""
+    if list_files.suffix_of(path) in (".json", ".md", ".parquet"):
+        return path
+    for name in DESCRIPTIONS:
+        if storage.read_bytes(f"{path.rstrip('/')}/{name}") is not None:
+            return f"{path.rstrip('/')}/{name}"
+    raise SpecError(f"concepts.sources: {path!r} holds none of {', '.join(DESCRIPTIONS)}; name the file itself")
+
+
+def class_names(source: HuggingFaceSource) -> list[str]:
+    """Raises SpecError where there is no ClassLabel feature, or several with different names and none is chosen."""
+    path = description(source.path)
+    everything = list(_features(_tree(path), ()))
+    chosen = [
+        (where, names)
+        for where, names in everything
+        if all(part in where for part in (source.feature, source.config) if part is not None)
+    ]
+    if len({tuple(names) for _, names in chosen}) == 1:
+        return chosen[0][1]
+    listed = "; ".join(sorted({" / ".join(where) for where, _ in everything})) or "none"
+    asked = " / ".join(filter(None, (source.config, source.feature)))
+    wrong = f"none is {asked!r}" if asked and not chosen else "choose one with `feature` or `config`"
+    raise SpecError(
+        f"concepts.sources: ClassLabel features of {path!r}: {listed}{'; ' + wrong if everything else ''}"[:1000]
+    )
+
+
+def _tree(path: str) -> Any:
+    data = list_files.read(path)
+    match list_files.suffix_of(path):
+        case ".md":
+            parts = list_files.text(data, path).split("---\n", 2)
+            if len(parts) < 3 or parts[0].strip():
+                raise SpecError(
+                    f"concepts.sources: {path!r} does not open with a block of YAML between two lines `---`"
+                )
+            return list_files.tree(parts[1].encode(), f"{path}.yaml")
+        case ".parquet":
+            metadata = list_files.parquet(data, path).schema_arrow.metadata or {}
+            return json.loads(metadata.get(b"huggingface", b"{}"))
+        case _:
+            return list_files.tree(data, path)
+
+
+def _features(node: Any, where: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Every ClassLabel below a node, with the names of configuration and features that lead to it."""
+    if isinstance(node, list):
+        for part in node:
+            yield from _features(part, where)
+    elif isinstance(node, dict):
+        if "features" in node and isinstance(node.get("config_name"), str):
+            where = (*where, node["config_name"])
+        if node.get("_type") == "ClassLabel" and "names" in node:
+            yield where, _listed(node["names"])
+        elif isinstance(node.get("name"), str) and "class_label" in (kind := node.get("dtype") or {}):
+            yield (*where, node["name"]), _listed(kind["class_label"].get("names"))
+        else:
+            own = (*where, node["name"]) if isinstance(node.get("name"), str) else where
+            for key, part in node.items():
+                step = key in ("features", "feature", "info", "dataset_info", "list", "sequence", "struct", "dtype")
+                yield from _features(part, own if step else (*own, str(key)))
+
+
+def _listed(names: Any) -> list[str]:
+    """A list, or a mapping from number to name."""
+    if isinstance(names, dict):
+        names = [name for _, name in sorted(names.items(), key=lambda item: int(item[0]))]
+    return [str(name) for name in names or ()]
