@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
+from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectNotFound
 from prefect.futures import PrefectFuture, wait
 
 from data_specs.run import Run
@@ -17,6 +19,7 @@ from flows.run_folder import log_folder
 from flows.seal_room import seal
 from flows.visit import Visit
 from tasks.engines import EngineProcess
+from tasks.progress import Said, tell
 from tasks.shards import unclaimed
 
 MOST_BUNDLES = 100
@@ -80,11 +83,21 @@ def engines(run: Run, room: Room, count: int) -> Iterator[list[EngineProcess]]:
     threads = run.spec.execution.threads or max(1, (os.cpu_count() or 1) // count)
     logs = log_folder(run)
     with ExitStack() as stack:
-        slot = concurrency(ENGINE_LIMIT, lease_duration=LEASE_SECONDS)
-        stack.enter_context(slot)
+        stack.enter_context(_slot(room))
         yield [
             stack.enter_context(EngineProcess(threads, logs / f"{room.name}-{number}.log")) for number in range(count)
         ]
+
+
+def _slot(room: Room) -> AbstractContextManager[None]:
+    with get_client(sync_client=True) as client:
+        try:
+            limit = client.read_global_concurrency_limit_by_name(ENGINE_LIMIT)
+        except ObjectNotFound:
+            return nullcontext()
+    if limit.active_slots >= limit.limit:
+        tell(Said(f"{room.name}: waits for one of {limit.limit} engine slots ({ENGINE_LIMIT}), which other runs hold"))
+    return concurrency(ENGINE_LIMIT, lease_duration=LEASE_SECONDS)
 
 
 def bundles(addresses: Sequence[ShardAddress], workers: int) -> list[Sequence[ShardAddress]]:
