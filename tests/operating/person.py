@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Locator, Page, Response
 
 SECONDS = 1000.0
 CLICK_SECONDS = 60
@@ -26,8 +26,16 @@ class Person:
     def __init__(self, page: Page, address: str) -> None:
         self.page, self.address = page, address
         self.asked: set[str] = set()
-        page.on("request", lambda request: self.asked.add(request.url))
+        self.trouble: list[str] = []
+        page.context.on("request", lambda request: self.asked.add(request.url))
+        page.context.on("response", self._hear)
+        page.context.on("requestfailed", lambda request: self.trouble.append(f"{request.failure} {request.url}"))
+        page.context.on("page", lambda opened: opened.on("websocket", lambda socket: self.asked.add(socket.url)))
         page.on("websocket", lambda socket: self.asked.add(socket.url))
+
+    def _hear(self, response: Response) -> None:
+        if response.status >= 500:
+            self.trouble.append(f"{response.status} {response.url}")
 
     @property
     def asked_outside(self) -> set[str]:
@@ -110,6 +118,10 @@ class Person:
         """Returns its id."""
         self.open_deployment(deployment)
         self.tab("Runs")
+        return self.open_listed_run()
+
+    def open_listed_run(self) -> str:
+        """The first of the list; returns its id."""
         self.newest_run.click()
         self.page.locator(".p-tab", has_text="Subflow Runs").wait_for()
         return self._id(self.page.url)
@@ -123,8 +135,11 @@ class Person:
         self.tab("Artifacts")
         self.page.locator("a[href*='/artifacts/']", has_text="-run-summary").first.click()
         row = self.page.get_by_role("row", name=re.compile(rf"^\s*{room}\b"))
-        row.get_by_role("link", name=what, exact=True).click()
-        self.page.wait_for_url("**/artifacts/key/**")
+        with self.page.context.expect_page() as opened:  # links of artifacts open beside
+            row.get_by_role("link", name=what, exact=True).click()
+        self.page = opened.value
+        self.page.locator("a[href*='/artifacts/artifact/']").first.click()  # the newest of its history
+        self.page.locator(".p-tab", has_text="Raw").wait_for()
 
     def watch_it_end(self, seconds: float) -> str:
         """In the list of runs: the graph of a run, drawn without a GPU, would take the cores from the walk."""
@@ -154,15 +169,15 @@ class Person:
 def browsing(browser: Browser, address: str, folder: Path) -> Iterator[Person]:
     """What they saw last is in `page.png` and `page.txt` of the folder if the block fails."""
     page = browser.new_page(viewport={"width": PICTURE_WIDTH, "height": 900}, timezone_id="UTC", locale="en-GB")
-    page.set_default_timeout(CLICK_SECONDS * SECONDS)
+    page.context.set_default_timeout(CLICK_SECONDS * SECONDS)
     person = Person(page, address)
     try:
         yield person
     except BaseException as error:
-        page.screenshot(path=folder / "page.png")
-        (folder / "page.txt").write_text(f"{page.url}\n\n{page.locator('body').inner_text()}")
-        error.add_note(f"the page at that moment: {folder}/page.png")
+        person.page.screenshot(path=folder / "page.png")
+        (folder / "page.txt").write_text(f"{person.page.url}\n\n{person.page.locator('body').inner_text()}")
+        error.add_note(f"the page at that moment: {folder}/page.png; the server's trouble: {person.trouble}")
         raise
     finally:
-        page.close()
+        page.context.close()
     assert not person.asked_outside, "a page of ours asks something of the outside"

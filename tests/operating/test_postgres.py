@@ -48,7 +48,7 @@ def test_a_walk_is_started_and_ends_in_the_pages_after_the_password(stack: Stack
         person.fill_in(WALK | {"name": "first"})
         run = person.start()
         assert person.watch_it_end(WALK_SECONDS) == "Completed", stack.explain(run)()
-        person.newest_run.click()
+        person.open_listed_run()
         person.open_artifact("scores", "table")
     assert not (stack.home / "prefect.db").exists()
     assert stack.command_line.json("verify", "first")["faults"] == []
