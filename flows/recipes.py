@@ -55,6 +55,17 @@ def knobs(recipe: str, overrides: Sequence[str]) -> dict[str, Any]:
     return turned
 
 
+def spoken(turned: Mapping[str, Any]) -> list[str]:
+    """Knobs as the command line takes them: `captions.total=1024`."""
+    words = []
+    for room, part in turned.items():
+        knobs_of_room = (
+            {f"{room}.{knob}": value for knob, value in part.items()} if isinstance(part, Mapping) else {room: part}
+        )
+        words += [f"{knob}={json.dumps(value)}" for knob, value in knobs_of_room.items()]
+    return words
+
+
 def checked(tree: dict[str, Any]) -> RunSpec:
     try:
         return RunSpec.model_validate(tree)

@@ -18,6 +18,7 @@ from flows.report.funnel import funnel, refusals
 from flows.report.galleries import galleries
 from flows.report.standings import tables
 from flows.report.walked import Walked, bytes_on_disk, walked_rooms
+from flows.recipes import spoken
 from flows.run_folder import folder, read_recipe
 from tasks import storage
 
@@ -76,7 +77,8 @@ def write_report(run: Run) -> str:
     environment.filters |= {"percent": lambda share: f"{100 * share:.1f}", "words": lambda text: text.replace("_", " ")}
     page = environment.from_string(PAGE.read_text(encoding="utf-8")).render(
         name=run.name,
-        source=read_recipe(run.root, run.name)[1],
+        source=(source := read_recipe(run.root, run.name)[1]),
+        changes=spoken(source["knobs"]),
         seed=run.spec.seed,
         when=_when(rooms),
         walked=list(rooms),
