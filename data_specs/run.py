@@ -161,6 +161,25 @@ class CaptionsSpec(Spec):
     )
     min_words: int = Field(default=3, ge=1)
     max_words: int = Field(default=40, ge=1)
+    refuse_leaked: bool = Field(
+        default=True, description="refuse what repeats the prompt: its arrow, header or examples"
+    )
+    require_concept: bool = Field(default=True, description="refuse captions that do not name their concept")
+    require_background: bool = Field(
+        default=False, description="refuse captions that do not name their background; SynCLR does not ask for it"
+    )
+    require_other: bool = Field(
+        default=False, description="refuse captions of a relation that do not name the second object offered"
+    )
+    language: Literal["en"] | None = Field(
+        default="en", description="refuse what has another alphabet or other languages' small words; null: any language"
+    )
+    repeated_words: int | None = Field(
+        default=3, ge=1, le=20, description="refuse so many words in a row said twice; null: never"
+    )
+    unsafe_words: str | None = Field(
+        default=None, description="text file of words and phrases, one a line, that no caption may hold"
+    )
     min_kept: float = Field(
         default=0.5, ge=0, le=1, description="a shard that keeps a smaller share of its plan stops the run"
     )

@@ -16,10 +16,11 @@ from models.captioner.build import identify_captioner
 from models.renderer.build import identify_renderer
 from tasks import storage
 from tasks.captions.prompt_files import load_prompts, prompts_digest
+from tasks.captions.unsafe_words import unsafe_words_digest
 from tasks.concepts.sources import fingerprints
 from tasks.embeddings.plan import embedding_shards
 
-VERSIONS = {"concepts": 1, "captions": 1, "images": 1, "encoder": 1, "embeddings": 1, "scores": 1}
+VERSIONS = {"concepts": 1, "captions": 2, "images": 1, "encoder": 1, "embeddings": 1, "scores": 1}
 """Raised when a room's code would make other bytes from the same spec."""
 
 
@@ -68,12 +69,15 @@ def rooms(spec: RunSpec, root: str) -> dict[str, Room]:
         made[name] = Room(name, lineage, folder, addresses, described)
 
     captioner, renderer = identify_captioner(spec.captions), identify_renderer(spec.images)
+    listed = spec.captions.unsafe_words
+    unsafe = {} if listed is None else {"unsafe_words": unsafe_words_digest(listed)}
     add("concepts", 1, sources=fingerprints(spec.concepts))
     add(
         "captions",
         shards,
         model=[captioner.id, captioner.revision],
         prompts=prompts_digest(load_prompts(spec.captions.prompts)),
+        **unsafe,
     )
     add("images", shards, model=[renderer.id, renderer.revision])
     # What an encoder learns depends on every picture it sees, so here, and only here, the number of shards counts.

@@ -19,7 +19,8 @@ from models.captioner.protocol import Ask, Captioner
 from tasks.captions.planning import Plan, Planner, ask_seed, examples_for
 from tasks.captions.prompt_files import load_prompts
 from tasks.captions.prompts import prompt_digest, write_example, write_prompt
-from tasks.captions.screening import Refusal, fingerprint, screen
+from tasks.captions.screening import Refusal, Screen, fingerprint
+from tasks.captions.unsafe_words import load_unsafe_words
 from tasks.engines import EngineProcess, loaded
 from tasks.progress import Advanced, tell
 from tasks.retrying import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
@@ -34,6 +35,7 @@ def compose(
     So asked = captions + refusals other than `exhausted`, and planned = captions + `exhausted`. All open slots of an
     attempt go to the engine in one call, in slot order, so a shard follows from its plans alone.
     """
+    screen = Screen(spec, prompts, load_unsafe_words(spec.unsafe_words))
     kept: dict[int, Caption] = {}
     known: set[str] = set()
     refused: dict[int, list[str]] = {plan.slot: [] for plan in plans}
@@ -44,7 +46,7 @@ def compose(
         written = [_Written(plan, prompts, seed, attempt) for plan in open_plans]
         completions = captioner.complete([Ask(each.prompt, each.seed) for each in written])
         for each, completion in zip(written, completions, strict=True):
-            found = screen(completion, each.plan.concept.name, spec)
+            found = screen.verdict(completion, each.plan)
             if isinstance(found, str) and fingerprint(found) in known:
                 found = Refusal("duplicate", found)
             if isinstance(found, Refusal):
