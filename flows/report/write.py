@@ -13,12 +13,12 @@ from ruamel.yaml import YAML
 from data_specs.run import ROOMS, Run
 from flows.charts import bar
 from flows.lineages import rows
+from flows.recipes import spoken
 from flows.report.curves import curves
 from flows.report.funnel import funnel, refusals
 from flows.report.galleries import galleries
 from flows.report.standings import tables
 from flows.report.walked import Walked, bytes_on_disk, walked_rooms
-from flows.recipes import spoken
 from flows.run_folder import folder, read_recipe
 from tasks import storage
 
