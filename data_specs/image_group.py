@@ -4,6 +4,8 @@ Leaves `images`, enters `encoder`. One sample is `0.jpg 1.jpg 2.jpg 3.jpg json`:
 """
 
 import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -131,6 +133,18 @@ def decode(sample: Sample, *, check_digests: bool = False) -> ImageGroup:
 def row(group: ImageGroup) -> dict[str, Any]:
     images = [asdict(image) | {"scores": sorted(image.scores.items())} for image in group.images]
     return caption_record.row(group.caption) | {"rendering": asdict(group.rendering), "images": images}
+
+
+def from_row(row: Mapping[str, Any]) -> ImageGroup:
+    """The group without its pixels, from its metadata row as a dict (maps as dicts). Raises ContractError if it is none."""
+    parts = {name: value for name, value in row.items() if name not in ("rendering", "images")}
+    whole = {"caption": parts, "rendering": row.get("rendering"), "images": row.get("images")}
+    return from_json(ImageGroup, {"__key__": str(row.get("id")), "json": json.dumps(whole).encode()})
+
+
+def part(group: ImageGroup, copy: int) -> ImageGroup:
+    """One picture of a group, without pixels: to be drawn again alone. It is no sample, which is always whole."""
+    return replace(group, images=(group.images[copy],), pixels=())
 
 
 CONTRACT = Contract("image_group", encode, decode, row, SCHEMA)

@@ -199,6 +199,40 @@ def verify(name: Name = None, root: Root = WORKSPACE, as_json: Json = False) -> 
 
 
 @app.command()
+def redraw(
+    key: Annotated[
+        str | None, typer.Argument(help="<caption id>/<copy>, a caption's key, or a shard such as images-000003")
+    ] = None,
+    root: Root = WORKSPACE,
+    name: OfRun = None,
+    missing: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="instead of KEY: make this run's damaged or missing image shards again"),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="folder for what KEY names")] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw one picture, a caption's group or a shard again from its records, and say whether it is bit-identical.
+
+    What is sealed is never written over. `--missing RUN` repairs instead: an image shard in which `verify` finds a fault is
+    put aside (`damaged/` in the room's folder, with the faults in words) and made again from its captions.
+    """
+    from flows.redraw import redraw as draw_again
+    from flows.repair import repair
+
+    if (key is None) == (missing is None):
+        raise SpecError("redraw takes either a KEY or --missing RUN")
+    if missing is not None:
+        if name or output:
+            raise SpecError("--missing RUN works on the run's own shards: leave out --name and --output")
+        mended = repair(root, missing)
+        _print(mended, as_json, lambda: _show_repair(missing, mended))
+    else:
+        drawn = draw_again(root, str(key), output, name)
+        _print(drawn, as_json, lambda: _show_redrawn(drawn))
+
+
+@app.command()
 def recipes(as_json: Json = False) -> None:
     """The recipes that ship here: what each makes, its command, hardware and models."""
     known = {name: recipe_files.header(name) for name in recipe_files.names()}
@@ -282,6 +316,30 @@ def _show_summary(summary: dict[str, Any]) -> None:
     for line in summary["scores"]:
         out.print(line, markup=False, soft_wrap=True)
     out.print(f"report     {summary['report']}", markup=False, soft_wrap=True)
+
+
+def _show_redrawn(drawn: dict[str, Any]) -> None:
+    verdict = (
+        "bit-identical" if drawn["identical"] else f"{drawn['same']} of {drawn['pictures']} pictures bit-identical"
+    )
+    out.print(
+        f"{drawn['key']} of {drawn['shard']}, lineage {drawn['lineage']}: {verdict}", markup=False, soft_wrap=True
+    )
+    for image in drawn["images"]:
+        says = "the same" if image["identical"] else f"differs: {image['recorded_sha256']} was recorded"
+        out.print(f"  {image['file']}  sha256 {image['sha256']}, {says}", markup=False, soft_wrap=True)
+    out.print(f"in {drawn['folder']}", markup=False, soft_wrap=True)
+
+
+def _show_repair(name: str, mended: dict[str, Any]) -> None:
+    out.print(f"{name}: {mended['checked']} image shards read, {len(mended['repaired'])} made again", markup=False)
+    for shard in mended["repaired"]:
+        verdict = {True: "bit-identical to what was sealed", False: "NOT the bytes that were sealed"}.get(
+            shard["identical"], "what was sealed is not known"
+        )
+        out.print(f"  {shard['shard']}: {verdict}; put aside in {shard['put_aside']}", markup=False, soft_wrap=True)
+        for fault in shard["faults"]:
+            out.print(f"    {fault}", markup=False, soft_wrap=True)
 
 
 def _usage(error: Any) -> None:

@@ -214,6 +214,25 @@ def require_all_sealed(addresses: Sequence[ShardAddress]) -> list[ShardManifest]
     return found
 
 
+def put_aside(address: ShardAddress, reason: str) -> str | None:
+    """Move the files of a damaged shard to `damaged/<stem>-<number>/` of its folder, `reason.json` beside them.
+
+    Returns that folder, or None where there is no manifest, so that nothing counts as a shard. Nothing is deleted; the
+    manifest goes first, so that the shard counts as not made from then on.
+    """
+    with storage.claim(address.folder, address.stem, wait=True):
+        here = [entry for entry in storage.names(address.folder) if entry.startswith(f"{address.stem}.")]
+        manifest = f"{address.stem}.json"
+        if manifest not in here:
+            return None
+        before = [entry for entry in storage.names(f"{address.folder}/damaged") if entry.startswith(f"{address.stem}-")]
+        folder = f"{address.folder.rstrip('/')}/damaged/{address.stem}-{len(before)}"
+        storage.write_bytes(f"{folder}/reason.json", reason.encode())
+        for entry in sorted(here, key=lambda entry: entry != manifest):
+            storage.move(f"{address.folder.rstrip('/')}/{entry}", f"{folder}/{entry}")
+        return folder
+
+
 def read_shard(address: ShardAddress, contract: Contract[Record], *, check_digest: bool = False) -> Iterator[Record]:
     """The records of a sealed shard, in written order. Raises ContractError if they are not what was sealed."""
     manifest = require_sealed(address)

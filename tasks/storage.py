@@ -110,6 +110,17 @@ def write_bytes(url: str, data: bytes) -> None:
         publish(part, url)
 
 
+def move(url: str, to: str) -> None:
+    """Give one file another name under the same root; the folder it goes to is made if it is not there."""
+    if is_local(url):
+        target = local_path(to)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        local_path(url).rename(target)
+        return
+    filesystem, path = _filesystem(url)
+    filesystem.mv(path, _filesystem(to)[1])
+
+
 def remove(url: str) -> None:
     """Remove one file; nothing happens where there is none."""
     if is_local(url):

@@ -1,0 +1,66 @@
+"""A run's name enters; its image shards that are damaged or missing are put aside and made again, and what was done leaves."""
+
+import json
+import os
+import time
+from typing import Any
+
+from data_specs.errors import ContractError
+from data_specs.run import Run
+from data_specs.shard import ShardAddress, ShardManifest
+from flows.addresses import rooms
+from flows.run_folder import log_folder, read_recipe
+from flows.verify import shard_faults
+from tasks.engines import EngineProcess
+from tasks.images.render import render_here
+from tasks.shards import put_aside, require_sealed, sealed
+
+
+def repair(root: str, name: str) -> dict[str, Any]:
+    """Returns `{"checked", "repaired"}`: of each shard that was made again its `shard`, `faults`, the folder where the
+    damaged files now lie (`put_aside`, None if there were none), and whether it is `identical` to what was sealed, which
+    is None where the manifest was lost too.
+
+    Raises ContractError if the captions of such a shard are damaged or missing: nothing is put aside then.
+    """
+    run, _ = read_recipe(root, name)
+    walked = rooms(run.spec, root)
+    room, captions = walked["images"], walked["captions"].shards
+    faulty = {address: faults for address in room.shards if (faults := _faults(address, run))}
+    for address in faulty:
+        require_sealed(captions[address.index])
+    repaired = []
+    if faulty:
+        room.remember()
+        threads = run.spec.execution.threads or os.cpu_count() or 1
+        with EngineProcess(threads, log_folder(run) / "images-repair.log") as engine:
+            for address, faults in faulty.items():
+                repaired.append(_make_again(captions[address.index], address, faults, run, engine))
+    return {"checked": len(room.shards), "repaired": repaired}
+
+
+def _faults(address: ShardAddress, run: Run) -> list[str]:
+    try:
+        if sealed(address) is None:
+            return [f"{address.file('json')} is missing: the shard is not sealed"]
+    except ContractError as error:
+        return [str(error)]
+    return shard_faults(address, run)
+
+
+def _make_again(
+    source: ShardAddress, address: ShardAddress, faults: list[str], run: Run, engine: EngineProcess
+) -> dict[str, Any]:
+    before = _promised(address)
+    reason = json.dumps({"shard": address.stem, "run": run.name, "unix_time": time.time(), "faults": faults}, indent=2)
+    aside = put_aside(address, reason)
+    made = engine.call(render_here, source, address, run.spec.images, seed=run.spec.seed, run=run.name)
+    identical = None if before is None else made == before
+    return {"shard": address.stem, "identical": identical, "put_aside": aside, "faults": faults}
+
+
+def _promised(address: ShardAddress) -> ShardManifest | None:
+    try:
+        return sealed(address)
+    except ContractError:
+        return None
