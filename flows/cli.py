@@ -233,6 +233,45 @@ def redraw(
 
 
 @app.command()
+def list_pictures(
+    name: Annotated[str, typer.Argument(help="name of a run")],
+    file: Annotated[Path, typer.Argument(help="where the list goes: pictures.jsonl.gz")],
+    root: Root = WORKSPACE,
+    as_json: Json = False,
+) -> None:
+    """Publish a run's pictures without a pixel: captions, seeds, model revisions, settings and digests in one file."""
+    from flows.picture_lists import write_list
+
+    told = write_list(root, name, file)
+    words = (
+        f"{told['pictures']} pictures of {told['shards']} shards, lineage {told['lineage']}: {told['bytes']:,} bytes"
+    )
+    _print(told, as_json, lambda: out.print(f"{words} in {told['file']}", markup=False, soft_wrap=True))
+
+
+@app.command()
+def rebuild(
+    file: Annotated[Path, typer.Argument(help="a list that `synclr list-pictures` wrote")],
+    root: Root = WORKSPACE,
+    as_json: Json = False,
+) -> None:
+    """Draw the image shards of a list of pictures again, and say how many are bit-identical; what is there stays."""
+    from flows.picture_lists import rebuild as rebuild_list
+
+    told = rebuild_list(root, file)
+
+    def lines() -> None:
+        out.print(f"{told['made']} of {told['shards']} shards made, in {told['folder']}", markup=False, soft_wrap=True)
+        out.print(
+            f"bit-identical: {told['identical']} of {told['shards']} shards, {told['same']} of {told['pictures']} pictures"
+        )
+        if told["different"]:
+            out.print(f"other bytes: {', '.join(told['different'])}", markup=False, soft_wrap=True)
+
+    _print(told, as_json, lines)
+
+
+@app.command()
 def recipes(as_json: Json = False) -> None:
     """The recipes that ship here: what each makes, its command, hardware and models."""
     known = {name: recipe_files.header(name) for name in recipe_files.names()}
