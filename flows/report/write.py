@@ -18,6 +18,7 @@ from flows.report.curves import curves
 from flows.report.funnel import funnel, refusals
 from flows.report.galleries import galleries
 from flows.report.standings import tables
+from flows.report.variety import variety
 from flows.report.walked import Walked, bytes_on_disk, walked_rooms
 from flows.run_folder import folder, read_recipe
 from tasks import storage
@@ -85,6 +86,7 @@ def write_report(run: Run) -> str:
         rooms=ROOMS,
         headline=scored[0] if scored else None,
         galleries=galleries(rooms.get("captions"), rooms.get("images")),
+        varied=variety(rooms.get("images")),
         per_caption=run.spec.images.per_caption,
         stages=stages,
         refusals=refusals(stages),

@@ -175,3 +175,9 @@ def test_a_browser_shows_every_part(whole, tmp_path):
     with Image.open(shot) as seen:
         colours = seen.convert("RGB").getcolors(1 << 24) or []
     assert seen.size == (1280, 4000) and len(colours) > 1000  # the pictures are noise in all colours
+
+
+def test_siblings_are_compared_with_others_shard_by_shard(whole):
+    words = " ".join(Page(whole).words.split())
+    assert words.count("0 of 72 pairs") == 4  # 12 captions a shard, 6 pairs of 4 pictures; noise is never its neighbour
+    assert "images-000003" in words and "How much siblings differ" in words

@@ -1,0 +1,60 @@
+"""Groups of encoded pictures enter; how unlike pictures of one caption are, against pictures of different ones, leaves. Pure.
+
+A picture's thumbnail is its mean colours on a 16 x 16 grid (RGB in [0, 1]); the distance of two pictures is the root mean
+square of the difference of their thumbnails, d(a, b) = sqrt(mean((a - b)^2)). `within` is the mean of d over all pairs of
+siblings, `between` over all pairs of pictures of different captions. A `within` near 0 is a caption drawn once and again; one
+near `between` are pictures that have no more in common than any two.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from data_specs.image_group import ImageGroup
+
+GRID = 16
+NEAR = 0.02
+"""Siblings nearer than this (5 of 255 steps) are near-duplicates: the same picture but for its noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diversity:
+    """Of so many groups; `near` of `siblings` pairs are near-duplicates. `between` is None for a single group."""
+
+    groups: int
+    within: float
+    between: float | None
+    near: int
+    siblings: int
+
+
+def diversity(groups: Sequence[ImageGroup]) -> Diversity | None:
+    """None where there is no group."""
+    if not groups:
+        return None
+    thumbnails_ND = np.stack([thumbnail(data) for group in groups for data in group.pixels])
+    caption_N = np.repeat(np.arange(len(groups)), [len(group.pixels) for group in groups])
+    first, second = np.triu_indices(len(caption_N), k=1)
+    squares_N = (thumbnails_ND**2).sum(axis=1)
+    squared_NN = squares_N[:, None] + squares_N[None, :] - 2 * thumbnails_ND @ thumbnails_ND.T
+    distance_P = np.sqrt(np.maximum(squared_NN[first, second], 0) / thumbnails_ND.shape[1])
+    sibling_P = caption_N[first] == caption_N[second]
+    siblings, others = distance_P[sibling_P], distance_P[~sibling_P]
+    return Diversity(
+        groups=len(groups),
+        within=float(siblings.mean()),
+        between=float(others.mean()) if len(others) else None,
+        near=int((siblings < NEAR).sum()),
+        siblings=len(siblings),
+    )
+
+
+def thumbnail(data: bytes) -> NDArray[np.float64]:
+    """Mean colours on the grid, as one row of numbers."""
+    with Image.open(io.BytesIO(data)) as picture:
+        small = picture.convert("RGB").resize((GRID, GRID), Image.Resampling.BOX)
+    return np.asarray(small, np.float64).ravel() / 255

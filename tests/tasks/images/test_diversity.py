@@ -1,0 +1,55 @@
+"""Diversity of siblings against others, and near-duplicates, by a naive double loop."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from builders import make_caption
+from data_specs.run import ImagesSpec
+from models.renderer.fake import FakeRenderer
+from tasks.images.diversity import diversity, thumbnail
+from tasks.images.render import render
+
+SPEC = ImagesSpec(engine="fake", format="png")
+CAPTIONS = [make_caption(name, slot) for slot, name in enumerate(["dog", "cat", "owl"])]
+
+
+class Tinted(FakeRenderer):
+    """Every caption has a colour of its own; the first two pictures of the first caption are all but the same."""
+
+    def render(self, drawings):
+        pictures = super().render(drawings)
+        for number, picture in enumerate(pictures):
+            picture *= 0.1 if number != 1 else 0
+            picture += (number // 4) * 0.3 + (pictures[0] * 1.001 if number == 1 else 0)
+        return pictures
+
+
+def test_figures_are_those_of_a_naive_double_loop():
+    groups = list(render(CAPTIONS, Tinted(32), SPEC, seed=0))
+    within, between = [], []
+    placed = [(number, thumbnail(data)) for number, group in enumerate(groups) for data in group.pixels]
+    for (one, first), (other, second) in itertools.combinations(placed, 2):
+        (within if one == other else between).append(np.sqrt(np.mean((first - second) ** 2)))
+    found = diversity(groups)
+    assert found.within == pytest.approx(np.mean(within), abs=1e-6)
+    assert found.between == pytest.approx(np.mean(between), abs=1e-6)
+    assert (found.groups, found.siblings, found.near) == (3, 18, sum(value < 0.02 for value in within))
+    assert found.within < found.between / 5
+
+
+def test_a_picture_that_is_all_but_its_sibling_is_counted():
+    class Twins(FakeRenderer):
+        def render(self, drawings):
+            pictures = super().render(drawings)
+            pictures[1] = (pictures[0] + 0.01).clip(0, 1)
+            return pictures
+
+    assert diversity(list(render(CAPTIONS[:1], Twins(), SPEC, seed=0))).near == 1
+    assert diversity(list(render(CAPTIONS, FakeRenderer(), SPEC, seed=0))).near == 0
+
+
+def test_one_group_has_nothing_to_compare_with_and_none_has_no_figures():
+    assert diversity(list(render(CAPTIONS[:1], FakeRenderer(), SPEC, seed=0))).between is None
+    assert diversity([]) is None
