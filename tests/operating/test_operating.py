@@ -60,8 +60,8 @@ def walk_from_the_form(person: Person, stack: Stack) -> str:
     person.knob("recipe").scroll_into_view_if_needed()
     person.picture("form")
     run = person.start()
-    wait_until(lambda: list(stack.root.glob("images/*/lineage.json")), WALK_SECONDS, stack.explain(run))
     if PICTURES:
+        wait_until(lambda: list(stack.root.glob("images/*/lineage.json")), WALK_SECONDS, stack.explain(run))
         person.open_newest_run("walk")
         person.tab("Subflow Runs")
         see_graph(person, "images of first")
@@ -112,7 +112,7 @@ def open_walk(person: Person, picture: str | None = None) -> None:
 
 def see_graph(person: Person, beside: str) -> None:
     """It is drawn on a canvas, which tells nobody when it is done."""
-    person.page.get_by_text(beside).first.wait_for()
+    person.page.get_by_text(beside).first.wait_for(timeout=WALK_SECONDS * SECONDS)
     person.page.wait_for_timeout(4 * SECONDS)
 
 
