@@ -177,6 +177,12 @@ class CaptionsSpec(Spec):
     repeated_words: int | None = Field(
         default=3, ge=1, le=20, description="refuse so many words in a row said twice; null: never"
     )
+    near_duplicates: float | None = Field(
+        default=0.85,
+        ge=0.3,
+        le=1,
+        description="refuse a caption that shares this much of its word pairs with one of its shard; null: only copies",
+    )
     unsafe_words: str | None = Field(
         default=None, description="text file of words and phrases, one a line, that no caption may hold"
     )

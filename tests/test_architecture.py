@@ -16,6 +16,7 @@ HOMES = {
     "diffusers": ("models/renderer/diffusion.py", "models/renderer/tiny_training.py"),
     "fsspec": ("tasks/storage.py",),
     "typer": ("flows/cli.py",),
+    "datasketch": ("tasks/captions/near_duplicates.py",),
 }
 LIGHT = {"data_specs": {"data_specs", "pydantic", "pyarrow"}}
 BANNED_NAMES = re.compile(r"(^|_)(utils?|common|helpers?|misc|manager|handler|base|core)(_|$)")

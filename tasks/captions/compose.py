@@ -16,10 +16,11 @@ from data_specs.run import CaptionsSpec
 from data_specs.shard import ShardAddress, ShardManifest
 from models.captioner.build import build_captioner
 from models.captioner.protocol import Ask, Captioner
+from tasks.captions.near_duplicates import Kept
 from tasks.captions.planning import Plan, Planner, ask_seed, examples_for
 from tasks.captions.prompt_files import load_prompts
 from tasks.captions.prompts import prompt_digest, write_example, write_prompt
-from tasks.captions.screening import Refusal, Screen, fingerprint
+from tasks.captions.screening import Refusal, Screen
 from tasks.captions.unsafe_words import load_unsafe_words
 from tasks.engines import EngineProcess, loaded
 from tasks.progress import Advanced, tell
@@ -37,7 +38,7 @@ def compose(
     """
     screen = Screen(spec, prompts, load_unsafe_words(spec.unsafe_words))
     kept: dict[int, Caption] = {}
-    known: set[str] = set()
+    known = Kept(spec.near_duplicates)
     refused: dict[int, list[str]] = {plan.slot: [] for plan in plans}
     for attempt in range(spec.attempts):
         open_plans = [plan for plan in plans if plan.slot not in kept]
@@ -47,13 +48,13 @@ def compose(
         completions = captioner.complete([Ask(each.prompt, each.seed) for each in written])
         for each, completion in zip(written, completions, strict=True):
             found = screen.verdict(completion, each.plan)
-            if isinstance(found, str) and fingerprint(found) in known:
-                found = Refusal("duplicate", found)
+            if isinstance(found, str) and (copied := known.refuses(found)):
+                found = Refusal(copied, found)
             if isinstance(found, Refusal):
                 refused[each.plan.slot].append(found.reason)
                 yield Rejection(f"{_slot_key(each.plan)}-{attempt}", found.reason, found.text)
             else:
-                known.add(fingerprint(found))
+                known.keep(found)
                 kept[each.plan.slot] = each.caption(found, captioner, spec)
     for plan in plans:
         if caption := kept.get(plan.slot):

@@ -23,9 +23,10 @@ Reason = Literal[
     "repetition",
     "unsafe",
     "duplicate",
+    "near_duplicate",
     "exhausted",
 ]
-"""`duplicate` and `exhausted` are found by the shard, the others by one caption alone."""
+"""`duplicate`, `near_duplicate` and `exhausted` are found by the shard, the others by one caption alone."""
 LEAST_LEAK = 4
 """Words of a header's sentence that count as leaked; shorter ones may stand in any caption."""
 
