@@ -177,6 +177,25 @@ def trace(
 
 
 @app.command()
+def coverage(
+    name: Annotated[str, typer.Argument(help="name of a run")], root: Root = WORKSPACE, as_json: Json = False
+) -> None:
+    """Captions planned, asked for and kept, concept by concept and strategy by strategy; the worst served come first."""
+    from flows.coverage import coverage as read_coverage
+
+    rows = read_coverage(root, name)
+
+    def table() -> None:
+        shown = Table("concept", "kind", "weight", "strategy", "planned", "asked", "kept", box=None, pad_edge=False)
+        for row in sorted(rows, key=lambda row: row["kept"] / row["planned"]):
+            numbers = [str(row[column]) for column in ("planned", "asked", "kept")]
+            shown.add_row(row["concept"], row["kind"], f"{row['weight']:.2%}", row["strategy"], *numbers)
+        out.print(shown, markup=False)
+
+    _print({"coverage": rows}, as_json, table)
+
+
+@app.command()
 def verify(name: Name = None, root: Root = WORKSPACE, as_json: Json = False) -> None:
     """Read every sealed shard of a run: counts, digests, records, complete groups. Exit code 1 if anything is wrong."""
     from flows.status import runs
