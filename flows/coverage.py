@@ -19,8 +19,9 @@ Sort = tuple[str, str]
 def coverage(root: str, name: str) -> list[dict[str, Any]]:
     """One row a concept and strategy that was planned or kept, in the concept table's order, over the sealed shards.
 
-    kept <= planned <= asked: every slot is asked for at least once, and again until it is kept. Raises SpecError if there is no such run,
-    ContractError if it has no concepts yet.
+    kept <= planned <= asked: every slot is asked for at least once, and again until it is kept.
+
+    Raises SpecError if there is no such run, ContractError if it has no concepts yet.
     """
     run, _ = read_recipe(root, name)
     here = rooms(run.spec, root)
