@@ -105,9 +105,12 @@ def _born(pid: int) -> str:
 
 def _crashes_in_a_row(states: list[State]) -> int:
     """How often the run was put back by the automation since a person last did."""
-    count = 0
-    for state in sorted(
-        (state for state in states if state.type == StateType.SCHEDULED), key=lambda state: state.timestamp
-    ):
-        count = count + 1 if state.message == GOING_ON else 0
+    count, crashed = 0, False
+    for state in sorted(states, key=lambda state: state.timestamp):
+        if state.type == StateType.CRASHED:
+            crashed = True
+        elif state.type == StateType.SCHEDULED:
+            # Prefect fires an automation more than once for one event at times (four times within a second, seen).
+            count = count + crashed if state.message == GOING_ON else 0
+            crashed = False
     return count

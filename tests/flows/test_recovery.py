@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import AwaitingRetry
+from prefect.states import AwaitingRetry, Crashed
 
 from flows.prefect_server import running
 from flows.recovery import GOING_ON, MOST_CRASHES, _crashes_in_a_row, recover
@@ -69,8 +69,9 @@ def test_a_killed_walk_its_room_and_its_bundles_are_marked_and_a_living_one_is_n
 def test_crashes_count_until_a_person_retries():
     start = datetime(2026, 1, 1, tzinfo=UTC)
 
-    def put_back(messages):
-        states = [AwaitingRetry(message=message) for message in messages]
+    def put_back(messages, fired=1):
+        """Crashed, and put back with a message; Prefect may fire an automation more than once for one crash."""
+        states = [state for message in messages for state in [Crashed(), *[AwaitingRetry(message=message)] * fired]]
         return [
             state.model_copy(update={"timestamp": start + timedelta(minutes=minute)})
             for minute, state in enumerate(states)
@@ -78,6 +79,7 @@ def test_crashes_count_until_a_person_retries():
 
     assert _crashes_in_a_row(put_back([None, *[GOING_ON] * MOST_CRASHES])) == MOST_CRASHES
     assert _crashes_in_a_row(put_back([GOING_ON, GOING_ON, "Retry from the UI", GOING_ON])) == 1
+    assert _crashes_in_a_row(put_back([GOING_ON, GOING_ON], fired=4)) == 2
     assert _crashes_in_a_row([]) == 0
 
 
