@@ -152,6 +152,7 @@ def test_a_room_that_failed_goes_on_by_retry_without_touching_what_is_sealed(
         message = person.page.get_by_text(re.compile(r"captions-000001\.tar is damaged")).first
         message.wait_for()
         assert "Traceback" not in message.inner_text()
+        message.evaluate("element => element.scrollIntoView({block: 'center'})")
         person.picture("failed")
         made = sealed_images(stack, steps=7)
         assert [path.name for path in made] == ["images-000000.json"], "the neighbour is sealed"
