@@ -23,6 +23,8 @@ def operate(port: int, root: str) -> None:
     """Blocks until Ctrl-C or SIGTERM, then ends what it started; a walk under way goes on at the next start."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Server and worker write to files of their own: there a warning (a schedule that cannot be inserted, say) is wanted.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
     prefect_environment.prepare()
     if storage.is_local(root):
         root = str(storage.local_path(root).resolve())

@@ -122,9 +122,9 @@ def _emptied(schema: Any, definitions: dict[str, Any], *, top: bool = False) -> 
     kept = {key: value for key, value in schema.items() if key not in ("$defs", "discriminator", "lineage")}
     if top:
         kept.pop("required", None)
-        kept["properties"] = {
-            name: _knob(name, value) for name, value in kept["properties"].items() if "const" not in value
-        }
+        knobs = {name: _knob(name, value) for name, value in kept["properties"].items()}
+        # What has one choice only is drawn as a dead box.
+        kept["properties"] = {name: knob for name, knob in knobs.items() if "const" not in knob}
     return {key: _emptied(value, definitions) for key, value in kept.items()}
 
 

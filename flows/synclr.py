@@ -16,6 +16,7 @@ from flows.compose_captions import compose_captions
 from flows.extract_embeddings import extract_embeddings
 from flows.ingest_concepts import ingest_concepts
 from flows.measure_scores import measure_scores
+from flows.plain_errors import log_plainly
 from flows.recovery import own_up, recover
 from flows.render_images import render_images
 from flows.report import write_report
@@ -81,6 +82,7 @@ def synclr(
         embeddings: Which benchmarks are looked at.
         scores: How embeddings are judged.
     """
+    log_plainly()
     own_up()
     recover()
     turned = {"seed": seed, "concepts": concepts, "captions": captions, "images": images, "encoder": encoder}
