@@ -225,7 +225,8 @@ def test_a_schedule_fires_on_its_own(scheduled: datetime, stack: Stack) -> None:
 
     run = wait_until(fired, 300, lambda: str(stack.runs("concepts")))[0]
     late = datetime.fromisoformat(run["start_time"]) - scheduled
-    assert timedelta() <= late < timedelta(minutes=5)
+    # A worker takes a run up to ten seconds before its time, and its process may be quick (0.4 s early, seen).
+    assert timedelta(seconds=-10) < late < timedelta(minutes=5)
 
 
 def test_nothing_but_loopback_listens_or_is_spoken_to(walked: str, stack: Stack) -> None:
