@@ -1,9 +1,11 @@
 """A port and a root enter; a Prefect server, a worker and our deployments stand on loopback until Ctrl-C."""
 
+import math
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,8 +23,15 @@ SHORT_LIVED_SECONDS = 20
 
 def operate(port: int, root: str) -> None:
     """Blocks until Ctrl-C or SIGTERM, then ends what it started; a walk under way goes on at the next start."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    asked = threading.Event()
+
+    def answer(_number: int, _frame: object) -> None:
+        # Both: an exception can be swallowed where it is raised (in the middle of an import, seen), a flag can be looked at late.
+        asked.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, answer)
+    signal.signal(signal.SIGINT, answer)
     # Server and worker write to files of their own: there a warning (a schedule that cannot be inserted, say) is wanted.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
     prefect_environment.prepare()
@@ -41,7 +50,7 @@ def operate(port: int, root: str) -> None:
             _run("deploy", "--pool", POOL, "--root", root, log=logs / "deploy.log")
             print(f"Prefect UI: {address}  (Ctrl-C stops it; a walk under way goes on at the next start)", flush=True)
             print(f"start a walk: {address}/deployments, outputs under {root}, logs under {logs}", flush=True)
-            _keep_worker(root, logs / "worker.log")
+            _keep_worker(root, logs / "worker.log", asked)
     print("stopped", flush=True)
 
 
@@ -62,12 +71,12 @@ def reachable() -> Iterator[None]:
         )
 
 
-def _keep_worker(root: str, log: Path) -> None:
+def _keep_worker(root: str, log: Path, asked: threading.Event) -> None:
     """One worker, started anew if it vanishes; what vanished with it is marked so that it goes on."""
     from flows.recovery import recover
 
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--name", "synclr-ui"]
-    while True:
+    while not asked.is_set():
         began = time.monotonic()
         with log.open("ab") as output:
             worker = subprocess.Popen(
@@ -79,12 +88,17 @@ def _keep_worker(root: str, log: Path) -> None:
                 preexec_fn=end_with_parent,
             )
         try:
-            while worker.poll() is None:
-                recover()
+            looked = -math.inf
+            while worker.poll() is None and not asked.is_set():
+                if time.monotonic() - looked > LOOK_SECONDS:
+                    recover()
+                    looked = time.monotonic()
                 with suppress(subprocess.TimeoutExpired):
-                    worker.wait(timeout=LOOK_SECONDS)
+                    worker.wait(timeout=1)
         finally:
             stop(worker)
+        if asked.is_set():
+            return
         if time.monotonic() - began < SHORT_LIVED_SECONDS:
             raise EngineError(f"the worker ended at once with code {worker.returncode}; see {log}")
         print(f"the worker ended with code {worker.returncode}; starting another", flush=True)

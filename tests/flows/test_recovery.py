@@ -51,10 +51,10 @@ def test_a_killed_walk_its_room_and_its_bundles_are_marked_and_a_living_one_is_n
         )
         try:
             assert "hangs" in killed.stdout.readline() and "hangs" in living.stdout.readline()
-            killed.send_signal(signal.SIGKILL)
-            killed.wait()
             with get_client(sync_client=True) as client:
                 _until(lambda: len(client.read_task_runs()) == 4)  # two bundles, two nodes that stand for rooms
+                killed.send_signal(signal.SIGKILL)
+                killed.wait()
                 assert recover() == 4
                 states = sorted((run.name, run.state.type.value) for run in client.read_flow_runs())
                 assert sorted(state for _, state in states) == ["CRASHED", "CRASHED", "RUNNING", "RUNNING"]
