@@ -23,7 +23,7 @@ Browse = Callable[[], AbstractContextManager[Person]]
 @pytest.fixture(scope="module")
 def scheduled(stack: Stack, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> datetime:
     """A schedule made by clicking, for one of the next minutes; while it ripens, other tests do their work."""
-    # The server looks for new schedules once a minute, and the seconds are cut off: nearer than that, the first time passes unseen.
+    # The server looks for new schedules once a minute and the seconds are cut off: any nearer, the first time passes unseen.
     when = datetime.now(UTC) + timedelta(seconds=170)
     with browsing(browser, stack.address, tmp_path_factory.mktemp("scheduled")) as person:
         person.open_deployment("concepts")
