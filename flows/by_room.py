@@ -11,7 +11,7 @@ from pydantic import WithJsonSchema
 from data_specs.errors import SynclrError
 from data_specs.run import ROOMS
 from flows.request import Request
-from flows.synclr import Knobs, Recipe, RoomName
+from flows.synclr import Knobs, Recipe, RoomName, Text
 
 
 class RoomFailedError(SynclrError):
@@ -21,13 +21,13 @@ class RoomFailedError(SynclrError):
 @flow(name="synclr-by-room", flow_run_name="{recipe}: {since} to {until}, room by room")
 def synclr_by_room(
     recipe: Recipe = "tiny",
-    name: Annotated[str | None, WithJsonSchema({"type": "string"})] = None,
-    root: Annotated[str | None, WithJsonSchema({"type": "string"})] = None,
+    name: Text = None,
+    root: Text = None,
     since: RoomName = ROOMS[0],
     until: RoomName = ROOMS[-1],
     knobs: Annotated[Knobs | None, WithJsonSchema({"type": "object"})] = None,
 ) -> None:
-    """Hand each room to its own deployment, one after the other; a retry starts at the room that failed.
+    """Hand each room to its own deployment, one after the other; a retry finds what is sealed and goes on from there.
 
     Args:
         recipe: What to walk.
@@ -43,7 +43,8 @@ def synclr_by_room(
         later = ROOMS[ROOMS.index(room) + 1 :]
         turned = {part: knob for part, knob in asked.knobs.items() if part not in later}
         words = Request(recipe, name, root, room, room, None, turned).parameters()
-        # The key makes a retry of this run wait for a room that is under way instead of starting it twice.
+        # One room run for each attempt, however often the request is sent. A retry asks anew: a failed room run stays failed,
+        # and one that is still under way shares its shards.
         key = f"{flow_run.id}-{room}-{flow_run.run_count}"
         ended = cast(FlowRun, run_deployment(f"synclr/{room}", parameters=words, idempotency_key=key, poll_interval=5))
         if ended.state is None or not ended.state.is_completed():

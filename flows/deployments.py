@@ -48,8 +48,7 @@ SCHEDULES = [
 
 def deploy(root: str, pool: str, slots: int) -> list[str]:
     """Raises what Prefect raises if the server refuses; returns the deployments' names."""
-    if storage.is_local(root):
-        root = str(storage.local_path(root).resolve())
+    root = storage.absolute(root)
     with get_client(sync_client=True) as client:
         kind = _work_pool(client, pool)
         client.upsert_global_concurrency_limit_by_name(ENGINE_LIMIT, slots)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from data_specs.errors import EngineError, SpecError
 from flows import prefect_environment
-from flows.prefect_server import end_with_parent, known, running, standing, stop
+from flows.prefect_server import chosen, end_with_parent, known, running, stop
 from tasks import storage
 
 POOL = "synclr"
@@ -35,8 +35,7 @@ def operate(port: int, root: str) -> None:
     # Server and worker write to files of their own: there a warning (a schedule that cannot be inserted, say) is wanted.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
     prefect_environment.prepare()
-    if storage.is_local(root):
-        root = str(storage.local_path(root).resolve())
+    root = storage.absolute(root)
     storage.require_writable(root)
     from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
@@ -57,18 +56,15 @@ def operate(port: int, root: str) -> None:
 @contextmanager
 def reachable() -> Iterator[None]:
     """For the block, PREFECT_API_URL names the server that is configured, or the one of `synclr ui`. Raises SpecError."""
-    prefect_environment.prepare()
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    if PREFECT_API_URL.value():
-        yield
-    elif address := standing():
-        with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
-            yield
-    else:
+    url = chosen()
+    if url is None:
         raise SpecError(
             "no Prefect server is known: set PREFECT_API_URL=http://host:4200/api, or start one with `synclr ui`"
         )
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: url}):
+        yield
 
 
 def _keep_worker(root: str, log: Path, asked: threading.Event) -> None:

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from data_specs import image_group, picture_list
+from data_specs import picture_list
 from data_specs.errors import ContractError, SpecError
 from data_specs.ids import Lineage
 from data_specs.picture_list import Head, Listed
-from data_specs.shard import ShardAddress
 from flows.addresses import Room
-from flows.lineages import Home, homes, rows
-from flows.redraw import same_pictures, settings
+from flows.lineages import Home, homes
+from flows.redraw import recorded, same_pictures, settings
 from tasks import storage
 from tasks.engines import EngineProcess
 from tasks.images.redraw import redraw_shard
@@ -33,7 +32,7 @@ def write_list(root: str, name: str, file: Path) -> dict[str, Any]:
 
     def listed() -> Iterator[Listed]:
         for address in home.shards():
-            groups = tuple(image_group.from_row(row) for row in rows(address))
+            groups = tuple(recorded(address))
             count["shards"] += 1
             count["pictures"] += sum(len(group.images) for group in groups)
             yield Listed(require_sealed(address), groups, tuple(read_rejects(address)))
@@ -75,15 +74,11 @@ def rebuild(root: str, file: Path) -> dict[str, Any]:
                     told["shards"] += 1
                     told["identical"] += identical
                     told["pictures"] += sum(len(group.images) for group in listed.groups)
-                    told["same"] += same_pictures(listed.groups, _drawn(address))
+                    told["same"] += same_pictures(listed.groups, recorded(address))
                     different += [] if identical else [address.stem]
     except (EOFError, gzip.BadGzipFile) as error:
         raise ContractError(f"{file} is cut short or not gzipped: {error}") from error
     return {"lineage": head.lineage, "folder": home.folder, **told, "different": different}
-
-
-def _drawn(address: ShardAddress) -> list[image_group.ImageGroup]:
-    return [image_group.from_row(row) for row in rows(address)]
 
 
 def _log(home: Home) -> Path | None:

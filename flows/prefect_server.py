@@ -72,6 +72,17 @@ def standing() -> str | None:
     return address if _answers(f"{address}/api/health") else None
 
 
+def chosen() -> str | None:
+    """The API of the server that the user has configured (PREFECT_API_URL or a profile), else of the one of `synclr ui`."""
+    prefect_environment.prepare()
+    from prefect.settings import PREFECT_API_URL
+
+    url: str | None = PREFECT_API_URL.value()
+    if url is None and (address := standing()):
+        url = f"{address}/api"
+    return url
+
+
 @contextmanager
 def known(address: str) -> Iterator[None]:
     """Walks that start on this machine meanwhile report to `address`."""

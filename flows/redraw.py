@@ -83,21 +83,25 @@ def _shard(root: str, key: str, index: int, folder: Path, name: str | None) -> d
         raise unknown(root, key, name)
     sealed_at = found[0].shard(index)
     target = ShardAddress(folder=str(folder), room="images", lineage=found[0].lineage, index=index)
-    groups = [image_group.from_row(row) for row in rows(sealed_at)]
+    groups = recorded(sealed_at)
     with _engine(folder) as engine:
         made = engine.call(redraw_shard, groups, read_rejects(sealed_at), target, settings(found[0]), run=name or "")
-    again = [image_group.from_row(row) for row in rows(target)]
     return {
         "key": key,
         "is": "shard",
         "identical": made == require_sealed(sealed_at),
         "pictures": sum(len(group.images) for group in groups),
-        "same": same_pictures(groups, again),
+        "same": same_pictures(groups, recorded(target)),
         "shard": key,
         "lineage": found[0].lineage,
         "folder": str(folder),
         "images": [],
     }
+
+
+def recorded(address: ShardAddress) -> list[ImageGroup]:
+    """The groups of a sealed shard from its metadata alone, without pixels."""
+    return [image_group.from_row(row) for row in rows(address)]
 
 
 def same_pictures(before: Sequence[ImageGroup], after: Sequence[ImageGroup]) -> int:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from data_specs.errors import SpecError
 from data_specs.run import ROOMS, WORKSPACE, Run, RunSpec
 from flows.addresses import Room, rooms
-from flows.recipes import resolve
+from flows.recipes import names, resolve
 from flows.run_folder import folder, read_recipe, write_recipe
 from tasks import storage
 from tasks.concepts.ingest import ingest
@@ -95,7 +95,7 @@ class Request:
 
 def _findable(recipe: str) -> str:
     """A recipe file's path as it is found from any folder later."""
-    return str(Path(recipe).resolve()) if Path(recipe).is_file() else recipe
+    return str(Path(recipe).resolve()) if Path(recipe).is_file() and recipe not in names() else recipe
 
 
 def form(room: str) -> dict[str, Any]:

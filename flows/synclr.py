@@ -35,6 +35,9 @@ WALKS: dict[str, Callable[..., SealedRoom]] = {
     "scores": measure_scores,
 }
 Knobs = dict[str, Any]
+# None where nothing was said, which no form is to show as a choice.
+Text = Annotated[str | None, WithJsonSchema({"type": "string"})]
+Count = Annotated[int | None, WithJsonSchema({"type": "integer", "minimum": 0})]
 Recipe = Annotated[str, WithJsonSchema({"type": "string", "enum": recipes.names()})]
 RoomName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(ROOMS)})]
 
@@ -47,12 +50,12 @@ def _called() -> str:
 @flow(name="synclr", flow_run_name=_called)
 def synclr(
     recipe: Recipe = "tiny",
-    name: Annotated[str | None, WithJsonSchema({"type": "string"})] = None,
-    grow: Annotated[int | None, WithJsonSchema({"type": "integer", "minimum": 0})] = None,
+    name: Text = None,
+    grow: Count = None,
     since: RoomName = ROOMS[0],
     until: RoomName = ROOMS[-1],
-    root: Annotated[str | None, WithJsonSchema({"type": "string"})] = None,
-    seed: Annotated[int | None, WithJsonSchema({"type": "integer", "minimum": 0})] = None,
+    root: Text = None,
+    seed: Count = None,
     execution: Annotated[Knobs | None, WithJsonSchema(form("execution"))] = None,
     concepts: Annotated[Knobs | None, WithJsonSchema(form("concepts"))] = None,
     captions: Annotated[Knobs | None, WithJsonSchema(form("captions"))] = None,

@@ -7,9 +7,8 @@ from typing import Any
 from uuid import uuid4
 
 from data_specs.run import ROOMS, Run
-from flows import prefect_environment
 from flows.display import shown
-from flows.prefect_server import running, standing
+from flows.prefect_server import chosen, running
 from flows.request import Request
 from flows.run_folder import folder, log_folder, point, read_pointers, summarise
 from flows.status import stale_fields
@@ -48,14 +47,11 @@ def walk(asked: Request, *, quiet: bool) -> dict[str, Any]:
 @contextmanager
 def _prefect(run: Run) -> Iterator[None]:
     """The server that the user has configured or that `synclr ui` runs, else one for the time of the walk."""
-    prefect_environment.prepare()
+    url = chosen()
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    if PREFECT_API_URL.value():
-        yield
-        return
-    if address := standing():
-        with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
+    if url:
+        with temporary_settings({PREFECT_API_URL: url}):
             yield
         return
     with running(log=log_folder(run) / "prefect.log", only_records=True) as address:

@@ -30,6 +30,11 @@ def local_path(url: str) -> Path:
     return Path(url.removeprefix("file://"))
 
 
+def absolute(url: str) -> str:
+    """The same place for whoever stands in another folder."""
+    return str(local_path(url).resolve()) if is_local(url) else url
+
+
 def _filesystem(url: str) -> tuple[Any, str]:
     try:
         filesystem, path = fsspec.core.url_to_fs(url)

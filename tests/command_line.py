@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -26,6 +27,12 @@ SMALL = {
 def sets(**overrides: Any) -> list[str]:
     knobs = SMALL | {name.replace("__", "."): value for name, value in overrides.items()}
     return [part for name, value in knobs.items() for part in ("--set", f"{name}={value}")]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def hear_ctrl_c() -> None:

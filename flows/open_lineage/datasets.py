@@ -1,6 +1,5 @@
 """Rooms and source files enter; OpenLineage datasets leave: where they lie, their version, their fields, what was written."""
 
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -48,7 +47,7 @@ def written(room: Room, sealed: SealedRoom | None = None, size: int | None = Non
 def place(url: str) -> tuple[str, str]:
     """As OpenLineage names datasets: (`file`, `/data/images/abc`), (`s3://bucket`, `images/abc`)."""
     if storage.is_local(url):
-        return "file", str(Path(storage.local_path(url)).resolve())
+        return "file", storage.absolute(url)
     scheme, _, rest = url.partition("://")
     bucket, _, path = rest.partition("/")
     return f"{scheme}://{bucket}", path.strip("/") or "/"

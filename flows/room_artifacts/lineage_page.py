@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
@@ -94,7 +94,7 @@ def _maker_table(found: Sequence[Maker], shards: int, flow_run: str | None = Non
         )
         for maker in found[:MOST_MAKERS]
     ]
-    told = _table(("run", "shards", "made", "seconds of work", "flow run"), lines)
+    told = table(("run", "shards", "made", "seconds of work", "flow run"), lines)
     if len(found) > MOST_MAKERS:
         told += f"\n\nand {len(found) - MOST_MAKERS} earlier flow runs."
     return told + (f"\n\nCounted over {MOST:,} of {shards:,} shards." if shards > MOST else "")
@@ -171,5 +171,6 @@ def ranges(stems: Sequence[str]) -> str:
     return ", ".join(run[0][1] if len(run) == 1 else f"{run[0][1]} to {run[-1][1]}" for run in runs)
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Markdown."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines))

@@ -9,6 +9,7 @@ from data_specs.run import ROOMS, Run
 from flows.addresses import rooms
 from flows.report.walked import Walked, walked_rooms
 from flows.room_artifacts.keys import key, links
+from flows.room_artifacts.lineage_page import table
 from flows.room_artifacts.publish import only_said
 from tasks.scores.summary import headline
 
@@ -33,15 +34,19 @@ def run_page(run: Run, report: str) -> str:
 
 
 def _table(run: Run, walked: dict[str, Walked]) -> str:
-    head = "| room | see | shards | accepted | rejected | made last | in |"
-    return "\n".join([head, "|" + " --- |" * 7, *_lines(run, walked)])
+    return table(("room", "see", "shards", "accepted", "rejected", "made last", "in"), _lines(run, walked))
 
 
-def _lines(run: Run, walked: dict[str, Walked]) -> Iterator[str]:
+def _lines(run: Run, walked: dict[str, Walked]) -> Iterator[tuple[str, ...]]:
     for name, room in walked.items():
         sealed = room.sealed
         made = f"{sealed.made:,}, {datetime.fromtimestamp(room.unix_time, UTC):%Y-%m-%d %H:%M} UTC"
         yield (
-            f"| {name} | {', '.join(links(run.name, name))} | {sealed.shards:,} | {sealed.accepted:,} "
-            f"| {sum(sealed.rejected.values()):,} | {made} | {room.seconds:.1f} s |"
+            name,
+            ", ".join(links(run.name, name)),
+            f"{sealed.shards:,}",
+            f"{sealed.accepted:,}",
+            f"{sum(sealed.rejected.values()):,}",
+            made,
+            f"{room.seconds:.1f} s",
         )

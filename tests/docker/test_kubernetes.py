@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+from command_line import free_port
 from jsonschema import Draft202012Validator
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
@@ -37,12 +37,6 @@ def job(**values: Any) -> dict[str, Any]:
         return json.loads(json.dumps(made.job_manifest))
 
     return asyncio.run(filled())
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def documents() -> list[dict[str, Any]]:

@@ -10,15 +10,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from command_line import hear_ctrl_c
+from command_line import free_port, hear_ctrl_c
 
 ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @pytest.mark.slow

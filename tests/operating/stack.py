@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import httpx
 import psutil
-from command_line import ROOT, CommandLine, hear_ctrl_c
+from command_line import ROOT, CommandLine, free_port, hear_ctrl_c
 
 Found = TypeVar("Found")
 OPEN = ["RUNNING", "PENDING", "CANCELLING"]
@@ -198,9 +198,3 @@ def wait_until(
             return answer
         time.sleep(0.5)
     raise AssertionError(f"not within {seconds:g} s: {explained()}")
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
