@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
@@ -129,8 +129,11 @@ class ConceptsSpec(Spec):
         return self
 
 
-class CaptionsSpec(Spec):
-    """How sentences are written about concepts (SynCLR section 3.1)."""
+class LanguageModelSpec(Spec):
+    """Which language model completes prompts, and how it draws its tokens."""
+
+    at: ClassVar[str]
+    """The part of a recipe that these knobs stand in, for messages."""
 
     engine: Literal["vllm", "fake"] = "vllm"
     model: str = Field(
@@ -139,6 +142,16 @@ class CaptionsSpec(Spec):
     )
     revision: str | None = Field(default=None, description="commit of a hub id; required for one")
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    temperature: float = Field(default=0.8, ge=0, le=2)
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    max_tokens: int = Field(default=32, ge=4, le=512)
+
+
+class CaptionsSpec(LanguageModelSpec):
+    """How sentences are written about concepts (SynCLR section 3.1)."""
+
+    at: ClassVar[str] = "captions"
+
     total: int = Field(
         default=512, ge=1, description="captions planned in all; raise it to grow", json_schema_extra=NOT_LINEAGE
     )
@@ -153,9 +166,6 @@ class CaptionsSpec(Spec):
     prompts: str = Field(
         default="synclr", description="name of a set in data_specs/prompts, or a folder of the same form"
     )
-    temperature: float = Field(default=0.8, ge=0, le=2)
-    top_p: float = Field(default=0.9, gt=0, le=1)
-    max_tokens: int = Field(default=32, ge=4, le=512)
     attempts: int = Field(
         default=8, ge=1, le=32, description="times a refused caption is asked for again, first included"
     )

@@ -1,13 +1,13 @@
-"""The captions room's spec enters, the engine it names leaves; nothing heavy is imported before it is needed."""
+"""A spec of a language model enters, the engine it names leaves; nothing heavy is imported before it is needed."""
 
 from data_specs.model_identity import ModelIdentity
-from data_specs.run import CaptionsSpec
+from data_specs.run import LanguageModelSpec
 from models.captioner.protocol import Captioner
 from models.captioner.smollm2 import NAME, smollm2_folder, smollm2_revision
 from models.weights import identify
 
 
-def identify_captioner(spec: CaptionsSpec) -> ModelIdentity:
+def identify_captioner(spec: LanguageModelSpec) -> ModelIdentity:
     """Which weights the spec names, pinned, without loading them; raises SpecError if they are not there."""
     match spec.engine:
         case "fake":
@@ -17,10 +17,10 @@ def identify_captioner(spec: CaptionsSpec) -> ModelIdentity:
         case "vllm":
             if spec.model == NAME:
                 return ModelIdentity(NAME, smollm2_revision())
-            return identify(spec.model, spec.revision, knob="captions.model")
+            return identify(spec.model, spec.revision, knob=f"{spec.at}.model")
 
 
-def build_captioner(spec: CaptionsSpec) -> Captioner:
+def build_captioner(spec: LanguageModelSpec) -> Captioner:
     """Loads the engine. Raises SpecError for weights that are not there or that the engine cannot read."""
     identity = identify_captioner(spec)
     match spec.engine:

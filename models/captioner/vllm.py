@@ -30,7 +30,7 @@ from vllm.v1.sample.logits_processor import LogitsProcessor  # noqa: E402
 
 from data_specs.errors import EngineError, SpecError  # noqa: E402
 from data_specs.model_identity import ModelIdentity  # noqa: E402
-from data_specs.run import CaptionsSpec  # noqa: E402
+from data_specs.run import LanguageModelSpec  # noqa: E402
 from models.captioner.nucleus import keep_nucleus  # noqa: E402
 from models.captioner.protocol import Ask  # noqa: E402
 
@@ -41,7 +41,7 @@ MAX_TOKENS = 1024
 class VllmCaptioner:
     """One engine in this process; its memory is free when the process ends."""
 
-    def __init__(self, weights: str, identity: ModelIdentity, spec: CaptionsSpec) -> None:
+    def __init__(self, weights: str, identity: ModelIdentity, spec: LanguageModelSpec) -> None:
         self.model = identity
         self._spec = spec
         own_nucleus = current_platform.is_cpu() and spec.top_p < 1
@@ -63,9 +63,11 @@ class VllmCaptioner:
                 seed=0,
             )
         except (ValueError, OSError) as error:
-            raise SpecError(f"captions.model: vLLM cannot load {identity.id!r}: {_sentence(error)}") from error
+            raise SpecError(f"{spec.at}.model: vLLM cannot load {identity.id!r}: {_sentence(error)}") from error
         except Exception as error:
-            raise EngineError(f"captions.model: vLLM did not start with {identity.id!r}: {_sentence(error)}") from error
+            raise EngineError(
+                f"{spec.at}.model: vLLM did not start with {identity.id!r}: {_sentence(error)}"
+            ) from error
 
     def complete(self, asks: Sequence[Ask]) -> list[str]:
         if not asks:
@@ -83,7 +85,7 @@ class VllmCaptioner:
         try:
             outputs = self._llm.generate([ask.prompt for ask in asks], settings, use_tqdm=False)
         except ValueError as error:
-            raise SpecError(f"captions: {self.model.id!r} refused a prompt: {_sentence(error)}") from error
+            raise SpecError(f"{self._spec.at}: {self.model.id!r} refused a prompt: {_sentence(error)}") from error
         except Exception as error:
             raise EngineError(f"{self.model.id!r} failed on {len(asks)} prompts: {_sentence(error)}") from error
         return [_ended(output.outputs[0]) for output in outputs]
