@@ -10,7 +10,7 @@ from data_specs.rejection import Rejection
 from data_specs.run import ConceptsSpec
 from data_specs.shard import ShardAddress, ShardManifest
 from tasks.concepts.naming import clean, fault
-from tasks.concepts.sources import Name, read_names
+from tasks.concepts.sources import Name, read_names, require_there
 from tasks.concepts.weights import weights
 from tasks.shards import make_shard, read_rows
 
@@ -20,6 +20,7 @@ def ingest(spec: ConceptsSpec) -> list[Concept | Rejection]:
 
     Raises SpecError if no usable name is left.
     """
+    require_there(spec)
     concepts: dict[str, Concept] = {}
     rejects: list[Rejection] = []
     for entry in (entry for source in spec.sources for entry in read_names(source)):

@@ -23,6 +23,17 @@ def suffix_of(path: str) -> str:
     return Path(path).suffix.lower()
 
 
+def is_absent(path: str) -> bool:
+    """Nothing goes by that name; what is there and cannot be read is told by `read`."""
+    try:
+        storage.open_read(path).close()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def read(path: str) -> bytes:
     """Raises SpecError where there is no such file, or nothing in it."""
     try:

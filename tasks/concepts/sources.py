@@ -49,6 +49,17 @@ def read_names(source: Source) -> list[Name]:
     return list(_finished(source, names))
 
 
+def require_there(spec: ConceptsSpec) -> None:
+    """Raises SpecError that names every file of the recipe that is not there, so that nobody looks for them one by one."""
+    files = dict.fromkeys(path for source in spec.sources for path in _files(source))
+    if absent := [path for path in files if list_files.is_absent(path)]:
+        here = "" if all(Path(path).is_absolute() or "://" in path for path in absent) else f", seen from {Path.cwd()}"
+        raise SpecError(
+            f"concepts.sources: there is no file {', '.join(map(repr, absent))}{here}; put it there or name another path "
+            "(docs/concepts.md says where SynCLR's lists come from)"
+        )
+
+
 def fingerprint(source: Source) -> str:
     """sha256 of what the source reads, so that an edited list is another lineage."""
     digest = hashlib.sha256()
@@ -75,7 +86,11 @@ def _files(source: Source) -> list[str]:
 
 
 def _label(source: TinyWorldSource | ListedSource) -> str:
-    return "tiny_world" if isinstance(source, TinyWorldSource) else source.path.rstrip("/").rsplit("/", 1)[-1]
+    """`places.txt`; `labels.json:food101` for one list of many."""
+    if isinstance(source, TinyWorldSource):
+        return "tiny_world"
+    within = source.within if isinstance(source, FileSource) else None
+    return source.path.rstrip("/").rsplit("/", 1)[-1] + (f":{within}" if within else "")
 
 
 def _tiny_world() -> Iterator[Name]:

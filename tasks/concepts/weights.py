@@ -22,7 +22,8 @@ def weights(concepts: Sequence[Concept], spec: ConceptsSpec) -> list[float]:
     for category in spec.categories:
         if category not in objects:
             raise SpecError(
-                f"concepts.categories: no object has the category {category!r}; there are {', '.join(sorted(objects))}"
+                f"concepts.categories: no object has the category {category!r}; there are {', '.join(sorted(objects))}; "
+                "give shares to these, or concepts.categories={} for all names alike"
             )
 
     def within(concept: Concept) -> float:
