@@ -13,6 +13,8 @@ from data_specs.image_group import Format
 
 NOT_LINEAGE: JsonDict = {"lineage": False}
 """Marks a knob that changes how much is made, or where, but never what one shard holds."""
+LINEAGE_IF_TURNED: JsonDict = {"lineage": "if turned"}
+"""Marks a knob that came later: at its default it makes what was made before it was there, so sealed shards stay of use."""
 
 
 class Spec(BaseModel):
@@ -162,6 +164,11 @@ class CaptionsSpec(LanguageModelSpec):
     )
     offer_other: bool = Field(
         default=True, description="name the second object of a relation (from the concept table) in the prompt"
+    )
+    backgrounds: Literal["own", "random_place"] = Field(
+        default="own",
+        description="an object's own backgrounds, or any place of the table, which SynCLR found worse (an ablation)",
+        json_schema_extra=LINEAGE_IF_TURNED,
     )
     prompts: str = Field(
         default="synclr", description="name of a set in data_specs/prompts, or a folder of the same form"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from data_specs.ids import Lineage, digest
-from data_specs.run import NOT_LINEAGE, ROOMS, RunSpec, Spec
+from data_specs.run import LINEAGE_IF_TURNED, NOT_LINEAGE, ROOMS, RunSpec, Spec
 from data_specs.shard import ShardAddress
 from models.captioner.build import identify_captioner
 from models.renderer.build import identify_renderer
@@ -88,9 +88,15 @@ def rooms(spec: RunSpec, root: str) -> dict[str, Room]:
 
 
 def lineage_knobs(spec: Spec) -> dict[str, Any]:
-    """The spec without what only says how much is made, or where."""
-    free = {name for name, field in type(spec).model_fields.items() if field.json_schema_extra == NOT_LINEAGE}
-    return spec.model_dump(mode="json", exclude=free)
+    """The spec without what only says how much is made, or where, and without later knobs that nobody turned."""
+    knobs = spec.model_dump(mode="json")
+    for name, field in type(spec).model_fields.items():
+        value, mark = getattr(spec, name), field.json_schema_extra
+        if mark == NOT_LINEAGE or (mark == LINEAGE_IF_TURNED and value == field.default):
+            del knobs[name]
+        elif isinstance(value, Spec):
+            knobs[name] = lineage_knobs(value)
+    return knobs
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from data_specs.concept import Concept
 from data_specs.prompt_set import PromptSet
 from data_specs.run import RunSpec
 from tasks.captions.plan_summary import counted, expected, summed
 from tasks.captions.planning import Plan, Planner, ask_seed, examples_for
 from tasks.captions.prompt_files import load_prompts
 from tasks.captions.prompts import write_example, write_prompt
-from tasks.concepts.ingest import ingest
+from tasks.concepts.ingest import table_of
 
 
 def plan_captions(spec: RunSpec, head: int = 0, summary_of: int = 0) -> dict[str, Any]:
@@ -18,7 +17,7 @@ def plan_captions(spec: RunSpec, head: int = 0, summary_of: int = 0) -> dict[str
 
     Slot by slot through shard 0, then 1, and so on, as the room makes them. Raises SpecError for a recipe that cannot be planned.
     """
-    concepts = [outcome for outcome in ingest(spec.concepts) if isinstance(outcome, Concept)]
+    concepts = table_of(spec.concepts)
     planner = Planner(concepts, spec.captions, spec.seed)
     answer: dict[str, Any] = {}
     if summary_of:

@@ -14,7 +14,8 @@ from flows.addresses import Room, rooms
 from flows.recipes import names, resolve
 from flows.run_folder import folder, read_recipe, write_recipe
 from tasks import storage
-from tasks.concepts.ingest import ingest
+from tasks.captions.planning import Planner
+from tasks.concepts.ingest import table_of
 from tasks.shards import missing
 
 
@@ -76,7 +77,7 @@ class Request:
         That is: the root, the lists of names, the prompts, the models, and rooms before `since` that are not whole.
         """
         storage.require_writable(run.root)
-        ingest(run.spec.concepts)
+        Planner(table_of(run.spec.concepts), run.spec.captions, run.spec.seed)
         wanted = rooms(run.spec, run.root)
         for room in (wanted[name] for name in ROOMS[: ROOMS.index(self.since)]):
             if absent := len(missing(room.shards)):

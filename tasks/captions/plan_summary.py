@@ -25,7 +25,7 @@ def expected(concepts: Sequence[Concept], spec: CaptionsSpec, planned: int) -> d
         shares: dict[Strategy, float] = {"concept": 1.0}
         if concept.kind == "object":
             shares = dict(spec.strategies)
-            if not concept.backgrounds:
+            if not concept.backgrounds and spec.backgrounds == "own":
                 shares["concept"] = shares.get("concept", 0.0) + shares.pop("background", 0.0)
         for strategy, share in shares.items():
             sort = (concept.kind, concept.category, strategy)

@@ -43,7 +43,7 @@ class Planner:
     """Plans any slot at once, in any order, without those before it; holds one cumulative sum over the table."""
 
     def __init__(self, concepts: Sequence[Concept], spec: CaptionsSpec, seed: int) -> None:
-        """Raises SpecError for a table without concepts or without weight."""
+        """Raises SpecError for a table without concepts or weight, or without the places that the spec asks for."""
         if not concepts:
             raise SpecError("captions: the concept table is empty; give concepts.sources a list of names")
         if not math.fsum(concept.weight for concept in concepts) > 0:
@@ -53,6 +53,11 @@ class Planner:
         self._objects = tuple(sorted({concept.name for concept in concepts if concept.kind == "object"}))
         self._strategies = tuple(accumulate(spec.strategies.get(strategy, 0.0) for strategy in STRATEGIES))
         self._offer_other = spec.offer_other
+        self._places = places_of(concepts) if spec.backgrounds == "random_place" else ()
+        if spec.backgrounds == "random_place" and not self._places:
+            raise SpecError(
+                "captions.backgrounds=random_place: the concept table has no place; add a source with kind: place"
+            )
         self._seed = seed
 
     def plan(self, shard: int, slot: int) -> Plan:
@@ -61,8 +66,8 @@ class Planner:
         if concept.kind != "object":
             return Plan(shard, slot, concept, "concept")
         match STRATEGIES[_weighted(self._strategies, draw)]:
-            case "background" if concept.backgrounds:
-                return Plan(shard, slot, concept, "background", background=_one(concept.backgrounds, draw))
+            case "background" if backgrounds := self._places or concept.backgrounds:
+                return Plan(shard, slot, concept, "background", background=_one(backgrounds, draw))
             case "relation":
                 relation, other = _one(RELATIONS, draw), self._other(concept, draw)
                 return Plan(shard, slot, concept, "relation", relation=relation, other=other)
@@ -75,6 +80,11 @@ class Planner:
             return None
         position = bisect_right(self._objects, concept.name) - 1  # its own place in the sorted names
         return self._objects[(position + 1 + int(draw.random() * (len(self._objects) - 1))) % len(self._objects)]
+
+
+def places_of(concepts: Sequence[Concept]) -> tuple[str, ...]:
+    """Sorted names: the order of a table says nothing of a place."""
+    return tuple(sorted(concept.name for concept in concepts if concept.kind == "place"))
 
 
 def examples_for(plan: Plan, prompts: PromptSet, seed: int, attempt: int) -> tuple[Example, ...]:

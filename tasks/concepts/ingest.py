@@ -48,6 +48,11 @@ def ingest(spec: ConceptsSpec) -> list[Concept | Rejection]:
     return [*weighted, *rejects]
 
 
+def table_of(spec: ConceptsSpec) -> list[Concept]:
+    """The concepts alone, as the sources give them."""
+    return [outcome for outcome in ingest(spec) if isinstance(outcome, Concept)]
+
+
 def _merger(entry: Name, name: str, known: Concept) -> str:
     """What became one with what, and by what right; what was not taken over is told too."""
     if entry.name == known.name:

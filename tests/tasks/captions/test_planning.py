@@ -7,6 +7,7 @@ from concept_tables import made_up, small_table
 from data_specs.errors import SpecError
 from data_specs.prompt_set import RELATIONS
 from data_specs.run import CaptionsSpec
+from tasks.captions.plan_summary import expected
 from tasks.captions.planning import Planner, ask_seed, examples_for
 from tasks.captions.prompt_files import load_prompts
 
@@ -75,6 +76,31 @@ def test_examples_are_three_different_ones_and_change_with_the_attempt(plans):
 def test_an_object_without_backgrounds_is_named():
     planner = Planner([made_up("fox", backgrounds=())], CaptionsSpec(strategies={"background": 1.0}), seed=0)
     assert {planner.plan(0, slot).strategy for slot in range(20)} == {"concept"}
+
+
+def test_backgrounds_may_be_any_place_of_the_table_for_every_object():
+    places = [made_up(name, "place", 0.1, ()) for name in ("harbor", "abbey", "desert")]
+    table = [made_up("fox", weight=0.4), made_up("tram", weight=0.3, backgrounds=()), *places]
+    spec = CaptionsSpec(backgrounds="random_place", strategies={"background": 1.0})
+    planner = Planner(table, spec, seed=0)
+    plans = [plan for slot in range(PLANS) if (plan := planner.plan(0, slot)).concept.kind == "object"]
+    drawn = Counter(plan.background for plan in plans)
+    assert set(drawn) == {"abbey", "desert", "harbor"}
+    for count in drawn.values():
+        assert_share(count, len(plans), 1 / 3)
+    # The other draws are those of a run with the objects' own: the two can be compared caption by caption.
+    own = Planner(table, CaptionsSpec(strategies={"background": 1.0}), seed=0)
+    assert all(own.plan(0, plan.slot).concept == plan.concept for plan in plans[:200])
+    shuffled = Planner([*table[:2], *reversed(places)], spec, seed=0)
+    assert {plan.background for plan in plans[:50]} == {shuffled.plan(0, plan.slot).background for plan in plans[:50]}
+    assert expected(table, spec, 100) == pytest.approx(
+        {("object", "other", "background"): 70, ("place", "other", "concept"): 30}
+    )
+
+
+def test_random_places_need_a_place():
+    with pytest.raises(SpecError, match=r"captions.backgrounds=random_place: .* no place; add a source"):
+        Planner([made_up("fox")], CaptionsSpec(backgrounds="random_place"), seed=0)
 
 
 def test_the_second_noun_is_left_to_the_llm_if_the_recipe_says_so():
