@@ -89,5 +89,6 @@ def test_pictures_of_the_tiny_model_do_not_show_that_memory_ran_out_in_the_middl
     renderer = Disturbed(str(TINY), identify_renderer(SPEC), SPEC)
     undisturbed = renderer.render(DRAWINGS)
     renderer.calls, renderer.room = 0, 2
-    assert np.array_equal(renderer.render(DRAWINGS), undisturbed)
+    # Sums round differently in batches of another size: 1.3e-6 was seen, with one thread.
+    assert np.allclose(renderer.render(DRAWINGS), undisturbed, rtol=0, atol=1e-4)
     assert renderer.calls == 4
