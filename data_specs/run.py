@@ -173,6 +173,13 @@ class CaptionsSpec(LanguageModelSpec):
     prompts: str = Field(
         default="synclr", description="name of a set in data_specs/prompts, or a folder of the same form"
     )
+    packing: int = Field(
+        default=16,
+        ge=1,
+        le=100_000,
+        description="so many slots in a row share their examples, one draw per kind of prompt, which an engine that keeps "
+        "prefixes reads once; 1: each draws its own",
+    )
     attempts: int = Field(
         default=8, ge=1, le=32, description="times a refused caption is asked for again, first included"
     )

@@ -20,7 +20,7 @@ from tasks.captions.unsafe_words import unsafe_words_digest
 from tasks.concepts.sources import fingerprints
 from tasks.embeddings.plan import embedding_shards
 
-VERSIONS = {"concepts": 1, "captions": 2, "images": 1, "encoder": 1, "embeddings": 1, "scores": 1}
+VERSIONS = {"concepts": 1, "captions": 3, "images": 1, "encoder": 1, "embeddings": 1, "scores": 1}
 """Raised when a room's code would make other bytes from the same spec."""
 
 

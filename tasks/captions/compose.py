@@ -34,7 +34,7 @@ def compose(
     """Every refusal as it happens, then the captions in slot order, `exhausted` in place of a slot that has none.
 
     So asked = captions + refusals other than `exhausted`, and planned = captions + `exhausted`. All open slots of an
-    attempt go to the engine in one call, in slot order, so a shard follows from its plans alone.
+    attempt go to the engine in one call, packs together, so a shard follows from its plans alone.
     """
     screen = Screen(spec, prompts, load_unsafe_words(spec.unsafe_words))
     kept: dict[int, Caption] = {}
@@ -45,8 +45,7 @@ def compose(
         if not open_plans:
             break
         written = [_Written(plan, prompts, seed, attempt) for plan in open_plans]
-        completions = captioner.complete([Ask(each.prompt, each.seed) for each in written])
-        for each, completion in zip(written, completions, strict=True):
+        for each, completion in _completed(written, captioner):
             found = screen.verdict(completion, each.plan)
             if isinstance(found, str) and (copied := known.refuses(found)):
                 found = Refusal(copied, found)
@@ -61,6 +60,14 @@ def compose(
             yield caption
         else:
             yield Rejection(_slot_key(plan), "exhausted", ", ".join(refused[plan.slot]))
+
+
+def _completed(written: Sequence["_Written"], captioner: Captioner) -> Iterator[tuple["_Written", str]]:
+    """In slot order; prompts that begin alike are asked one after the other, while the engine still holds their beginning."""
+    packed = sorted(written, key=lambda each: (each.plan.prompt_kind, each.plan.pack))
+    completions = captioner.complete([Ask(each.prompt, each.seed) for each in packed])
+    answered = zip(packed, completions, strict=True)
+    return iter(sorted(answered, key=lambda answer: answer[0].plan.slot))
 
 
 class _Written:

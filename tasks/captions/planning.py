@@ -23,10 +23,14 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one slot of one shard must say; the same for every attempt at it."""
+    """What one slot of one shard must say; the same for every attempt at it.
+
+    Slots of one `pack` and prompt kind share their examples, so that their prompts begin alike.
+    """
 
     shard: int
     slot: int
+    pack: int
     concept: Concept
     strategy: Strategy
     background: str | None = None
@@ -52,7 +56,7 @@ class Planner:
         self._cumulative = tuple(accumulate(concept.weight for concept in concepts))
         self._objects = tuple(sorted({concept.name for concept in concepts if concept.kind == "object"}))
         self._strategies = tuple(accumulate(spec.strategies.get(strategy, 0.0) for strategy in STRATEGIES))
-        self._offer_other = spec.offer_other
+        self._offer_other, self._packing = spec.offer_other, spec.packing
         self._places = places_of(concepts) if spec.backgrounds == "random_place" else ()
         if spec.backgrounds == "random_place" and not self._places:
             raise SpecError(
@@ -63,16 +67,17 @@ class Planner:
     def plan(self, shard: int, slot: int) -> Plan:
         draw = Random(seed_of("plan", self._seed, shard, slot))
         concept = self._concepts[_weighted(self._cumulative, draw)]
+        where = shard, slot, slot // self._packing, concept
         if concept.kind != "object":
-            return Plan(shard, slot, concept, "concept")
+            return Plan(*where, "concept")
         match STRATEGIES[_weighted(self._strategies, draw)]:
             case "background" if backgrounds := self._places or concept.backgrounds:
-                return Plan(shard, slot, concept, "background", background=_one(backgrounds, draw))
+                return Plan(*where, "background", background=_one(backgrounds, draw))
             case "relation":
                 relation, other = _one(RELATIONS, draw), self._other(concept, draw)
-                return Plan(shard, slot, concept, "relation", relation=relation, other=other)
+                return Plan(*where, "relation", relation=relation, other=other)
             case _:  # an object without backgrounds can only be named
-                return Plan(shard, slot, concept, "concept")
+                return Plan(*where, "concept")
 
     def _other(self, concept: Concept, draw: Random) -> str | None:
         """Any object but the concept itself, each as likely; None if the recipe leaves the second noun to the LLM."""
@@ -88,8 +93,12 @@ def places_of(concepts: Sequence[Concept]) -> tuple[str, ...]:
 
 
 def examples_for(plan: Plan, prompts: PromptSet, seed: int, attempt: int) -> tuple[Example, ...]:
-    """Three of the pool without replacement (SynCLR section 3.1), other ones at each attempt."""
-    draw = Random(seed_of("examples", seed, plan.shard, plan.slot, attempt))
+    """Three of the pool without replacement (SynCLR section 3.1), other ones at each attempt.
+
+    Any three in any order are as likely for every slot; only slots of one pack have the same. Packs join two by two at
+    each attempt, as their slots grow fewer.
+    """
+    draw = Random(seed_of("examples", seed, plan.shard, plan.prompt_kind, plan.pack >> attempt, attempt))
     left = list(prompts.pool(plan.prompt_kind).examples)
     return tuple(left.pop(int(draw.random() * len(left))) for _ in range(EXAMPLES_PER_PROMPT))
 

@@ -68,6 +68,19 @@ def test_only_open_slots_are_asked_again():
     assert len({ask.seed for call in captioner.calls for ask in call}) == sum(sizes)
 
 
+def test_prompts_that_begin_alike_are_asked_one_after_the_other():
+    captioner = Counting(faulty=0.3)
+    outcomes = composed(captioner, SPEC.model_copy(update={"packing": 8}))
+    for call in captioner.calls:
+        beginnings = [ask.prompt.rpartition("\n\n")[0] for ask in call]
+        changes = sum(one != other for one, other in zip(beginnings, beginnings[1:], strict=False))
+        assert changes == len(set(beginnings)) - 1
+        assert len(call) < 20 or changes < len(call) / 2
+    refused = [each.key.split("-") for each in outcomes if isinstance(each, Rejection) and each.reason == "empty"]
+    first_refused = [int(slot) for _, _, slot, attempt in refused if attempt == "0"]
+    assert first_refused == sorted(first_refused), "answers are judged in slot order"
+
+
 def test_a_text_is_kept_once_in_a_shard():
     outcomes = composed(Repeating())
     assert sum(isinstance(each, Caption) for each in outcomes) == 1

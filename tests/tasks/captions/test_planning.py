@@ -1,5 +1,6 @@
 import math
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from concept_tables import made_up, small_table
@@ -112,3 +113,51 @@ def test_the_second_noun_is_left_to_the_llm_if_the_recipe_says_so():
 def test_a_table_without_concepts_or_weight_is_refused(concepts):
     with pytest.raises(SpecError):
         Planner(concepts, SPEC, seed=0)
+
+
+def test_slots_of_a_pack_share_their_examples_and_no_others_do():
+    prompts, planner = load_prompts("synclr"), Planner(small_table(), CaptionsSpec(packing=16), seed=0)
+    shared = {}
+    for index in range(4_000):
+        plan = planner.plan(*divmod(index, 40))
+        examples = examples_for(plan, prompts, 0, 0)
+        assert shared.setdefault((plan.shard, plan.slot // 16, plan.prompt_kind), examples) == examples
+    large = [examples for (_, _, kind), examples in shared.items() if kind in ("object", "background")]
+    assert len(set(large)) > 0.99 * len(large), "one draw in 132,600, or 117,600, is alike"
+
+
+@pytest.mark.parametrize("packing", [1, 16])
+def test_any_three_examples_in_any_order_are_as_likely_packed_or_not(packing):
+    """One slot of each pack, for those of a pack are one draw: each place is uniform, and so is which follows which."""
+    prompts = load_prompts("synclr")
+    planner = Planner(small_table(), CaptionsSpec(packing=packing, strategies={"relation": 1.0}), seed=0)
+    places = {each: at for at, each in enumerate(prompts.relation.examples)}
+    found = Counter()
+    for index in range(12_000):
+        plan = planner.plan(index // 4, index % 4 * packing + index % packing)
+        if plan.prompt_kind == "relation":
+            first, second, third = (places[each] for each in examples_for(plan, prompts, 0, 0))
+            found.update([("1", first), ("2", second), ("3", third)])
+            found.update([("12", first, second), ("23", second, third), ("13", first, third)])
+    for place in ("1", "2", "3"):
+        assert chi_square(found, place, 20) < ceiling(19)
+    for pair in ("12", "23", "13"):
+        assert chi_square(found, pair, 20 * 19) < ceiling(20 * 19 - 1)
+
+
+def chi_square(found, sort, cells):
+    counts = [count for (is_sort, *_), count in found.items() if is_sort == sort]
+    mean = sum(counts) / cells
+    return sum(count * count for count in counts) / mean - sum(counts)
+
+
+def ceiling(freedom):
+    """Nearly five standard deviations over a chi-square's mean."""
+    return freedom + 5 * math.sqrt(2 * freedom)
+
+
+def test_packing_changes_nothing_of_a_plan_but_its_pack():
+    alone, packed = (Planner(small_table(), CaptionsSpec(packing=size), seed=0) for size in (1, 16))
+    for slot in range(500):
+        one, other = alone.plan(3, slot), packed.plan(3, slot)
+        assert one.pack == slot and replace(one, pack=other.pack) == other

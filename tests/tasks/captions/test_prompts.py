@@ -31,7 +31,7 @@ def test_every_example_names_what_it_shows(kind):
 
 
 def test_a_prompt_is_header_examples_and_an_open_query():
-    plan = Plan(0, 0, made_up("kettle"), "relation", relation="under", other="daisy")
+    plan = Plan(0, 0, 0, made_up("kettle"), "relation", relation="under", other="daisy")
     assert (
         write_prompt(plan, "Header.", [FOX])
         == "Header.\n\nfox, on, tram => A fox on a tram.\n\nkettle, under, daisy =>"
@@ -39,7 +39,7 @@ def test_a_prompt_is_header_examples_and_an_open_query():
 
 
 def test_without_a_second_noun_the_examples_lose_theirs():
-    plan = Plan(0, 0, made_up("kettle"), "relation", relation="under")
+    plan = Plan(0, 0, 0, made_up("kettle"), "relation", relation="under")
     assert write_prompt(plan, "Header.", [FOX]) == "Header.\n\nfox, on => A fox on a tram.\n\nkettle, under =>"
 
 

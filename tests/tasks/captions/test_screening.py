@@ -15,7 +15,7 @@ UNSAFE = UnsafeWords(["gun", "dead body", "Ass"])
 def verdict(completion, *, concept="fox", background=None, other=None, **knobs):
     spec = CaptionsSpec(**{"min_words": 3, "max_words": 16} | knobs)
     strategy = "background" if background else "relation" if other else "concept"
-    plan = Plan(0, 0, made_up(concept), strategy, background=background, other=other)
+    plan = Plan(0, 0, 0, made_up(concept), strategy, background=background, other=other)
     return Screen(spec, PROMPTS, UNSAFE).verdict(completion, plan)
 
 
