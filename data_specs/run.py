@@ -195,6 +195,10 @@ class CaptionsSpec(LanguageModelSpec):
     require_other: bool = Field(
         default=False, description="refuse captions of a relation that do not name the second object offered"
     )
+    require_relation: bool = Field(
+        default=False,
+        description="refuse captions of a relation that do not say it, or say it of the two objects the other way round",
+    )
     language: Literal["en"] | None = Field(
         default="en", description="refuse what has another alphabet or other languages' small words; null: any language"
     )

@@ -1,6 +1,8 @@
-"""Does a sentence name a concept? Plural forms and joined or split compounds count. Pure."""
+"""Does a sentence name a concept, or a relation of two? Plural forms and joined or split compounds count. Pure."""
 
 import re
+
+from data_specs.prompt_set import RELATIONS
 
 IRREGULAR = {
     "mice": "mouse",
@@ -35,6 +37,26 @@ def names(text: str, concept: str) -> bool:
             if length > 0 and forms("".join(found[start : start + length])) & joined:
                 return True
     return False
+
+
+def relates(text: str, concept: str, relation: str, other: str | None) -> bool:
+    """True if the relation stands after the concept and, if another was asked for, before that one: "a fox under a tree"."""
+    said = words(text)
+    for start in range(len(said)):
+        # Of "in" and "in front of" the longer one is said.
+        found = max((each for each in RELATIONS if _stands(said, start, each)), key=len, default=None)
+        if found != relation or not names(" ".join(said[:start]), concept):
+            continue
+        if other is None or names(" ".join(said[start + len(relation.split()) :]), other):
+            return True
+    return False
+
+
+def _stands(said: list[str], start: int, phrase: str) -> bool:
+    """Word by word; "beside" is "besides"."""
+    wanted = phrase.split()
+    window = said[start : start + len(wanted)]
+    return len(window) == len(wanted) and all(forms(a) & forms(b) for a, b in zip(window, wanted, strict=True))
 
 
 def words(text: str) -> list[str]:

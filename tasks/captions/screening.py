@@ -6,7 +6,7 @@ from typing import Literal
 from data_specs.prompt_set import ARROW, PROMPT_KINDS, PromptSet
 from data_specs.run import CaptionsSpec
 from tasks.captions.language import may_be_english
-from tasks.captions.naming import names, words
+from tasks.captions.naming import names, relates, words
 from tasks.captions.planning import Plan
 from tasks.captions.unsafe_words import UnsafeWords
 
@@ -19,6 +19,7 @@ Reason = Literal[
     "concept_missing",
     "background_missing",
     "other_missing",
+    "relation_missing",
     "wrong_language",
     "repetition",
     "unsafe",
@@ -74,6 +75,8 @@ class Screen:
             return Refusal("background_missing", text)
         if spec.require_other and plan.other and not names(text, plan.other):
             return Refusal("other_missing", text)
+        if spec.require_relation and plan.relation and not relates(text, concept, plan.relation, plan.other):
+            return Refusal("relation_missing", text)
         said = words(text)
         if spec.language == "en" and not may_be_english(text, said, set(words(concept))):
             return Refusal("wrong_language", text)

@@ -12,10 +12,10 @@ PROMPTS = load_prompts("synclr")
 UNSAFE = UnsafeWords(["gun", "dead body", "Ass"])
 
 
-def verdict(completion, *, concept="fox", background=None, other=None, **knobs):
+def verdict(completion, *, concept="fox", background=None, relation=None, other=None, **knobs):
     spec = CaptionsSpec(**{"min_words": 3, "max_words": 16} | knobs)
     strategy = "background" if background else "relation" if other else "concept"
-    plan = Plan(0, 0, 0, made_up(concept), strategy, background=background, other=other)
+    plan = Plan(0, 0, 0, made_up(concept), strategy, background=background, relation=relation, other=other)
     return Screen(spec, PROMPTS, UNSAFE).verdict(completion, plan)
 
 
@@ -89,7 +89,10 @@ def test_backgrounds_and_second_objects_are_asked_for_only_if_the_recipe_says_so
     assert reason(" A fox in the snow.\n", background="old forest", require_background=True) == "background_missing"
     assert reason(" A fox in old forests.\n", background="old forest", require_background=True) is None
     assert reason(" A fox in the snow.\n", other="kettle", require_other=True) == "other_missing"
-    assert reason(" A fox in the snow.\n", require_background=True, require_other=True) is None
+    assert reason(" A fox in the snow.\n", require_background=True, require_other=True, require_relation=True) is None
+    swapped = {"completion": " A kettle under a fox.\n", "relation": "under", "other": "kettle", "require_other": True}
+    assert reason(**swapped) is None
+    assert reason(**swapped, require_relation=True) == "relation_missing"
 
 
 def test_a_name_in_another_alphabet_or_language_does_not_make_the_sentence_foreign():
