@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.config import JsonDict
 
 from data_specs.caption import Strategy
@@ -111,26 +111,6 @@ class WordNetSource(ListedSource):
 Source = Annotated[TinyWorldSource | FileSource | HuggingFaceSource | WordNetSource, Field(discriminator="use")]
 
 
-class ConceptsSpec(Spec):
-    """Which names, from where, and how often each is drawn: nested as in SynCLR (kind, category, uniform within)."""
-
-    sources: tuple[Source, ...] = Field(default=(TinyWorldSource(),), min_length=1)
-    kinds: dict[Kind, float] = Field(
-        default={"object": 0.91, "place": 0.088, "texture": 0.002},
-        description="share of captions per kind; kinds without a concept are left out and the rest rescaled",
-    )
-    categories: dict[str, float] = Field(
-        default={}, description="share per category among objects, summing to 1; empty: uniform over names"
-    )
-
-    @model_validator(mode="after")
-    def _shares(self) -> "ConceptsSpec":
-        _sums_to_one("kinds", self.kinds)
-        if self.categories:
-            _sums_to_one("categories", self.categories)
-        return self
-
-
 class LanguageModelSpec(Spec):
     """Which language model completes prompts, and how it draws its tokens."""
 
@@ -147,6 +127,60 @@ class LanguageModelSpec(Spec):
     temperature: float = Field(default=0.8, ge=0, le=2)
     top_p: float = Field(default=0.9, gt=0, le=1)
     max_tokens: int = Field(default=32, ge=4, le=512)
+
+
+class BackgroundsSpec(LanguageModelSpec):
+    """Which language model lists the places where an object may be, and how many are wanted. SynCLR asked GPT-4 for 100."""
+
+    at: ClassVar[str] = "concepts.backgrounds_by"
+
+    model: str = Field(description="`smollm2-135m`, a local folder, or a hub id with `revision`")
+    max_tokens: int = Field(default=96, ge=16, le=512, description="of one answer, which is one line")
+    per_concept: int = Field(default=10, ge=1, le=1000, description="backgrounds wanted for each object")
+    for_all: bool = Field(
+        default=False, description="also for objects that have backgrounds from their sources, which come first"
+    )
+    attempts: int = Field(
+        default=8, ge=1, le=64, description="times an object is asked about until it has enough, first included"
+    )
+    prompt: str = Field(
+        default="backgrounds", description="a file of data_specs/prompts by name, or the path of one of the same form"
+    )
+    per_shard: int = Field(default=64, ge=1, le=10_000, description="objects in one shard, which is asked in one go")
+    min_kept: float = Field(
+        default=0.5, ge=0, le=1, description="a shard that ends with a smaller share of what is wanted stops the run"
+    )
+
+
+class ConceptsSpec(Spec):
+    """Which names, from where, and how often each is drawn: nested as in SynCLR (kind, category, uniform within)."""
+
+    sources: tuple[Source, ...] = Field(default=(TinyWorldSource(),), min_length=1)
+    kinds: dict[Kind, float] = Field(
+        default={"object": 0.91, "place": 0.088, "texture": 0.002},
+        description="share of captions per kind; kinds without a concept are left out and the rest rescaled",
+    )
+    categories: dict[str, float] = Field(
+        default={}, description="share per category among objects, summing to 1; empty: uniform over names"
+    )
+    backgrounds_by: BackgroundsSpec | None = Field(
+        default=None,
+        description="a language model that writes backgrounds for objects whose sources give none; it needs its `model`",
+        json_schema_extra=LINEAGE_IF_TURNED,
+    )
+
+    @field_validator("backgrounds_by", mode="before")
+    @classmethod
+    def _untouched(cls, said: Any) -> Any:
+        # What a form sends of a part that nobody filled in.
+        return None if said == {} else said
+
+    @model_validator(mode="after")
+    def _shares(self) -> "ConceptsSpec":
+        _sums_to_one("kinds", self.kinds)
+        if self.categories:
+            _sums_to_one("categories", self.categories)
+        return self
 
 
 class CaptionsSpec(LanguageModelSpec):

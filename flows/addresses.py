@@ -17,10 +17,12 @@ from models.renderer.build import identify_renderer
 from tasks import storage
 from tasks.captions.prompt_files import load_prompts, prompts_digest
 from tasks.captions.unsafe_words import unsafe_words_digest
+from tasks.concepts.background_prompts import load_prompt, prompt_file_digest
+from tasks.concepts.ingest import without_backgrounds
 from tasks.concepts.sources import fingerprints
 from tasks.embeddings.plan import embedding_shards
 
-VERSIONS = {"concepts": 1, "captions": 3, "images": 1, "encoder": 1, "embeddings": 1, "scores": 1}
+VERSIONS = {"backgrounds": 1, "concepts": 1, "captions": 3, "images": 1, "encoder": 1, "embeddings": 1, "scores": 1}
 """Raised when a room's code would make other bytes from the same spec."""
 
 
@@ -49,29 +51,16 @@ class Room:
 def rooms(spec: RunSpec, root: str) -> dict[str, Room]:
     """Every room in walking order. Reads no shard, starts no engine; raises SpecError for a model or file that is missing."""
     shards = -(-spec.captions.total // spec.captions.per_shard)
-    made: dict[str, Room] = {}
+    made = {"concepts": concepts_room(spec, root)}
 
     def add(name: str, count: int, **facts: Any) -> None:
-        upstream = made[ROOMS[len(made) - 1]].lineage if made else None
-        seed = {} if name == "concepts" else {"seed": spec.seed}
-        described = {
-            "room": name,
-            "version": VERSIONS[name],
-            "spec": lineage_knobs(getattr(spec, name)),
-            "upstream": upstream,
-            **seed,
-            **facts,
-        }
-        described = json.loads(json.dumps(described))
-        lineage = Lineage(digest(json.dumps(described, sort_keys=True)))
-        folder = f"{root.rstrip('/')}/{name}/{lineage}"
-        addresses = tuple(ShardAddress(folder=folder, room=name, lineage=lineage, index=i) for i in range(count))
-        made[name] = Room(name, lineage, folder, addresses, described)
+        upstream = made[ROOMS[len(made) - 1]].lineage
+        knobs = lineage_knobs(getattr(spec, name))
+        made[name] = _room(name, count, root, spec=knobs, upstream=upstream, seed=spec.seed, **facts)
 
     captioner, renderer = identify_captioner(spec.captions), identify_renderer(spec.images)
     listed = spec.captions.unsafe_words
     unsafe = {} if listed is None else {"unsafe_words": unsafe_words_digest(listed)}
-    add("concepts", 1, sources=fingerprints(spec.concepts))
     add(
         "captions",
         shards,
@@ -85,6 +74,44 @@ def rooms(spec: RunSpec, root: str) -> dict[str, Room]:
     add("embeddings", embedding_shards(spec.embeddings))
     add("scores", 1)
     return made
+
+
+def concepts_room(spec: RunSpec, root: str) -> Room:
+    """The first room, which needs to know nothing of the others."""
+    asked = backgrounds_room(spec, root)
+    written = {"backgrounds": asked.lineage} if asked else {}
+    knobs = lineage_knobs(spec.concepts)
+    return _room("concepts", 1, root, spec=knobs, upstream=None, sources=fingerprints(spec.concepts), **written)
+
+
+def backgrounds_room(spec: RunSpec, root: str) -> Room | None:
+    """The room inside `concepts` where an LLM writes backgrounds; None if the recipe asks for none.
+
+    Its lineage knows the names alone, so other weights or places ask for nothing again.
+    """
+    by, objects = spec.concepts.backgrounds_by, without_backgrounds(spec.concepts)
+    if by is None or not objects:
+        return None
+    model = identify_captioner(by)
+    return _room(
+        "backgrounds",
+        -(-len(objects) // by.per_shard),
+        root,
+        spec=lineage_knobs(by),
+        upstream=None,
+        seed=spec.seed,
+        model=[model.id, model.revision],
+        prompts=prompt_file_digest(load_prompt(by.prompt)),
+        names=digest(*(f"{each.id} {each.name}" for each in objects)),
+    )
+
+
+def _room(name: str, count: int, root: str, **facts: Any) -> Room:
+    described = json.loads(json.dumps({"room": name, "version": VERSIONS[name], **facts}))
+    lineage = Lineage(digest(json.dumps(described, sort_keys=True)))
+    folder = f"{root.rstrip('/')}/{name}/{lineage}"
+    addresses = tuple(ShardAddress(folder=folder, room=name, lineage=lineage, index=i) for i in range(count))
+    return Room(name, lineage, folder, addresses, described)
 
 
 def lineage_knobs(spec: Spec) -> dict[str, Any]:

@@ -86,6 +86,20 @@ def run(
     _print(summary, as_json, lambda: _show_summary(summary))
 
 
+@planning.command("concepts")
+def plan_concepts(
+    recipe: Annotated[str, typer.Argument(help="a recipe's name (see `synclr recipes`) or a YAML file")],
+    set_: Annotated[list[str] | None, typer.Option("--set", help="room.knob=value, as often as needed")] = None,
+    head: Annotated[int, typer.Option(min=0, help="list so many of what merged, and of each reason to refuse")] = 20,
+    as_json: Json = False,
+) -> None:
+    """The table that the recipe's lists make: shares by category, what merged with what and why; `--json` has every name."""
+    from flows.plan_concepts import plan_concepts as plan
+
+    planned = plan(recipe_files.resolve(recipe, recipe_files.knobs(recipe, set_ or [])))
+    _print(planned, as_json, lambda: _show_concepts(planned, head))
+
+
 @planning.command("captions")
 def plan_captions(
     recipe: Annotated[str, typer.Argument(help="a recipe's name (see `synclr recipes`) or a YAML file")],
@@ -97,6 +111,7 @@ def plan_captions(
     count: Annotated[
         int | None, typer.Option(min=1, help="so many are counted [all that the recipe makes]; implies --summary")
     ] = None,
+    root: Root = WORKSPACE,
     as_json: Json = False,
 ) -> None:
     """Which concept, strategy, background or relation each caption gets; `--json` adds examples, seeds and prompts."""
@@ -105,10 +120,12 @@ def plan_captions(
     spec = recipe_files.resolve(recipe, recipe_files.knobs(recipe, set_ or []))
     counting = summary or count is not None
     planned = plan(
-        spec, (0 if counting else 20) if head is None else head, (count or spec.captions.total) if counting else 0
+        spec, (0 if counting else 20) if head is None else head, (count or spec.captions.total) if counting else 0, root
     )
 
     def tables() -> None:
+        if note := planned.get("note"):
+            out.print(note, style="yellow", markup=False)
         if counting:
             _show_shares(planned)
         if listed := planned.get("plans"):
@@ -344,6 +361,24 @@ def _print(value: Any, as_json: bool, for_people: Callable[[], None]) -> None:
         sys.stdout.write(json.dumps(value, indent=2) + "\n")
     else:
         for_people()
+
+
+def _show_concepts(planned: dict[str, Any], head: int) -> None:
+    shown = Table("kind", "category", "names", "share", "with backgrounds", box=None, pad_edge=False)
+    for row in planned["categories"]:
+        counts = [str(row["names"]), f"{row['share']:.2%}", str(row["with_backgrounds"])]
+        shown.add_row(row["kind"], row["category"], *counts)
+    out.print(shown)
+    if planned["to_write"]:
+        out.print(f"backgrounds of {planned['to_write']} objects are to be written by an LLM")
+    for reason, count in planned["rejected"].items():
+        out.print(f"\n{reason}: {count}", style="bold")
+        listed = [each for each in planned["rejects"] if each["reason"] == reason][:head]
+        for each in listed:
+            said = each["text"] if reason == "merged" else f"{each['text']!r} of {each['key']}"
+            out.print(f"  {said}", markup=False, soft_wrap=True)
+        if count > len(listed):
+            out.print(f"  and {count - len(listed)} more: --head {count}, or --json")
 
 
 def _show_shares(planned: dict[str, Any]) -> None:

@@ -5,18 +5,24 @@ from prefect.cache_policies import NO_CACHE
 
 from data_specs.run import Run
 from data_specs.shard import SealedRoom
-from flows.addresses import rooms
+from flows.addresses import backgrounds_room, concepts_room
 from flows.seal_room import seal
 from flows.visit import Visit
+from flows.write_backgrounds import write_backgrounds
 from tasks.concepts.ingest import ingest_table
+from tasks.shards import missing
 
 ingest = task(name="ingest concepts", cache_policy=NO_CACHE)(ingest_table)
 
 
 @flow(name="concepts", flow_run_name="concepts of {run.name}")
 def ingest_concepts(run: Run) -> SealedRoom:
-    """Read every source, clean and merge the names, weigh them, and seal the table."""
-    with Visit(run, rooms(run.spec, run.root)["concepts"]) as visit:
+    """Read every source, clean and merge the names, have an LLM write backgrounds if asked to, weigh, and seal the table."""
+    room, asked = concepts_room(run.spec, run.root), backgrounds_room(run.spec, run.root)
+    if asked and missing(room.shards):
+        write_backgrounds(run)
+    with Visit(run, room, reads=asked) as visit:
         visit.begin("tables", 1, 1 - len(visit.missing))
-        made = [ingest(address, run.spec.concepts, run=visit.by) for address in visit.missing]
+        written = asked.shards if asked else ()
+        made = [ingest(address, run.spec.concepts, written, run=visit.by) for address in visit.missing]
         return seal(visit, made)

@@ -126,5 +126,5 @@ def _age(pointers: dict[str, Any]) -> float:
 
 def room_of(stem: str) -> tuple[str, int] | None:
     """`images-000003` -> (`images`, 3); None for what is no shard's stem."""
-    found = re.fullmatch(rf"({'|'.join(ROOMS)})-(\d{{6,}})", stem)
+    found = re.fullmatch(rf"({'|'.join(('backgrounds', *ROOMS))})-(\d{{6,}})", stem)
     return (found[1], int(found[2])) if found else None

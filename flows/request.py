@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from data_specs.errors import SpecError
 from data_specs.run import ROOMS, WORKSPACE, Run, RunSpec
-from flows.addresses import Room, rooms
+from flows.addresses import Room, backgrounds_room, rooms
 from flows.recipes import names, resolve
 from flows.run_folder import folder, read_recipe, write_recipe
 from tasks import storage
@@ -90,7 +90,8 @@ class Request:
     def begin(self, run: Run, wanted: dict[str, Room]) -> None:
         """Write the resolved recipe, and what it was resolved from, before the first shard; sweep what killed processes left."""
         write_recipe(run, {"recipe": _findable(self.recipe), "knobs": self.knobs})
-        for place in (folder(run), *(wanted[name].folder for name in self.walked)):
+        inner = backgrounds_room(run.spec, run.root)
+        for place in (folder(run), *(wanted[name].folder for name in self.walked), *([inner.folder] if inner else [])):
             storage.sweep(place)
 
 
@@ -119,23 +120,32 @@ def _emptied(schema: Any, definitions: dict[str, Any], *, top: bool = False) -> 
         return schema
     if "$ref" in schema:
         beside = {key: value for key, value in schema.items() if key != "$ref"}
-        return _emptied(definitions[schema["$ref"].rsplit("/", 1)[1]] | beside, definitions)
+        return _emptied(_definition(schema["$ref"], definitions) | beside, definitions)
     kept = {key: value for key, value in schema.items() if key not in ("$defs", "discriminator", "lineage")}
     if top:
         kept.pop("required", None)
-        knobs = {name: _knob(name, value) for name, value in kept["properties"].items()}
+        knobs = {name: _knob(name, value, definitions) for name, value in kept["properties"].items()}
         # What has one choice only is drawn as a dead box.
         kept["properties"] = {name: knob for name, knob in knobs.items() if "const" not in knob}
     return {key: _emptied(value, definitions) for key, value in kept.items()}
 
 
-def _knob(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _definition(reference: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = definitions[reference.rsplit("/", 1)[1]]
+    return found
+
+
+def _knob(name: str, schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """Called what recipes call it. Its default becomes a word of help: filled in, it would override the recipe."""
     kept = {key: value for key, value in schema.items() if key != "default"} | {"title": name}
     choices = [choice for choice in kept.get("anyOf", []) if choice != {"type": "null"}]
     if len(choices) == 1:
         del kept["anyOf"]
         kept |= choices[0]
+    if "$ref" in kept:  # knobs of knobs: nothing is filled in there either, and nothing required
+        part = _definition(kept.pop("$ref"), definitions)
+        kept |= {"type": "object", "additionalProperties": False}
+        kept["properties"] = {inner: _knob(inner, value, definitions) for inner, value in part["properties"].items()}
     if kept.get("type") == "boolean":  # drawn as a switch, which says "off" where nobody said anything
         kept |= {"type": "string", "enum": ["true", "false"]}
     usual = schema.get("default")

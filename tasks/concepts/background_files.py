@@ -21,14 +21,10 @@ class Backgrounds:
         if key is not None and key not in tree:
             keys = ", ".join(map(str, list(tree)[:30]))
             raise SpecError(f"concepts.sources: backgrounds {path!r} has no key {key!r}; it has {keys}")
-        self._shared = None if key is None else _stripped(tree[key])
-        self._by_name = {clean(str(name)).casefold(): _stripped(each) for name, each in tree.items()}
+        self._shared = None if key is None else list_files.words(tree[key], path)
+        self._by_name = {clean(str(name)).casefold(): list_files.words(each, path) for name, each in tree.items()}
 
     def of(self, name: str, kind: Kind) -> tuple[str, ...]:
         if self._shared is not None:
             return self._shared
         return self._by_name.get(clean(name, kind).casefold(), ())
-
-
-def _stripped(backgrounds: list[object]) -> tuple[str, ...]:
-    return tuple(text for each in backgrounds if (text := str(each).strip()))

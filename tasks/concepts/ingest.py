@@ -1,6 +1,6 @@
 """Ingest every source of the recipe into one sealed table of concepts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from data_specs.concept import CONTRACT, Concept, from_row
@@ -9,9 +9,11 @@ from data_specs.ids import concept_id
 from data_specs.rejection import Rejection
 from data_specs.run import ConceptsSpec
 from data_specs.shard import ShardAddress, ShardManifest
+from tasks.concepts.background_answers import fingerprint
 from tasks.concepts.naming import clean, fault
 from tasks.concepts.sources import Name, read_names, require_there
 from tasks.concepts.weights import weights
+from tasks.concepts.write_backgrounds import read_backgrounds
 from tasks.shards import make_shard, read_rows
 
 
@@ -63,9 +65,25 @@ def _merger(entry: Name, name: str, known: Concept) -> str:
     return f"{entry.name[:200]!r} of {entry.source} is {known.name!r} of {known.sources[0]}: {why}{lost}"
 
 
-def ingest_table(address: ShardAddress, spec: ConceptsSpec, *, run: str = "") -> ShardManifest:
+def without_backgrounds(spec: ConceptsSpec) -> list[Concept]:
+    """The objects that `backgrounds_by` is to be asked about, in the table's order; none if it is not set."""
+    by = spec.backgrounds_by
+    return [each for each in table_of(spec) if by and each.kind == "object" and (by.for_all or not each.backgrounds)]
+
+
+def ingest_table(
+    address: ShardAddress, spec: ConceptsSpec, written: Sequence[ShardAddress] = (), *, run: str = ""
+) -> ShardManifest:
+    """`written` are the sealed shards of backgrounds that an LLM wrote: they come after an object's own."""
+
     def outcomes() -> Iterator[Concept | Rejection]:
-        yield from ingest(spec)
+        more = read_backgrounds(written)
+        for each in ingest(spec):
+            if isinstance(each, Concept) and each.id in more:
+                known = {fingerprint(own) for own in each.backgrounds}
+                new = (place for place in more[each.id] if fingerprint(place) not in known)
+                each = replace(each, backgrounds=(*each.backgrounds, *new))
+            yield each
 
     return make_shard(address, CONTRACT, outcomes, run=run, tar=False)
 

@@ -1,5 +1,6 @@
 """Paths and bytes of users' lists enter; text, rows and trees leave, or a SpecError that names file, fault and way out."""
 
+import codecs
 import csv
 import io
 import json
@@ -42,7 +43,7 @@ def read(path: str) -> bytes:
         raise SpecError(f"concepts.sources: cannot read {path!r}: {error.strerror or error}") from error
     if data is None:
         raise SpecError(f"concepts.sources: there is no file {path!r}")
-    if not data.strip():
+    if not data.removeprefix(codecs.BOM_UTF8).strip():
         raise SpecError(f"concepts.sources: {path!r} is empty; it must list at least one name")
     return data
 
@@ -68,8 +69,14 @@ def rows(data: bytes, path: str) -> tuple[list[str], Sequence[Any]]:
     """Column names and rows of a CSV, TSV, JSON Lines or Parquet file; a line of JSON may be a bare name."""
     match suffix_of(path):
         case ".parquet":
-            found = parquet(data, path).read(use_threads=False)
-            return found.column_names, found.to_pylist()
+            try:
+                found = parquet(data, path).read(use_threads=False)
+                return found.column_names, found.to_pylist()
+            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+                said = " ".join(str(error).split())[:300]
+                raise SpecError(
+                    f"concepts.sources: {path!r} cannot be read: {said}; write it again as UTF-8"
+                ) from error
         case ".jsonl":
             lines = enumerate(text(data, path).split("\n"), 1)
             entries = [_line(number, line, path) for number, line in lines if line.strip()]
@@ -92,6 +99,20 @@ def parquet(data: bytes, path: str) -> pq.ParquetFile:
 def columns(entries: Iterable[Any]) -> list[str]:
     """Keys of those entries that are rows, in the order in which they are met first."""
     return list(dict.fromkeys(str(key) for entry in entries if isinstance(entry, dict) for key in entry))
+
+
+def word(cell: Any, path: str, due: str = "a name") -> str:
+    """A cell that should hold words: nothing is an empty one, what holds parts of its own is refused."""
+    if isinstance(cell, bytes):  # what some writers of Parquet make of text
+        return text(cell, path)
+    if isinstance(cell, dict | list):
+        raise SpecError(f"concepts.sources: {path!r} has a {type(cell).__name__} where {due} is due: {str(cell)[:80]}")
+    return "" if cell is None else str(cell)
+
+
+def words(cells: list[Any], path: str) -> tuple[str, ...]:
+    """A list of backgrounds, without those that are empty."""
+    return tuple(stripped for cell in cells if (stripped := word(cell, path, "a background").strip()))
 
 
 def _line(number: int, line: str, path: str) -> Any:

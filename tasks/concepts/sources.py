@@ -163,29 +163,21 @@ def _entries(source: FileSource, tree: Any) -> list[Any]:
 
 def _row(source: FileSource, row: Any) -> Name:
     if source.keys_are_names:
-        return _name(source, str(row[0]), _backgrounds(row[1]))
+        return _name(source, str(row[0]), _backgrounds(source, row[1]))
     if not isinstance(row, dict):
-        return _name(source, _word(source, row))
+        return _name(source, list_files.word(row, source.path))
     kind: Any = row.get(source.kind_column) if source.kind_column else source.kind
     if kind not in KINDS:
         raise SpecError(f"concepts.sources: {source.path!r}: kind {kind!r} is none of {', '.join(KINDS)}")
     return Name(
-        _word(source, row.get(source.column)),
+        list_files.word(row.get(source.column), source.path),
         kind,
         str(row.get(source.category_column) or source.category) if source.category_column else source.category,
         _label(source),
-        _backgrounds(row.get(source.backgrounds_column) if source.backgrounds_column else None),
+        _backgrounds(source, row.get(source.backgrounds_column) if source.backgrounds_column else None),
     )
 
 
-def _word(source: FileSource, cell: Any) -> str:
-    if isinstance(cell, dict | list):
-        raise SpecError(
-            f"concepts.sources: {source.path!r} has a {type(cell).__name__} where a name is due: {str(cell)[:80]}"
-        )
-    return "" if cell is None else str(cell)
-
-
-def _backgrounds(cell: Any) -> tuple[str, ...]:
-    parts = cell if isinstance(cell, list) else str(cell or "").split("|")
-    return tuple(stripped for part in parts if (stripped := str(part).strip()))
+def _backgrounds(source: FileSource, cell: Any) -> tuple[str, ...]:
+    parts = cell if isinstance(cell, list) else list_files.word(cell, source.path, "a list of backgrounds").split("|")
+    return list_files.words(parts, source.path)

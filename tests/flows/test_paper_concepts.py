@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from data_specs.concept import Concept, from_row
 from data_specs.errors import SpecError
+from data_specs.rejection import Rejection
 from data_specs.shard import ShardAddress
 from flows.cli import app
 from flows.recipes import resolve
@@ -91,6 +92,28 @@ def test_the_papers_plan_keeps_to_the_scripts_shares(tmp_path, monkeypatch):
     wanted = {category: 0.91 * share for category, share in CATEGORIES.items()} | {"place": 0.088, "texture": 0.002}
     for category, share in wanted.items():
         assert abs(summary["categories"][category] - 20_000 * share) < 5 * math.sqrt(20_000 * share * (1 - share))
+
+
+def test_what_merged_with_what_and_why_is_a_table(tmp_path, monkeypatch):
+    write_lists(tmp_path)
+    with (tmp_path / "lists" / "places.txt").open("a") as places:
+        places.write("/x/" + "x" * 10_000 + " 999\n")
+    monkeypatch.chdir(tmp_path)
+
+    def asked(*words):
+        result = CliRunner().invoke(app, ["plan", "concepts", "paper", *words])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    told = json.loads(asked("--json"))
+    check_mergers([Rejection(**each) for each in told["rejects"]])
+    assert told["rejected"] == {"merged": 9, "too_long": 1} and told["to_write"] == 0
+    assert told["accepted"] == len(told["concepts"]) == sum(row["names"] for row in told["categories"])
+    food = next(row for row in told["categories"] if row["category"] == "food")
+    assert food["share"] == pytest.approx(0.91 * 0.05) and food["names"] == food["with_backgrounds"] == 2
+    shown = asked("--head", "3")
+    assert "merged: 9" in shown and "and 6 more" in shown and "4.55%" in shown
+    assert "'pizza' of labels.json:imagenet is 'pizza' of labels.json:food101: the same name" in asked()
 
 
 def test_without_its_lists_the_paper_recipe_names_every_file_that_is_missing_and_where(tmp_path, monkeypatch):

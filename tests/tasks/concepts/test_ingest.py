@@ -68,12 +68,6 @@ def test_hostile_names_are_counted_rejects(tmp_path):
     assert all(len(reject.text) <= 200 for reject in rejects)
 
 
-def test_a_hundred_thousand_duplicates_are_one_concept(tmp_path):
-    (tmp_path / "many.txt").write_text("dog\n" * 100_000)
-    concepts, rejects = split(ingest(ConceptsSpec(sources=(source(tmp_path / "many.txt"),))))
-    assert (len(concepts), len(rejects)) == (1, 99_999)
-
-
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [

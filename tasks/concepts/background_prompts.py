@@ -1,0 +1,53 @@
+"""The name of a prompt file, or its path, enters; checked examples leave, and the text that the LLM is to continue."""
+
+from pathlib import Path
+from random import Random
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from data_specs.background_prompt import SEPARATOR, BackgroundPrompt, Places
+from data_specs.errors import SpecError
+from data_specs.ids import ConceptId, digest, seed_of
+from data_specs.prompt_set import ARROW, EXAMPLES_PER_PROMPT
+
+SHIPPED = Path(__file__).parents[2] / "data_specs" / "prompts"
+KNOB = "concepts.backgrounds_by.prompt"
+
+
+def load_prompt(name: str) -> BackgroundPrompt:
+    """`name` is a file that ships here, without its suffix, or a path. Raises SpecError."""
+    shipped = SHIPPED / f"{name}.yaml"
+    path = shipped if shipped.is_file() else Path(name).expanduser()
+    try:
+        return BackgroundPrompt.model_validate(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        known = ", ".join(sorted(each.stem for each in SHIPPED.glob("*.yaml")))
+        raise SpecError(f"{KNOB}: {name!r} is neither a file nor one of: {known}") from error
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise SpecError(f"{KNOB}: {path}: {' '.join(map(str, fault['loc']))}: {fault['msg']}") from error
+    except (YAMLError, UnicodeDecodeError, OSError) as error:
+        raise SpecError(f"{KNOB}: {path} is no readable YAML: {' '.join(str(error).split())}") from error
+
+
+def prompt_file_digest(prompt: BackgroundPrompt) -> str:
+    """Changes with any word of it: what another prompt brought has a lineage of its own."""
+    return digest("background prompt", prompt.model_dump_json())
+
+
+def examples_for(prompt: BackgroundPrompt, concept: ConceptId, seed: int, attempt: int) -> tuple[Places, ...]:
+    """Three without replacement, other ones at each attempt."""
+    draw = Random(seed_of("background examples", seed, concept, attempt))
+    left = list(prompt.examples)
+    return tuple(left.pop(int(draw.random() * len(left))) for _ in range(EXAMPLES_PER_PROMPT))
+
+
+def write_example(example: Places) -> str:
+    return f"{example.concept} {ARROW} {SEPARATOR.join(example.backgrounds)}"
+
+
+def write_prompt(prompt: BackgroundPrompt, examples: tuple[Places, ...], concept: str) -> str:
+    """Header, examples and the open question, a blank line between, as for captions."""
+    return "\n\n".join([prompt.header, *map(write_example, examples), f"{concept} {ARROW}"])
