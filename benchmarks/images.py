@@ -44,7 +44,7 @@ def room(renderer: DiffusionRenderer, spec: ImagesSpec, folder: str) -> float:
     make_shard(source, caption_record.CONTRACT, lambda: captions(CAPTIONS))
     target = ShardAddress(folder=f"{folder}/images", room="images", lineage="b", index=0)
     started = time.perf_counter()
-    render_shard(source, target, renderer, spec, seed=0)
+    render_shard(source, None, target, renderer, spec, seed=0)
     return time.perf_counter() - started
 
 

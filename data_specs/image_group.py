@@ -24,7 +24,11 @@ Format = Literal["jpg", "png", "webp"]
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """How the pictures of a group were drawn: everything that is the same for all of them."""
+    """How the pictures of a group were drawn: everything that is the same for all of them.
+
+    `text_tokens` is how many tokens of a caption the model reads (77 for CLIP's text encoder, its two marks included);
+    None if it knows no limit.
+    """
 
     __pydantic_config__ = STRICT
     model: ModelIdentity
@@ -35,6 +39,7 @@ class Rendering:
     width: int
     height: int
     dtype: str
+    text_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +59,17 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class ImageGroup:
-    """`pixels[i]` are the encoded bytes of `images[i]`; images are ordered by copy, without gaps."""
+    """`pixels[i]` are the encoded bytes of `images[i]`; images are ordered by copy, without gaps.
+
+    `unseen_tokens` are those at the caption's end that the model did not read.
+    """
 
     __pydantic_config__ = STRICT
     caption: Caption
     rendering: Rendering
     images: tuple[Image, ...]
     pixels: tuple[bytes, ...] = ()
+    unseen_tokens: int = 0
 
 
 SCHEMA = pa.schema(
@@ -78,9 +87,11 @@ SCHEMA = pa.schema(
                     ("width", pa.int64()),
                     ("height", pa.int64()),
                     ("dtype", pa.string()),
+                    ("text_tokens", pa.int64()),
                 ]
             ),
         ),
+        ("unseen_tokens", pa.int64()),
         (
             "images",
             pa.list_(
@@ -132,13 +143,16 @@ def decode(sample: Sample, *, check_digests: bool = False) -> ImageGroup:
 
 def row(group: ImageGroup) -> dict[str, Any]:
     images = [asdict(image) | {"scores": sorted(image.scores.items())} for image in group.images]
-    return caption_record.row(group.caption) | {"rendering": asdict(group.rendering), "images": images}
+    drawn = {"rendering": asdict(group.rendering), "unseen_tokens": group.unseen_tokens, "images": images}
+    return caption_record.row(group.caption) | drawn
 
 
 def from_row(row: Mapping[str, Any]) -> ImageGroup:
     """The group without its pixels, from its metadata row as a dict (maps as dicts). Raises ContractError if it is none."""
-    parts = {name: value for name, value in row.items() if name not in ("rendering", "images")}
+    own = ("rendering", "images", "unseen_tokens")
+    parts = {name: value for name, value in row.items() if name not in own}
     whole = {"caption": parts, "rendering": row.get("rendering"), "images": row.get("images")}
+    whole |= {"unseen_tokens": row.get("unseen_tokens", 0)}
     return from_json(ImageGroup, {"__key__": str(row.get("id")), "json": json.dumps(whole).encode()})
 
 

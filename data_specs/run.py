@@ -248,6 +248,18 @@ class CaptionsSpec(LanguageModelSpec):
     unsafe_words: str | None = Field(
         default=None, description="text file of words and phrases, one a line, that no caption may hold"
     )
+    across_shards: Literal["near", "exact"] | None = Field(
+        default="near",
+        description="leave undrawn what repeats a caption of an earlier shard: `near` as near_duplicates measures it, "
+        "`exact` copies alone; null: draw all",
+        json_schema_extra=NOT_LINEAGE,
+    )
+    balance: int | None = Field(
+        default=None,
+        ge=1,
+        description="MetaCLIP's t: of the captions that name a concept often, draw about so many a concept; null: draw all",
+        json_schema_extra=NOT_LINEAGE,
+    )
     min_kept: float = Field(
         default=0.5, ge=0, le=1, description="a shard that keeps a smaller share of its plan stops the run"
     )

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from data_specs.choice import SELECTION
 from data_specs.ids import Lineage, digest
-from data_specs.run import LINEAGE_IF_TURNED, NOT_LINEAGE, ROOMS, RunSpec, Spec
+from data_specs.run import LINEAGE_IF_TURNED, NOT_LINEAGE, ROOMS, CaptionsSpec, RunSpec, Spec
 from data_specs.shard import ShardAddress
 from models.captioner.build import identify_captioner
 from models.renderer.build import identify_renderer
@@ -22,7 +23,16 @@ from tasks.concepts.ingest import without_backgrounds
 from tasks.concepts.sources import fingerprints
 from tasks.embeddings.plan import embedding_shards
 
-VERSIONS = {"backgrounds": 1, "concepts": 1, "captions": 3, "images": 1, "encoder": 1, "embeddings": 1, "scores": 1}
+VERSIONS = {
+    "backgrounds": 1,
+    "concepts": 1,
+    "captions": 3,
+    SELECTION: 1,
+    "images": 2,
+    "encoder": 1,
+    "embeddings": 1,
+    "scores": 1,
+}
 """Raised when a room's code would make other bytes from the same spec."""
 
 
@@ -49,12 +59,15 @@ class Room:
 
 
 def rooms(spec: RunSpec, root: str) -> dict[str, Room]:
-    """Every room in walking order. Reads no shard, starts no engine; raises SpecError for a model or file that is missing."""
+    """Every room in walking order, the inner room of `selection` before the images that it is made for, if there is one.
+
+    Reads no shard, starts no engine; raises SpecError for a model or file that is missing.
+    """
     shards = -(-spec.captions.total // spec.captions.per_shard)
     made = {"concepts": concepts_room(spec, root)}
 
     def add(name: str, count: int, **facts: Any) -> None:
-        upstream = made[ROOMS[len(made) - 1]].lineage
+        upstream = made[ROOMS[ROOMS.index(name) - 1]].lineage
         knobs = lineage_knobs(getattr(spec, name))
         made[name] = _room(name, count, root, spec=knobs, upstream=upstream, seed=spec.seed, **facts)
 
@@ -68,7 +81,11 @@ def rooms(spec: RunSpec, root: str) -> dict[str, Room]:
         prompts=prompts_digest(load_prompts(spec.captions.prompts)),
         **unsafe,
     )
-    add("images", shards, model=[renderer.id, renderer.revision])
+    selection = selection_knobs(spec.captions)
+    if selection:
+        captions = made["captions"].lineage
+        made[SELECTION] = _room(SELECTION, shards, root, spec=selection, upstream=captions, seed=spec.seed)
+    add("images", shards, model=[renderer.id, renderer.revision], selection=selection)
     # What an encoder learns depends on every picture it sees, so here, and only here, the number of shards counts.
     add("encoder", 1, shards=shards)
     add("embeddings", embedding_shards(spec.embeddings))
@@ -124,6 +141,14 @@ def lineage_knobs(spec: Spec) -> dict[str, Any]:
         elif isinstance(value, Spec):
             knobs[name] = lineage_knobs(value)
     return knobs
+
+
+def selection_knobs(spec: CaptionsSpec) -> dict[str, Any] | None:
+    """By what captions are left out across shards; None where all are drawn."""
+    if spec.across_shards is None and spec.balance is None:
+        return None
+    near = spec.near_duplicates if spec.across_shards == "near" else None
+    return {"across_shards": spec.across_shards, "near_duplicates": near, "balance": spec.balance}
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from data_specs.choice import SELECTION
 from data_specs.errors import SpecError
 from data_specs.run import ROOMS
 from data_specs.shard import ShardAddress
@@ -126,5 +127,5 @@ def _age(pointers: dict[str, Any]) -> float:
 
 def room_of(stem: str) -> tuple[str, int] | None:
     """`images-000003` -> (`images`, 3); None for what is no shard's stem."""
-    found = re.fullmatch(rf"({'|'.join(('backgrounds', *ROOMS))})-(\d{{6,}})", stem)
+    found = re.fullmatch(rf"({'|'.join(('backgrounds', *ROOMS, SELECTION))})-(\d{{6,}})", stem)
     return (found[1], int(found[2])) if found else None

@@ -1,13 +1,21 @@
 """Images room: caption shards in, shards of complete image groups out."""
 
-from prefect import flow
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
 
+from data_specs.choice import SELECTION
 from data_specs.run import Run
 from data_specs.shard import SealedRoom
 from flows.addresses import rooms
+from flows.long_captions import long_captions
+from flows.select_captions import select_captions
 from flows.visit import Visit
 from flows.walk_room import walk_shards
 from tasks.images.render import render_bundle
+from tasks.progress import Said, tell
+from tasks.shards import missing
+
+select = task(name="select captions across shards", cache_policy=NO_CACHE)(select_captions)
 
 
 @flow(name="images", flow_run_name="images of {run.name}, {run.spec.images.per_caption} per caption")
@@ -17,11 +25,24 @@ def render_images(run: Run, captions: SealedRoom | None = None) -> SealedRoom:
     spec, all_rooms = run.spec.images, rooms(run.spec, run.root)
     sources = all_rooms["captions"].shards
     with Visit(run, all_rooms["images"], reads=all_rooms["captions"]) as visit:
-        return walk_shards(
+        selections = all_rooms[SELECTION].shards if SELECTION in all_rooms else ()
+        if visit.missing and selections:
+            # A task only where there is work for it: a graph shows what was done.
+            (select if missing(selections) else select_captions)(run, visit.by)
+        sealed = walk_shards(
             visit,
             "images",
             run.spec.captions.per_shard * spec.per_caption,
             lambda bundle, engine: render_bundle.submit(
-                [sources[address.index] for address in bundle], bundle, spec, engine, seed=run.spec.seed, run=visit.by
+                [sources[address.index] for address in bundle],
+                [selections[address.index] if selections else None for address in bundle],
+                bundle,
+                spec,
+                engine,
+                seed=run.spec.seed,
+                run=visit.by,
             ),
         )
+        if (long := long_captions(visit.room.shards)).count:
+            tell(Said(str(long)))
+        return sealed

@@ -5,11 +5,13 @@ import os
 import time
 from typing import Any
 
+from data_specs.choice import SELECTION
 from data_specs.errors import ContractError
 from data_specs.run import Run
 from data_specs.shard import ShardAddress, ShardManifest
 from flows.addresses import rooms
 from flows.run_folder import log_folder, read_recipe
+from flows.select_captions import select_captions
 from flows.verify import shard_faults
 from tasks.engines import EngineProcess
 from tasks.images.render import render_here
@@ -32,10 +34,13 @@ def repair(root: str, name: str) -> dict[str, Any]:
     repaired = []
     if faulty:
         room.remember()
+        select_captions(run, run.name)
+        selections = walked[SELECTION].shards if SELECTION in walked else [None] * len(captions)
         threads = run.spec.execution.threads or os.cpu_count() or 1
         with EngineProcess(threads, log_folder(run) / "images-repair.log") as engine:
             for address, faults in faulty.items():
-                repaired.append(_make_again(captions[address.index], address, faults, run, engine))
+                reads = captions[address.index], selections[address.index]
+                repaired.append(_make_again(reads, address, faults, run, engine))
     return {"checked": len(room.shards), "repaired": repaired}
 
 
@@ -49,12 +54,16 @@ def _faults(address: ShardAddress, run: Run) -> list[str]:
 
 
 def _make_again(
-    source: ShardAddress, address: ShardAddress, faults: list[str], run: Run, engine: EngineProcess
+    reads: tuple[ShardAddress, ShardAddress | None],
+    address: ShardAddress,
+    faults: list[str],
+    run: Run,
+    engine: EngineProcess,
 ) -> dict[str, Any]:
     before = _promised(address)
     reason = json.dumps({"shard": address.stem, "run": run.name, "unix_time": time.time(), "faults": faults}, indent=2)
     aside = put_aside(address, reason)
-    made = engine.call(render_here, source, address, run.spec.images, seed=run.spec.seed, run=run.name)
+    made = engine.call(render_here, *reads, address, run.spec.images, seed=run.spec.seed, run=run.name)
     identical = None if before is None else made == before
     return {"shard": address.stem, "identical": identical, "put_aside": aside, "faults": faults}
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from data_specs.choice import SELECTION
 from data_specs.errors import SpecError
 from flows.lineages import Found, Home, find, home_of, homes, rows, whereabouts
 from flows.show import CAPTION, CONCEPT, IMAGE, unknown
@@ -13,8 +14,8 @@ def trace(root: str, key: str, name: str | None = None) -> dict[str, Any]:
     """Where a caption or an image came from, and what learned from it; JSON-able, read from metadata alone.
 
     One straight path: the caption as the newest run (or the run `name`) has it; other lineages that hold the same key
-    are named in `also_in`. Keys: `key`, `is`, `caption`, `plan`, `captioner`, `concept`, `images` (None where nothing
-    was drawn), `checkpoints`, `also_in`; each part with the `shard` it stands in.
+    are named in `also_in`. Keys: `key`, `is`, `caption`, `plan`, `captioner`, `concept`, `left_out` (None, or why it is
+    not drawn), `images` (None where nothing was drawn), `checkpoints`, `also_in`; each part with the `shard` it stands in.
 
     Raises:
         SpecError: nothing under the root has this key, or it is no caption's or image's key.
@@ -44,6 +45,7 @@ def trace(root: str, key: str, name: str | None = None) -> dict[str, Any]:
             for part in ("strategy", "background", "relation", "other", "examples", "prompt_digest", "shard", "slot")
         },
         "captioner": {"model": row["model"], "sampling": row["sampling"], "seed": row["seed"]},
+        "left_out": None if pictures else _left_out(root, words),
         "images": _images(pictures, copy) if pictures else None,
         "checkpoints": list(_checkpoints(root, pictures)) if pictures else [],
         "also_in": [
@@ -79,6 +81,9 @@ def lines(traced: dict[str, Any]) -> list[str]:
             told.append(f"image {image['copy']}     seed {image['seed']}, try {image['attempt'] + 1}{scored}")
             told.append(f"            {image['width']} x {image['height']} {image['format']}, sha256 {image['sha256']}")
         told += _shard_lines(pictures["shard"])
+    elif left := traced["left_out"]:
+        of = f": repeats {left['repeats']} of captions-{left['repeats_in']:06d}" if left["repeats"] else ""
+        told += [f"images      none: {left['verdict'].replace('_', ' ')}{of}", *_shard_lines(left["shard"])]
     else:
         told.append("images      none drawn yet")
     for checkpoint in traced["checkpoints"]:
@@ -97,6 +102,15 @@ def lines(traced: dict[str, Any]) -> list[str]:
 def _upstream(pictures: Found, written: list[Found]) -> Found:
     """The caption that these pictures were drawn from, among those of the same id."""
     return next((place for place in written if place.home.lineage == pictures.home.facts["upstream"]), written[0])
+
+
+def _left_out(root: str, words: Found) -> dict[str, Any] | None:
+    """What the latest selection that looked at these captions says, if it leaves this one out."""
+    looked = [home for home in homes(root, SELECTION) if home.facts["upstream"] == words.home.lineage]
+    found = next(find(looked[:1], "id", words.row["id"]), None)
+    if found is None or found.row["verdict"] == "kept":
+        return None
+    return {**{part: found.row[part] for part in ("verdict", "repeats", "repeats_in")}, **_place(found)}
 
 
 def _concept(root: str, words: Found) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from data_specs import background, caption, checkpoint, concept, embedding, image_group, score
+from data_specs import background, caption, checkpoint, choice, concept, embedding, image_group, score
 from data_specs.contract import Contract
 from data_specs.errors import ContractError
 from data_specs.run import Run
@@ -17,6 +17,7 @@ CONTRACTS: dict[str, Contract[Any]] = {
     "backgrounds": background.CONTRACT,
     "concepts": concept.CONTRACT,
     "captions": caption.CONTRACT,
+    choice.SELECTION: choice.CONTRACT,
     "images": image_group.CONTRACT,
     "encoder": checkpoint.CONTRACT,
     "embeddings": embedding.CONTRACT,

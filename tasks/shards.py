@@ -264,12 +264,12 @@ def _content(archive: tarfile.TarFile, item: tarfile.TarInfo, url: str) -> bytes
     return stream.read() if stream else b""
 
 
-def read_rows(address: ShardAddress) -> pa.Table:
-    """The metadata of a sealed shard, one row a sample, without its pixels."""
+def read_rows(address: ShardAddress, columns: list[str] | None = None) -> pa.Table:
+    """The metadata of a sealed shard, one row a sample, without its pixels; some columns of it where others are not wanted."""
     require_sealed(address)
     with storage.open_read(address.file("parquet")) as stream:
         # Without threads: sidecars are small, and a process that ends while Arrow's threads start is aborted by libstdc++.
-        return pq.ParquetFile(stream, pre_buffer=False).read(use_threads=False)
+        return pq.ParquetFile(stream, pre_buffer=False).read(columns, use_threads=False)
 
 
 def read_rejects(address: ShardAddress) -> list[Rejection]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from data_specs.run import ROOMS, Run
 from data_specs.shard import SealedRoom, ShardAddress
-from flows.addresses import lineage_knobs
+from flows.addresses import lineage_knobs, selection_knobs
 from flows.lineages import Home
 from flows.run_folder import read_pointers
 from tasks import storage
@@ -49,6 +49,8 @@ def walked_rooms(run: Run) -> dict[str, Walked]:
             break
         knobs = json.loads(json.dumps(lineage_knobs(getattr(run.spec, room))))
         if home.facts["spec"] != knobs or home.facts["upstream"] != upstream:
+            break
+        if room == "images" and home.facts.get("selection") != selection_knobs(run.spec.captions):
             break
         summary = SealedRoom.model_validate({field: pointer[field] for field in SealedRoom.model_fields})
         found[room] = Walked(home, summary, float(pointer["seconds"]), float(pointer["unix_time"]))

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from data_specs.run import ROOMS, Run
 from flows.charts import bar
 from flows.lineages import rows
+from flows.long_captions import long_captions
 from flows.recipes import spoken
 from flows.report.curves import curves
 from flows.report.funnel import funnel, refusals
@@ -90,6 +91,7 @@ def write_report(run: Run) -> str:
         per_caption=run.spec.images.per_caption,
         stages=stages,
         refusals=refusals(stages),
+        long=long_captions(rooms["images"].addresses) if "images" in rooms else None,
         curves=drawn,
         checkpoint=checkpoints[-1] if checkpoints else None,
         tables=scored,

@@ -14,6 +14,9 @@ from data_specs.run import ImagesSpec
 from models.renderer.batches import Batches
 from models.renderer.protocol import Drawing, Pixels
 
+NO_LIMIT = 1_000_000
+"""A tokenizer that knows no limit says a larger number."""
+
 
 class DiffusionRenderer:
     """A pipeline with the spec's scheduler; one generator per picture, so its start noise follows from its seed alone."""
@@ -35,6 +38,7 @@ class DiffusionRenderer:
             width=side,
             height=side,
             dtype=spec.dtype,
+            text_tokens=self._text_tokens(),
         )
         # The unconditional prompt is the same for every picture of a run: encoded once, not once a batch.
         self._unconditional = self._encode([spec.negative_prompt]) if self._splits_text() else None
@@ -63,6 +67,22 @@ class DiffusionRenderer:
         ).images
         return [image.astype("float32") for image in images[:count]]
 
+    def unseen(self, texts: Sequence[str]) -> list[int]:
+        """Where a pipeline has several text encoders, a token is seen if one of them sees it."""
+        if not texts or self.rendering.text_tokens is None:
+            return [0] * len(texts)
+        read = [(_lengths(tokenizer, texts), int(tokenizer.model_max_length)) for tokenizer in self._tokenizers()]
+        return [min(max(0, lengths[row] - most) for lengths, most in read) for row in range(len(texts))]
+
+    def _tokenizers(self) -> list[Any]:
+        parts = (getattr(self._pipeline, name, None) for name in ("tokenizer", "tokenizer_2", "tokenizer_3"))
+        return [part for part in parts if part is not None]
+
+    def _text_tokens(self) -> int | None:
+        """As many as its most patient text encoder reads."""
+        most = max((int(tokenizer.model_max_length) for tokenizer in self._tokenizers()), default=NO_LIMIT)
+        return most if most < NO_LIMIT else None
+
     def _splits_text(self) -> bool:
         return isinstance(self._pipeline, StableDiffusionPipeline)
 
@@ -82,6 +102,10 @@ class DiffusionRenderer:
         """Texts -> N x 77 x width. Beyond 77 tokens CLIP's text encoder sees nothing, as in Stable Diffusion 1.5."""
         embeds, _ = self._pipeline.encode_prompt(texts, self._device, 1, do_classifier_free_guidance=False)
         return embeds  # type: ignore[no-any-return]
+
+
+def _lengths(tokenizer: Any, texts: Sequence[str]) -> list[int]:
+    return [len(ids) for ids in tokenizer(list(texts), verbose=False).input_ids]
 
 
 def _load(model: str, spec: ImagesSpec) -> Any:

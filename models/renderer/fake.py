@@ -10,14 +10,20 @@ from data_specs.model_identity import ModelIdentity
 from models.renderer.protocol import Drawing, Pixels
 
 IDENTITY = ModelIdentity("fake", "0")
+TEXT_TOKENS = 32
 
 
 class FakeRenderer:
+    """Its tokens are words."""
+
     def __init__(self, size: int = 16) -> None:
-        self.rendering = Rendering(IDENTITY, "none", 1, 1.0, "", size, size, "float32")
+        self.rendering = Rendering(IDENTITY, "none", 1, 1.0, "", size, size, "float32", TEXT_TOKENS)
 
     def render(self, drawings: Sequence[Drawing]) -> list[Pixels]:
         return [self._picture(drawing) for drawing in drawings]
+
+    def unseen(self, texts: Sequence[str]) -> list[int]:
+        return [max(0, len(text.split()) - TEXT_TOKENS) for text in texts]
 
     def _picture(self, drawing: Drawing) -> Pixels:
         key = hashlib.sha256(f"{drawing.text}\x1f{drawing.seed}".encode()).digest()

@@ -30,3 +30,7 @@ class Renderer(Protocol):
     def render(self, drawings: Sequence[Drawing]) -> list[Pixels]:
         """One picture per drawing, in order. Raises EngineError if the backend fails."""
         ...
+
+    def unseen(self, texts: Sequence[str]) -> list[int]:
+        """Of each text, how many tokens at its end the model does not read, being more than `rendering.text_tokens`."""
+        ...

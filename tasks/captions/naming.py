@@ -19,6 +19,7 @@ IRREGULAR = {
 # A word, its inner hyphens and apostrophes taken out: "t-shirt" and "tshirt" are one word.
 _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 _INNER = re.compile(r"[-'’]")
+_POSSESSIVE = re.compile(r"['’]s$")
 
 
 def names(text: str, concept: str) -> bool:
@@ -63,8 +64,7 @@ def words(text: str) -> list[str]:
     """As they are compared: case folded, possessives and inner hyphens taken out."""
     found = []
     for match in _WORD.findall(text.casefold()):
-        word = re.sub(r"['’]s$", "", match)
-        found.append(_INNER.sub("", word))
+        found.append(match if match.isalnum() else _INNER.sub("", _POSSESSIVE.sub("", match)))
     return found
 
 

@@ -1,12 +1,17 @@
-"""Captions of one shard enter one by one; whether an earlier one says the same, or nearly, leaves.
+"""Captions enter; whether an earlier one of their shard says the same, or nearly, leaves; or the keys to look for it elsewhere.
 
 Near is a Jaccard similarity of the sets of word pairs. MinHash finds the candidates without comparing all with all; each
 is then compared exactly, so that nothing is refused by the luck of hashing; of those just over the limit a few pass.
 """
 
+import hashlib
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Literal
 
+import numpy as np
 from datasketch import MinHash, MinHashLSH
+from numpy.typing import NDArray
 
 from tasks.captions.naming import words
 from tasks.captions.screening import fingerprint
@@ -25,8 +30,7 @@ class Kept:
         self._similarity = similarity
         self._exact: set[str] = set()
         self._pairs: list[frozenset[str]] = []
-        looser = None if similarity is None else LOOSER * similarity
-        self._index = None if looser is None else MinHashLSH(threshold=looser, num_perm=PERMUTATIONS)
+        self._index = None if similarity is None else _index(similarity)
 
     def refuses(self, text: str) -> Literal["duplicate", "near_duplicate"] | None:
         if fingerprint(text) in self._exact:
@@ -34,8 +38,7 @@ class Kept:
         if self._index is not None and self._similarity is not None:
             pairs = _pairs(text)
             for place in self._index.query(_hashed(pairs)):
-                known = self._pairs[place]
-                if len(pairs & known) >= self._similarity * len(pairs | known):
+                if _near(pairs, self._pairs[place], self._similarity):
                     return "near_duplicate"
         return None
 
@@ -47,12 +50,62 @@ class Kept:
             self._pairs.append(pairs)
 
 
+def keys(texts: Sequence[str], similarity: float | None) -> NDArray[np.int64]:
+    """One row a text: a hash of what copies have in common, then one of each MinHash band; without a similarity only the first.
+
+    Texts that share no number in any place are no repeats of each other, or are among the few that MinHash misses.
+    """
+    first = [_number(fingerprint(text).encode()) for text in texts]
+    if similarity is None:
+        return np.array(first, np.int64).reshape(-1, 1)
+    index = _index(similarity)
+    hashed = np.empty((len(texts), 1 + index.b), np.int64)
+    hashed[:, 0] = first
+    for row, text in enumerate(texts):
+        said, width = _hashed(_pairs(text)).hashvalues.astype("<u8").tobytes(), 8 * index.r
+        hashed[row, 1:] = [_number(said[band * width : (band + 1) * width], band + 1) for band in range(index.b)]
+    return hashed
+
+
+def repeats(text: str, known: str, similarity: float | None) -> Literal["duplicate", "near_duplicate"] | None:
+    """Whether a text says what a known one says, compared exactly."""
+    if fingerprint(text) == fingerprint(known):
+        return "duplicate"
+    if similarity is not None and _near(_remembered(text), _remembered(known), similarity):
+        return "near_duplicate"
+    return None
+
+
+def _near(pairs: frozenset[str], known: frozenset[str], similarity: float) -> bool:
+    return len(pairs & known) >= similarity * len(pairs | known)
+
+
+def _index(similarity: float) -> MinHashLSH:
+    return MinHashLSH(threshold=LOOSER * similarity, num_perm=PERMUTATIONS)
+
+
+def _number(said: bytes, place: int = 0) -> int:
+    """64 bits, with a sign, as Arrow and NumPy hold them; `place` tells bands apart."""
+    found = hashlib.blake2b(said, digest_size=8, salt=bytes([place])).digest()
+    return int.from_bytes(found, "little", signed=True)
+
+
 def _pairs(text: str) -> frozenset[str]:
     said = words(text)
     return frozenset(f"{first} {second}" for first, second in zip(said, said[1:], strict=False)) or frozenset(said)
 
 
+# A caption is compared with many: its pairs are found once while it is at hand.
+_remembered = lru_cache(maxsize=4096)(_pairs)
+
+
+@cache
+def _unsaid() -> MinHash:
+    # Its permutations are drawn once: 70 instead of 420 us a caption.
+    return MinHash(num_perm=PERMUTATIONS, seed=SEED)
+
+
 def _hashed(pairs: frozenset[str]) -> MinHash:
-    hashed = MinHash(num_perm=PERMUTATIONS, seed=SEED)
+    hashed: MinHash = _unsaid().copy()
     hashed.update_batch([pair.encode() for pair in sorted(pairs)])
     return hashed

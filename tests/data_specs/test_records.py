@@ -4,8 +4,9 @@ import pyarrow as pa
 import pytest
 
 from builders import make_caption, make_concept, make_group
-from data_specs import caption, checkpoint, concept, embedding, image_group, score
+from data_specs import caption, checkpoint, choice, concept, embedding, image_group, score
 from data_specs.checkpoint import Checkpoint
+from data_specs.choice import Choice
 from data_specs.embedding import Embedding
 from data_specs.errors import ContractError
 from data_specs.score import Score
@@ -13,6 +14,8 @@ from data_specs.score import Score
 RECORDS = [
     (concept.CONTRACT, make_concept("café ☕")),
     (caption.CONTRACT, make_caption()),
+    (choice.CONTRACT, Choice(make_caption().id, "duplicate_elsewhere", make_caption(slot=1).id, 3)),
+    (choice.CONTRACT, Choice(make_caption().id, "kept", keys=(-(2**63), 5), names=(0, 7))),
     (image_group.CONTRACT, make_group()),
     (
         checkpoint.CONTRACT,

@@ -19,6 +19,7 @@ from data_specs.run import ROOMS, Run, RunSpec
 from data_specs.score import Score
 from flows.addresses import Room, rooms
 from flows.run_folder import point, summarise, write_recipe
+from flows.select_captions import select_captions
 from models.renderer.fake import FakeRenderer
 from models.renderer.protocol import Renderer
 from tasks import storage
@@ -86,7 +87,8 @@ def _planned(shard: int, count: int) -> Iterable[Caption | Rejection]:
         strategy = ("concept", "background", "relation")[(slot + shard) % 3] if about.kind == "object" else "concept"
         background = "a sunny meadow" if strategy == "background" else None
         relation, other = ("next to", "suitcase") if strategy == "relation" else (None, None)
-        text = f"A {about.name}{f' in {background}' if background else ''}{f' next to a {other}' if other else ''}, no. {slot}"
+        aim = f" in {background}" if background else f" next to a {other}" if other else ""
+        text = f"A {about.name}{aim}, no. {shard * count + slot}"
         if slot % 4 == 0:
             yield Rejection(f"{shard}-{slot}", "concept_missing", "A photo of <b>something</b> else entirely")
         if slot % 7 == 3:
@@ -114,8 +116,10 @@ def _planned(shard: int, count: int) -> Iterable[Caption | Rejection]:
 
 
 def _images(walked: dict[str, Room], run: Run, renderer: Renderer) -> None:
-    for source, address in zip(walked["captions"].shards, walked["images"].shards, strict=True):
-        render_shard(source, address, renderer, run.spec.images, seed=0, run=run.name)
+    select_captions(run, run.name)
+    shards = (walked[name].shards for name in ("captions", "selection", "images"))
+    for captions, selection, address in zip(*shards, strict=True):
+        render_shard(captions, selection, address, renderer, run.spec.images, seed=0, run=run.name)
 
 
 def _encoder(walked: dict[str, Room], run: Run) -> None:

@@ -21,7 +21,7 @@ class Spoilt(FakeRenderer):
     def render(self, drawings):
         pictures = super().render(drawings)
         for drawing, picture in zip(drawings, pictures, strict=True):
-            if drawing.text.endswith("no. 3"):
+            if drawing.text.endswith(("no. 3", "no. 15")):
                 picture[:] = 0
         return pictures
 

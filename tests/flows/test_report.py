@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from data_specs.errors import SpecError
+from flows.addresses import rooms
+from flows.long_captions import long_captions
 from flows.report import write_report
 from flows.report.curves import curves
 from flows.report.galleries import CARDS
@@ -181,3 +183,15 @@ def test_siblings_are_compared_with_others_shard_by_shard(whole):
     words = " ".join(Page(whole).words.split())
     assert words.count("0 of 72 pairs") == 4  # 12 captions a shard, 6 pairs of 4 pictures; noise is never its neighbour
     assert "images-000003" in words and "How much siblings differ" in words
+
+
+def test_captions_that_are_too_long_for_the_text_encoder_are_told(tmp_path):
+    class Impatient(FakeRenderer):
+        def unseen(self, texts):
+            return [max(0, len(text.split()) - 6) for text in texts]
+
+    run = make_run(str(tmp_path), until="images", renderer=Impatient(16))
+    found = long_captions(rooms(run.spec, run.root)["images"].shards)
+    assert (found.of, found.tokens, found.whole) == (48, 32, True) and 0 < found.count < 48
+    assert str(found) in Path(write_report(run)).read_text(encoding="utf-8")
+    assert "longer than the 32 tokens that the text encoder reads" in str(found)

@@ -5,7 +5,9 @@ import pytest
 
 from builders import make_caption
 from data_specs import caption as caption_record
-from data_specs import image_group
+from data_specs import choice, image_group
+from data_specs.choice import Choice
+from data_specs.errors import ContractError
 from data_specs.ids import image_seed
 from data_specs.image_group import ImageGroup
 from data_specs.rejection import Rejection
@@ -13,7 +15,7 @@ from data_specs.run import ImagesSpec
 from models.renderer.fake import FakeRenderer
 from tasks.images.pictures import fault, store
 from tasks.images.render import render, render_shard
-from tasks.shards import make_shard, read_shard
+from tasks.shards import make_shard, read_rejects, read_shard
 
 SPEC = ImagesSpec(engine="fake", format="png")
 CAPTIONS = [make_caption(name, slot) for slot, name in enumerate(["dog", "cat", "owl"])]
@@ -83,7 +85,7 @@ def test_a_picture_equal_to_its_sibling_is_drawn_again():
 def test_a_shard_goes_in_and_a_shard_of_groups_comes_out_with_the_captions_inside(address):
     make_shard(address(), caption_record.CONTRACT, lambda: CAPTIONS)
     target = address(room="images", lineage="def")
-    manifest = render_shard(address(), target, FakeRenderer(), SPEC, seed=0)
+    manifest = render_shard(address(), None, target, FakeRenderer(), SPEC, seed=0)
     groups = list(read_shard(target, image_group.CONTRACT, check_digest=True))
     assert (manifest.accepted, [group.caption for group in groups]) == (3, CAPTIONS)
 
@@ -93,3 +95,33 @@ def test_large_pictures_are_made_smaller_and_small_ones_never_larger():
     assert store(pixels, 32, "png", 90)[1:] == (16, 32)
     assert store(pixels, 128, "png", 90)[1:] == (32, 64)
     assert store(pixels, None, "jpg", 90)[0][:2] == b"\xff\xd8"
+
+
+def test_tokens_that_the_model_does_not_read_are_told():
+    long = make_caption("dog", 9, "a dog " + "and a cat " * 12)
+    groups = list(render([CAPTIONS[0], long], FakeRenderer(), SPEC, seed=0))
+    assert [group.unseen_tokens for group in groups] == [0, 6]
+    assert groups[0].rendering.text_tokens == 32
+
+
+def test_captions_that_the_selection_leaves_out_are_refused_and_another_selection_is_not_taken(address):
+    make_shard(address(), caption_record.CONTRACT, lambda: CAPTIONS)
+    first, second, third = (caption.id for caption in CAPTIONS)
+    table = address(room="selection", lineage="s")
+    chosen = [
+        Choice(first, "balanced_away"),
+        Choice(second, "kept"),
+        Choice(third, "duplicate_elsewhere", repeats=first, repeats_in=0),
+    ]
+    make_shard(table, choice.CONTRACT, lambda: chosen, tar=False)
+    target = address(room="images", lineage="def")
+    manifest = render_shard(address(), table, target, FakeRenderer(), SPEC, seed=0)
+    assert manifest.rejected == {"balanced_away": 1, "duplicate_elsewhere": 1} and manifest.accepted == 1
+    assert read_rejects(target) == [
+        Rejection(first, "balanced_away", CAPTIONS[0].text),
+        Rejection(third, "duplicate_elsewhere", f"{CAPTIONS[2].text} (repeats {first} of captions-000000)"),
+    ]
+    other = address(room="selection", lineage="o")
+    make_shard(other, choice.CONTRACT, lambda: chosen[:2], tar=False)
+    with pytest.raises(ContractError, match="selection-000000 of lineage o"):
+        render_shard(address(), other, address(room="images", lineage="x"), FakeRenderer(), SPEC, seed=0)
