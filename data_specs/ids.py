@@ -26,6 +26,11 @@ def concept_id(kind: str, name: str) -> ConceptId:
     return ConceptId(digest("concept", kind, name)[:10])
 
 
+def background_id(concept: ConceptId, text: str) -> str:
+    """One id per (concept, place): whoever reads a caption finds who wrote its background."""
+    return f"{concept}-{digest('background', text)}"
+
+
 def caption_id(concept: ConceptId, seed: int, shard: int, slot: int, text: str) -> CaptionId:
     """WebDataset cuts a key at its first dot, so the parts are joined with a dash."""
     return CaptionId(f"{concept}-{digest('caption', seed, shard, slot, text)}")

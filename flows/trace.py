@@ -6,6 +6,7 @@ from typing import Any
 
 from data_specs.choice import SELECTION
 from data_specs.errors import SpecError
+from data_specs.ids import background_id
 from flows.lineages import Found, Home, find, home_of, homes, rows, whereabouts
 from flows.show import CAPTION, CONCEPT, IMAGE, unknown
 
@@ -14,8 +15,9 @@ def trace(root: str, key: str, name: str | None = None) -> dict[str, Any]:
     """Where a caption or an image came from, and what learned from it; JSON-able, read from metadata alone.
 
     One straight path: the caption as the newest run (or the run `name`) has it; other lineages that hold the same key
-    are named in `also_in`. Keys: `key`, `is`, `caption`, `plan`, `captioner`, `concept`, `left_out` (None, or why it is
-    not drawn), `images` (None where nothing was drawn), `checkpoints`, `also_in`; each part with the `shard` it stands in.
+    are named in `also_in`. Keys: `key`, `is`, `caption`, `plan`, `background` (None where no LLM wrote one), `captioner`,
+    `concept`, `left_out` (None, or why it is not drawn), `images` (None where nothing was drawn), `checkpoints`, `also_in`;
+    each part with the `shard` it stands in.
 
     Raises:
         SpecError: nothing under the root has this key, or it is no caption's or image's key.
@@ -44,6 +46,7 @@ def trace(root: str, key: str, name: str | None = None) -> dict[str, Any]:
             part: row[part]
             for part in ("strategy", "background", "relation", "other", "examples", "prompt_digest", "shard", "slot")
         },
+        "background": _background(root, words),
         "captioner": {"model": row["model"], "sampling": row["sampling"], "seed": row["seed"]},
         "left_out": None if pictures else _left_out(root, words),
         "images": _images(pictures, copy) if pictures else None,
@@ -60,6 +63,7 @@ def lines(traced: dict[str, Any]) -> list[str]:
     told = [
         f"concept     {concept['name']}  ({concept['kind']}, {concept['category']})  {concept['id']}",
         *_origin_lines(concept),
+        *_background_lines(traced["background"]),
         f"plan        strategy {plan['strategy']}{_aim(plan)}; shard {plan['shard']}, slot {plan['slot']}",
         *(f"            example  {example}" for example in plan["examples"]),
         f"            prompt {plan['prompt_digest']}",
@@ -124,6 +128,16 @@ def _concept(root: str, words: Found) -> dict[str, Any]:
     return {**kept, "weight": None, "sources": [], "backgrounds": [], "shard": None, "runs": []}
 
 
+def _background(root: str, words: Found) -> dict[str, Any] | None:
+    """Who wrote the place behind the concept, where its source did not."""
+    table = home_of(root, "concepts", words.home.facts["upstream"])
+    lineage = table.facts.get("backgrounds") if table and words.row["background"] else None
+    written = home_of(root, "backgrounds", lineage) if lineage else None
+    key = background_id(words.row["concept_id"], words.row["background"])
+    found = next(find([written], "id", key), None) if written else None
+    return {**found.row, **_place(found)} if found else None
+
+
 def _images(place: Found, copy: int | None) -> dict[str, Any]:
     kept = [image for image in place.row["images"] if copy is None or image["copy"] == copy]
     return {"rendering": place.row["rendering"], "images": kept, **_place(place)}
@@ -162,6 +176,13 @@ def _origin_lines(concept: dict[str, Any]) -> list[str]:
         return ["            its table is no longer there"]
     origin = f"            weight {concept['weight']:.4g}, from {', '.join(concept['sources']) or 'no source named'}"
     return [origin, *_shard_lines(concept["shard"])]
+
+
+def _background_lines(background: dict[str, Any] | None) -> list[str]:
+    if background is None:
+        return []
+    by = f"{_model(background['model'])}, seed {background['seed']}, try {background['attempt'] + 1}"
+    return [f"background  {background['text']}, written by {by}", *_shard_lines(background["shard"])]
 
 
 def _shard_lines(shard: dict[str, Any] | None) -> list[str]:

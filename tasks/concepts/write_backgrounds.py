@@ -11,7 +11,7 @@ from data_specs.background_prompt import BackgroundPrompt
 from data_specs.caption import Sampling
 from data_specs.concept import Concept
 from data_specs.errors import SpecError
-from data_specs.ids import ConceptId, digest, seed_of
+from data_specs.ids import ConceptId, background_id, digest, seed_of
 from data_specs.rejection import Rejection
 from data_specs.run import BackgroundsSpec
 from data_specs.shard import ShardAddress, ShardManifest
@@ -72,7 +72,7 @@ class _Asked:
 
     def background(self, text: str, captioner: Captioner, spec: BackgroundsSpec) -> Background:
         return Background(
-            id=f"{self.about.id}-{digest('background', text)}",
+            id=background_id(self.about.id, text),
             text=text,
             concept_id=self.about.id,
             concept=self.about.name,

@@ -15,15 +15,18 @@ from data_specs.errors import SpecError
 from data_specs.model_identity import ModelIdentity
 from data_specs.run import ConceptsSpec, RunSpec
 from data_specs.shard import ShardAddress
-from flows.addresses import backgrounds_room, concepts_room
+from flows.addresses import backgrounds_room, concepts_room, rooms
 from flows.cli import app
 from flows.recipes import resolve
 from flows.show import show
 from flows.status import status
+from flows.trace import lines, trace
 from flows.verify import verify
-from tasks.concepts.ingest import ingest_table, without_backgrounds
+from models.captioner.fake import FakeCaptioner
+from tasks.captions.compose import compose_shard
+from tasks.concepts.ingest import ingest_table, read_concepts, without_backgrounds
 from tasks.concepts.write_backgrounds import write_shard
-from tasks.shards import read_rejects, read_rows
+from tasks.shards import missing, read_rejects, read_rows
 
 NAMES = ["fox", "tram", "otter", "kettle", "heron", "canoe", "lantern", "tractor"]
 ONE = {"workers": 1}
@@ -48,6 +51,40 @@ class Gazetteer:
 
     def complete(self, asks):
         return [f"place {ask.seed % 97}, spot {ask.seed % 89}\n" for ask in asks]
+
+
+def write_table(spec, root):
+    """The room of backgrounds and the table that takes them up, without Prefect and without an engine."""
+    objects, room, table = without_backgrounds(spec.concepts), backgrounds_room(spec, root), concepts_room(spec, root)
+    for each in (room, table):
+        each.remember()
+    for address in room.shards:
+        about = objects[address.index * 3 : address.index * 3 + 3]
+        write_shard(about, address, Gazetteer(), spec.concepts.backgrounds_by, seed=0)
+    ingest_table(table.table, spec.concepts, room.shards)
+    return read_concepts(table.table)
+
+
+def test_a_caption_is_traced_to_the_model_that_wrote_its_background(tmp_path, sources):
+    root, engines = (
+        str(tmp_path / "root"),
+        {"captions": {"engine": "fake", "per_shard": 8}, "images": {"engine": "fake"}},
+    )
+    spec = RunSpec.model_validate(described(sources).model_dump() | engines)
+    concepts, captions = write_table(spec, root), rooms(spec, root)["captions"]
+    captions.remember()
+    compose_shard(concepts, captions.shards[0], FakeCaptioner(), spec.captions, seed=0)
+    rows = read_rows(captions.shards[0]).to_pylist()
+    with_place = next(row for row in rows if row["strategy"] == "background")
+    traced = trace(root, with_place["id"])
+    assert traced["background"]["text"] == with_place["background"]
+    assert (
+        traced["background"]["model"]["id"] == "gazetteer" and traced["background"]["concept"] == with_place["concept"]
+    )
+    assert traced["background"]["shard"]["shard"].startswith("backgrounds-00000")
+    assert any("written by gazetteer at 0" in line for line in lines(traced))
+    without = next(row for row in rows if row["strategy"] != "background")
+    assert trace(root, without["id"])["background"] is None
 
 
 def test_the_lineage_knows_names_model_prompt_settings_and_seed_and_no_weights(sources):
@@ -103,11 +140,7 @@ def test_a_plan_waits_for_what_is_not_written_yet_and_then_takes_it_up(tmp_path,
 
     before = planned()
     assert "backgrounds of 8 objects" in before["note"] and "background" not in before["strategies"]["object"]
-    objects, room = without_backgrounds(spec.concepts), backgrounds_room(spec, root)
-    for address in room.shards:
-        about = objects[address.index * 3 : address.index * 3 + 3]
-        write_shard(about, address, Gazetteer(), spec.concepts.backgrounds_by, seed=0)
-    ingest_table(concepts_room(spec, root).table, spec.concepts, room.shards)
+    write_table(spec, root)
     after = planned()
     assert "note" not in after and after["strategies"]["object"]["background"] > 100
 
@@ -152,9 +185,6 @@ def test_a_killed_run_goes_on_and_the_same_names_are_never_asked_about_again(tmp
     ]
     assert next(row for row in status(root, "written") if row.room == "concepts").finished
 
-    times = {path: path.stat().st_mtime_ns for path in Path(room.folder).glob("backgrounds-*")}
-    again = ("--name", "again", "--set", "concepts.kinds={object: 1.0}")
-    [other] = synclr.json(*words, *again)["rooms"]
-    assert other["lineage"] != table["lineage"] and other["made"] == 1
-    assert {path: path.stat().st_mtime_ns for path in Path(room.folder).glob("backgrounds-*")} == times
-    assert not (synclr.root / "runs" / "again" / "logs" / "backgrounds-0.log").exists()  # no engine was started
+    weighed = resolve(str(recipe), {"concepts": {"sources": sources, "backgrounds_by": by, "kinds": {"object": 1.0}}})
+    assert concepts_room(weighed, root).lineage != table["lineage"]
+    assert missing(backgrounds_room(weighed, root).shards) == []  # so nobody is asked
