@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """`revision` is a commit of a hub repository, or `sha256:...` over the files of a local folder."""
+    """`revision` is a commit of a hub repository, or `sha256:...` over the files of a local folder.
+
+    After `served:` it is what the recipe says of a server's model, whose bytes nobody here has seen.
+    """
 
     id: str
     revision: str

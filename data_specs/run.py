@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.config import JsonDict
@@ -111,22 +112,72 @@ class WordNetSource(ListedSource):
 Source = Annotated[TinyWorldSource | FileSource | HuggingFaceSource | WordNetSource, Field(discriminator="use")]
 
 
+def server_addresses(listed: str) -> list[str]:
+    return [url.strip().rstrip("/") for url in listed.split(",") if url.strip()]
+
+
 class LanguageModelSpec(Spec):
     """Which language model completes prompts, and how it draws its tokens."""
 
     at: ClassVar[str]
     """The part of a recipe that these knobs stand in, for messages."""
 
-    engine: Literal["vllm", "fake"] = "vllm"
+    engine: Literal["vllm", "openai", "transformers", "fake"] = Field(
+        default="vllm",
+        description="vllm: in this process; openai: a server that speaks its protocol; transformers: slow",
+    )
     model: str = Field(
         default="smollm2-135m",
-        description="`smollm2-135m` (ships as a package), a local folder, or a hub id with `revision`",
+        description="`smollm2-135m` (ships as a package), a local folder, a hub id with `revision`, or what a server calls it",
     )
-    revision: str | None = Field(default=None, description="commit of a hub id; required for one")
-    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    revision: str | None = Field(
+        default=None, description="commit of a hub id, required for one; of a server: what it was started with"
+    )
+    dtype: Literal["bfloat16", "float16", "float32"] = Field(
+        default="bfloat16", description="of the weights; a server was started with its own"
+    )
     temperature: float = Field(default=0.8, ge=0, le=2)
     top_p: float = Field(default=0.9, gt=0, le=1)
     max_tokens: int = Field(default=32, ge=4, le=512)
+    server: str | None = Field(
+        default=None,
+        description="engine openai: http://host:port/v1, several separated by commas; empty: SYNCLR_API_SERVER",
+        json_schema_extra=NOT_LINEAGE,
+    )
+    concurrency: int = Field(
+        default=64, ge=1, le=4096, description="engine openai: requests in flight", json_schema_extra=NOT_LINEAGE
+    )
+    timeout: float = Field(
+        default=120, gt=0, description="engine openai: seconds that one request may take", json_schema_extra=NOT_LINEAGE
+    )
+    max_model_len: int = Field(
+        default=1024,
+        ge=64,
+        description="engine vllm: tokens of a prompt and its completion that memory is kept for",
+        json_schema_extra=NOT_LINEAGE,
+    )
+    tensor_parallel: int = Field(
+        default=1, ge=1, description="engine vllm: GPUs that hold one copy of the model", json_schema_extra=NOT_LINEAGE
+    )
+    gpu_memory: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="engine vllm: share of a GPU's memory that it takes; empty: vLLM's own",
+        json_schema_extra=NOT_LINEAGE,
+    )
+
+    @field_validator("server")
+    @classmethod
+    def _addresses(cls, server: str | None) -> str | None:
+        for url in server_addresses(server or ""):
+            parts = urlsplit(url)
+            odd = parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment
+            if odd or parts.port == 0:  # a port that is no number raises by itself
+                raise ValueError("must be http://host:port/v1 or https://...; several are separated by commas")
+            if "@" in parts.netloc:  # recipes are kept and shown
+                raise ValueError("must hold no name or password; a key goes into the environment (SYNCLR_API_KEY)")
+        return server
 
 
 class BackgroundsSpec(LanguageModelSpec):

@@ -152,7 +152,10 @@ def _sentence(fault: Any) -> str:
         return f"{where}: unknown key; {hint}"
     said = fault["msg"].removeprefix("Value error, ")
     given = fault.get("input")
-    shown = "" if isinstance(given, dict | list | BaseModel) else f" (given: {json.dumps(given, default=str)})"
+    secret = isinstance(given, str) and "://" in given and "@" in given  # a password in an address is not repeated
+    shown = (
+        "" if secret or isinstance(given, dict | list | BaseModel) else f" (given: {json.dumps(given, default=str)})"
+    )
     return f"{where}: {said}{shown}"
 
 

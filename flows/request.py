@@ -13,6 +13,8 @@ from data_specs.run import ROOMS, WORKSPACE, Run, RunSpec
 from flows.addresses import Room, backgrounds_room, rooms
 from flows.recipes import names, resolve
 from flows.run_folder import folder, read_recipe, write_recipe
+from models.captioner.build import require_captioner
+from models.renderer.build import require_renderer
 from tasks import storage
 from tasks.captions.planning import Planner
 from tasks.concepts.ingest import table_of
@@ -74,7 +76,8 @@ class Request:
     def preflight(self, run: Run) -> dict[str, Room]:
         """Every room of `run`, an answer to this request, before any work. Raises SpecError for what can be refused now.
 
-        That is: the root, the lists of names, the prompts, the models, and rooms before `since` that are not whole.
+        That is: the root, the lists of names, the prompts, the models, rooms before `since` that are not whole, and, for
+        rooms that have something to make, an engine's server or hub.
         """
         storage.require_writable(run.root)
         Planner(table_of(run.spec.concepts), run.spec.captions, run.spec.seed)
@@ -85,7 +88,14 @@ class Request:
                     f"{self.since} of run {run.name!r} needs the {room.name} room, of which {absent} of {len(room.shards)} "
                     f"shards are missing under {run.root}; walk it first (--since {room.name}, or deployment synclr/{room.name})"
                 )
+        if self._makes(wanted["captions"]):
+            require_captioner(run.spec.captions)
+        if self._makes(wanted["images"]):
+            require_renderer(run.spec.images)
         return wanted
+
+    def _makes(self, room: Room) -> bool:
+        return room.name in self.walked and bool(missing(room.shards))
 
     def begin(self, run: Run, wanted: dict[str, Room]) -> None:
         """Write the resolved recipe, and what it was resolved from, before the first shard; sweep what killed processes left."""

@@ -1,11 +1,15 @@
-"""A model's name in a recipe enters; the identity that pins its bytes leaves, without loading it."""
+"""A model's name in a recipe enters; the identity that pins its bytes leaves, without loading it, or why it cannot be had."""
 
 import functools
 import hashlib
 from pathlib import Path
 
+import httpx
+
 from data_specs.errors import SpecError
 from data_specs.model_identity import ModelIdentity
+
+LOOK_SECONDS = 15.0
 
 
 def identify(model: str, revision: str | None, *, knob: str) -> ModelIdentity:
@@ -26,6 +30,44 @@ def identify(model: str, revision: str | None, *, knob: str) -> ModelIdentity:
             f"{knob}: {model!r} is no folder here; for a hub id, pin its commit with revision=<40 hex digits>"
         )
     return ModelIdentity(model, revision)
+
+
+def require_reachable(model: str, revision: str | None, *, knob: str, described_by: str = "config.json") -> None:
+    """A hub id must be in the cache, or on the hub at this revision, in safetensors. Raises SpecError; a folder passes.
+
+    `described_by` is the file that every such model has: it stands for the others.
+    """
+    if Path(model).expanduser().is_dir():
+        return
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        if isinstance(try_to_load_from_cache(model, described_by, revision=revision), str):
+            return
+        found = HfApi().model_info(model, revision=revision, timeout=LOOK_SECONDS)
+    except HFValidationError as error:
+        raise SpecError(f"{knob}: {model!r} is neither a folder here nor a hub id") from error
+    except GatedRepoError as error:
+        raise SpecError(f"{knob}: {model!r} is given out on request: ask on its page, then set HF_TOKEN") from error
+    except RepositoryNotFoundError as error:
+        raise SpecError(
+            f"{knob}: the hub has no {model!r}, or it is private: check the name, or set HF_TOKEN"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise SpecError(f"{knob}: {model!r} has no revision {revision!r} on the hub any more") from error
+    except (OSError, httpx.HTTPError) as error:
+        raise SpecError(
+            f"{knob}: {model!r} is not in the cache, and the hub cannot be asked ({_line(error)}); download it, or name a folder"
+        ) from error
+    if found.id != model:
+        raise SpecError(f"{knob}: {model!r} has moved to {found.id!r}; name it so")
+    if not any(file.rfilename.endswith(".safetensors") for file in found.siblings or ()):
+        raise SpecError(f"{knob}: {model!r} holds no .safetensors at {revision}; other formats are not read")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 @functools.cache

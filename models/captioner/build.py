@@ -1,23 +1,55 @@
 """A spec of a language model enters, the engine it names leaves; nothing heavy is imported before it is needed."""
 
+from importlib.util import find_spec
+
+from data_specs.errors import SpecError
 from data_specs.model_identity import ModelIdentity
 from data_specs.run import LanguageModelSpec
 from models.captioner.protocol import Captioner
 from models.captioner.smollm2 import NAME, smollm2_folder, smollm2_revision
-from models.weights import identify
+from models.weights import identify, require_reachable
 
 
 def identify_captioner(spec: LanguageModelSpec) -> ModelIdentity:
-    """Which weights the spec names, pinned, without loading them; raises SpecError if they are not there."""
+    """Which weights the spec names, pinned, without loading them; raises SpecError if they are not there.
+
+    Asks no server and no hub: whoever only looks at a run need not have started one.
+    """
     match spec.engine:
         case "fake":
             from models.captioner.fake import IDENTITY
 
             return IDENTITY
-        case "vllm":
+        case "openai":
+            revision = spec.revision or (smollm2_revision() if spec.model == NAME else None)
+            if not revision:
+                raise SpecError(
+                    f"{spec.at}.revision: name the weights that the server was started with as {spec.model!r}, by a commit or "
+                    "a date; it is taken at your word, recorded with every caption, and another one is another lineage"
+                )
+            return ModelIdentity(spec.model, f"served:{revision}")
+        case "vllm" | "transformers":
             if spec.model == NAME:
                 return ModelIdentity(NAME, smollm2_revision())
             return identify(spec.model, spec.revision, knob=f"{spec.at}.model")
+
+
+def require_captioner(spec: LanguageModelSpec) -> None:
+    """Before any work that needs it: raises SpecError if the engine, its server or its weights cannot be had."""
+    identify_captioner(spec)
+    match spec.engine:
+        case "openai":
+            from models.captioner.server import require_served
+
+            require_served(spec)
+        case "vllm" | "transformers":
+            if find_spec(spec.engine) is None:
+                raise SpecError(
+                    f"{spec.at}.engine: {spec.engine} is not installed here; it comes with the extras cpu and cuda, and the "
+                    "engine openai needs only a server"
+                )
+            if spec.model != NAME:
+                require_reachable(spec.model, spec.revision, knob=f"{spec.at}.model")
 
 
 def build_captioner(spec: LanguageModelSpec) -> Captioner:
@@ -28,7 +60,19 @@ def build_captioner(spec: LanguageModelSpec) -> Captioner:
             from models.captioner.fake import FakeCaptioner
 
             return FakeCaptioner()
+        case "openai":
+            from models.captioner.openai import OpenAiCaptioner
+
+            return OpenAiCaptioner(identity, spec)
+        case "transformers":
+            from models.captioner.transformers import TransformersCaptioner
+
+            return TransformersCaptioner(_weights(spec), identity, spec)
         case "vllm":
             from models.captioner.vllm import VllmCaptioner
 
-            return VllmCaptioner(str(smollm2_folder()) if spec.model == NAME else spec.model, identity, spec)
+            return VllmCaptioner(_weights(spec), identity, spec)
+
+
+def _weights(spec: LanguageModelSpec) -> str:
+    return str(smollm2_folder()) if spec.model == NAME else spec.model

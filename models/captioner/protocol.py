@@ -20,6 +20,7 @@ class Captioner(Protocol):
 
     The same asks, in the same order, give the same completions: whatever was asked before, in whatever process. What
     else stands in the call may change a completion (batched sums round differently), so a shard is always one call.
+    A server joins requests of many callers as they arrive: it is sent the same seeds, but nearly the same is all it promises.
     """
 
     @property

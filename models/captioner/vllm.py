@@ -34,8 +34,6 @@ from data_specs.run import LanguageModelSpec  # noqa: E402
 from models.captioner.nucleus import keep_nucleus  # noqa: E402
 from models.captioner.protocol import Ask  # noqa: E402
 
-MAX_TOKENS = 1024
-"""Prompt and completion together; a prompt with three examples has 60 to 200."""
 CPU_BLOCK = 32
 """Tokens of a prefix are kept by whole blocks; vLLM's 128 on CPU are more than most prompts have."""
 
@@ -56,7 +54,9 @@ class VllmCaptioner:
                 weights,
                 revision=None if local else identity.revision,
                 dtype=spec.dtype,
-                max_model_len=MAX_TOKENS,
+                max_model_len=spec.max_model_len,
+                tensor_parallel_size=spec.tensor_parallel,
+                **({} if spec.gpu_memory is None else {"gpu_memory_utilization": spec.gpu_memory}),
                 enforce_eager=True,
                 enable_prefix_caching=True,
                 block_size=CPU_BLOCK if current_platform.is_cpu() else None,

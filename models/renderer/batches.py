@@ -1,18 +1,14 @@
 """Drawings enter; pictures leave, drawn in batches that fit into memory. One that does not is halved; none drawn is lost."""
 
-import gc
 import logging
 from collections.abc import Callable, Sequence
 
-import torch
-
 from data_specs.errors import EngineError
+from models.memory import give_back, is_out_of_memory
 from models.renderer.protocol import Drawing, Pixels
 
 Draw = Callable[[Sequence[Drawing], int], list[Pixels]]
 """Draws up to so many pictures in one call of that size: a batch that is short is filled up and cut."""
-NO_MEMORY = ("not enough memory", "can't allocate memory", "cannot allocate memory", "out of memory")
-"""What allocators say that raise a plain RuntimeError: the CPU's has no class of its own."""
 logger = logging.getLogger("synclr")
 
 
@@ -51,14 +47,5 @@ class Batches:
                 continue
             # Outside of `except`, whose traceback holds the tensors of the batch that failed.
             self.size //= 2
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            give_back()
         return pictures
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """True for CUDA's OutOfMemoryError, and for what the CPU's allocators raise instead."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)

@@ -5,7 +5,7 @@ from pathlib import Path
 from data_specs.model_identity import ModelIdentity
 from data_specs.run import ImagesSpec
 from models.renderer.protocol import Renderer
-from models.weights import identify
+from models.weights import identify, require_reachable
 
 TINY = Path(__file__).parent / "tiny"
 """The latent diffusion model that ships with the project."""
@@ -22,6 +22,13 @@ def identify_renderer(spec: ImagesSpec) -> ModelIdentity:
             if spec.model == "tiny":
                 return ModelIdentity("tiny", identify(str(TINY), None, knob="images.model").revision)
             return identify(spec.model, spec.revision, knob="images.model")
+
+
+def require_renderer(spec: ImagesSpec) -> None:
+    """Before any work that needs it: raises SpecError if its weights cannot be had."""
+    identify_renderer(spec)
+    if spec.engine == "diffusers" and spec.model != "tiny":
+        require_reachable(spec.model, spec.revision, knob="images.model", described_by="model_index.json")
 
 
 def build_renderer(spec: ImagesSpec) -> Renderer:

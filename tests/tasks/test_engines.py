@@ -22,6 +22,13 @@ def test_calls_share_one_process_that_is_not_this_one():
     assert len(pids) == 1 and os.getpid() not in pids
 
 
+def test_the_process_and_so_its_gpu_memory_is_gone_when_the_room_ends():
+    with EngineProcess(1) as engine:
+        pid = engine.call(os.getpid)
+        assert Path(f"/proc/{pid}").exists()
+    assert not Path(f"/proc/{pid}").exists()
+
+
 def test_what_a_call_raises_is_raised_here():
     with EngineProcess(1) as engine, pytest.raises(ValueError, match="invalid literal"):
         engine.call(int, "x")

@@ -2,7 +2,8 @@ import pytest
 
 from data_specs.errors import SpecError
 from data_specs.run import CaptionsSpec
-from models.captioner.build import build_captioner, identify_captioner
+from models.captioner import build
+from models.captioner.build import build_captioner, identify_captioner, require_captioner
 from models.captioner.smollm2 import cache_folder
 
 
@@ -28,3 +29,11 @@ def test_the_cache_goes_where_the_environment_says(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / "synclr"
     monkeypatch.setenv("SYNCLR_CACHE", str(tmp_path / "own"))
     assert cache_folder() == tmp_path / "own"
+
+
+@pytest.mark.parametrize("engine", ["vllm", "transformers"])
+def test_an_engine_that_is_not_installed_is_said_before_work(engine, monkeypatch):
+    require_captioner(CaptionsSpec(engine=engine))
+    monkeypatch.setattr(build, "find_spec", {}.get)
+    with pytest.raises(SpecError, match=f"captions.engine: {engine} is not installed"):
+        require_captioner(CaptionsSpec(engine=engine))

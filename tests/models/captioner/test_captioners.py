@@ -1,20 +1,31 @@
-"""What every captioner promises; the fake and the real one pass the same suite."""
+"""What every captioner promises; the fake and the real ones pass the same suite."""
 
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 
 import pytest
+from completions_server import MODEL, completions
+from vllm_server import KEY
 
+from data_specs.errors import SpecError
 from data_specs.run import CaptionsSpec
-from models.captioner.build import build_captioner, identify_captioner
+from models.captioner.build import build_captioner, identify_captioner, require_captioner
 from models.captioner.protocol import Ask
 from tasks.engines import loaded
 
 PROMPT = "Photo captions.\n\nfox => A red fox in the snow.\n\nkettle => A steel kettle on a stove.\n\n{} =>"
 ASKS = [Ask(PROMPT.format(name), seed) for seed, name in enumerate(["swan", "tram", "daisy", "otter"] * 2, 2**62)]
 OTHERS = [Ask(PROMPT.format(name), 7) for name in ("harp", "mango", "moose")]
-SPECS = {"fake": CaptionsSpec(engine="fake"), "vllm": CaptionsSpec(max_tokens=16)}
+SPECS = {
+    "fake": CaptionsSpec(engine="fake"),
+    "vllm": CaptionsSpec(max_tokens=12),
+    "transformers": CaptionsSpec(engine="transformers", max_tokens=12),
+    "stand-in server": CaptionsSpec(engine="openai", model=MODEL, revision="1"),
+    "vllm serve": CaptionsSpec(engine="openai", max_tokens=12),
+}
+REAL = ("vllm", "transformers", "vllm serve")
 
 
 class InAProcessOfItsOwn:
@@ -41,11 +52,22 @@ def _complete(spec, asks):
     return captioner.complete(asks), captioner.model
 
 
-@pytest.fixture(scope="module", params=["fake", pytest.param("vllm", marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] if name in REAL else []) for name in SPECS]
+)
 def captioner(request):
-    captioner = InAProcessOfItsOwn(SPECS[request.param])
-    yield captioner
-    captioner.close()
+    spec, url = SPECS[request.param], None
+    with ExitStack() as stack:
+        if request.param == "stand-in server":
+            url = stack.enter_context(completions()).url
+        if request.param == "vllm serve":
+            url = request.getfixturevalue("vllm_server").url
+            stack.enter_context(pytest.MonkeyPatch.context()).setenv("SYNCLR_API_KEY", KEY)
+        captioner = InAProcessOfItsOwn(spec.model_copy(update={"server": url}))
+        captioner.real, captioner.batches_move = request.param in REAL, request.param == "vllm serve"
+        require_captioner(captioner.spec)
+        yield captioner
+        captioner.close()
 
 
 def test_keeps_its_promises(captioner):
@@ -56,4 +78,21 @@ def test_keeps_its_promises(captioner):
     assert len(set(texts)) > len(ASKS) // 2, "other seeds, other texts"
     assert captioner.complete([])[0] == []
     captioner.complete(OTHERS)
-    assert captioner.complete(ASKS)[0] == texts, "what was asked between does not count"
+    again = captioner.complete(ASKS)[0]
+    same = sum(one == other for one, other in zip(texts, again, strict=True))
+    assert same == len(texts) or captioner.batches_move, "what was asked between does not count"
+
+
+def test_a_completion_that_was_cut_has_no_line_break_and_the_others_have(captioner):
+    if captioner.real:
+        texts, _ = captioner.complete(ASKS * 2)
+        ended = [text for text in texts if text.endswith("\n")]
+        assert ended and len(ended) < len(texts)
+        assert max(len(text.split()) for text in ended) <= 12
+
+
+def test_a_prompt_that_does_not_fit_is_no_fault_of_the_engine(captioner):
+    if captioner.real:
+        with pytest.raises(SpecError, match="captions"):
+            captioner.complete([Ask("fox => A red fox.\n\n" * 1500 + "owl =>", 1)])
+        assert captioner.complete(OTHERS)[0], "and the engine goes on"

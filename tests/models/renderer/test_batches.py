@@ -8,7 +8,8 @@ import torch
 
 from data_specs.errors import EngineError
 from data_specs.run import ImagesSpec
-from models.renderer.batches import Batches, is_out_of_memory
+from models.memory import is_out_of_memory
+from models.renderer.batches import Batches
 from models.renderer.build import TINY, identify_renderer
 from models.renderer.diffusion import DiffusionRenderer
 from models.renderer.fake import FakeRenderer

@@ -1,0 +1,144 @@
+"""An OpenAI-compatible server's completions: prompts and seeds enter, completions leave.
+
+httpx and not OpenAI's client, which counts its retries instead of the seconds they take, turns to one server only, and is
+there only where vLLM is. A server joins requests to batches as they arrive, so the same asks may round, and read, otherwise:
+seeds are sent, and recorded, but the same bits are not promised.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from data_specs.errors import EngineError
+from data_specs.model_identity import ModelIdentity
+from data_specs.run import LanguageModelSpec
+from models.captioner.protocol import Ask
+from models.captioner.server import access
+
+PATIENCE_SECONDS = 120.0
+"""So long a request is repeated after its first failure: a server that restarts is mostly back by then."""
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 20.0
+AGAIN_LATER = {408, 409, 425, 429}
+"""With 5xx, the answers that another try may change."""
+
+
+class OpenAiCaptioner:
+    """Holds no connection between calls: a call is a whole shard."""
+
+    def __init__(self, identity: ModelIdentity, spec: LanguageModelSpec, patience: float = PATIENCE_SECONDS) -> None:
+        self.model = identity
+        self._spec, self._patience = spec, patience
+        self._access = access(spec)
+
+    def complete(self, asks: Sequence[Ask]) -> list[str]:
+        return asyncio.run(self._complete(asks))
+
+    async def _complete(self, asks: Sequence[Ask]) -> list[str]:
+        texts = [""] * len(asks)
+        waiting = iter(enumerate(asks))
+        # The time of a request is bounded as a whole, below; httpx bounds each read, and waiting for a connection.
+        async with httpx.AsyncClient(headers=self._access.headers, timeout=None, limits=self._limits) as client:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(self._spec.concurrency, len(asks))):
+                        group.create_task(self._work(client, waiting, texts))
+            except ExceptionGroup as failed:
+                first = failed.exceptions[0]  # the others were on their way to the same
+                raise first from first.__cause__
+        return texts
+
+    @property
+    def _limits(self) -> httpx.Limits:
+        return httpx.Limits(max_connections=self._spec.concurrency, max_keepalive_connections=self._spec.concurrency)
+
+    async def _work(self, client: httpx.AsyncClient, waiting: Iterator[tuple[int, Ask]], texts: list[str]) -> None:
+        for number, ask in waiting:
+            texts[number] = await self._completion(client, number, ask)
+
+    async def _completion(self, client: httpx.AsyncClient, number: int, ask: Ask) -> str:
+        """Raises EngineError after `patience` seconds of failures, SpecError for what no retry would change."""
+        servers = self._access.servers
+        first_failed, attempt = None, 0
+        while True:
+            server = servers[(number + attempt) % len(servers)]
+            try:
+                return await self._ask(client, server, ask)
+            except _FailedError as failed:
+                now = time.monotonic()
+                first_failed = first_failed or now
+                pause = failed.pause + _back_off(0) if failed.pause else _back_off(attempt)
+                attempt += 1
+                if now + pause > first_failed + self._patience:
+                    raise EngineError(
+                        f"{self._spec.at}.server: {server} failed {attempt} times in {now - first_failed:.0f} s, "
+                        f"the next try is due in {pause:.0f} s; lastly: {failed}"
+                    ) from failed
+            await asyncio.sleep(pause)
+
+    async def _ask(self, client: httpx.AsyncClient, server: str, ask: Ask) -> str:
+        spec = self._spec
+        request = {
+            "model": spec.model,
+            "prompt": ask.prompt,
+            "seed": ask.seed,
+            "temperature": spec.temperature,
+            "top_p": spec.top_p,
+            "max_tokens": spec.max_tokens,
+            "stop": ["\n"],
+        }
+        try:
+            async with asyncio.timeout(spec.timeout):
+                answer = await client.post(f"{server}/completions", json=request)
+        except TimeoutError as error:
+            raise _FailedError(f"no answer within {spec.timeout:g} s ({spec.at}.timeout)") from error
+        except httpx.HTTPError as error:
+            raise _FailedError(" ".join(str(error).split()) or type(error).__name__) from error
+        if answer.status_code in AGAIN_LATER or answer.status_code >= 500:
+            raise _FailedError(f"{answer.status_code} {self._access.said(answer)}", _retry_after(answer))
+        if answer.status_code != 200:
+            raise self._access.refused(server, answer)
+        try:
+            return _read(answer.json())
+        except (ValueError, KeyError, TypeError) as error:
+            raise _FailedError(f"the answer is no completion: {self._access.said(answer)}") from error
+
+
+class _FailedError(Exception):
+    """One try failed that may succeed later; `pause` is how long the server wants to be left alone."""
+
+    def __init__(self, message: str, pause: float | None = None) -> None:
+        super().__init__(message)
+        self.pause = pause
+
+
+def _read(answer: Any) -> str:
+    """One line, with its line break unless it was cut at `max_tokens`. Some servers send the break, most leave it out."""
+    (choice,) = answer["choices"]
+    text, ended = choice["text"], choice["finish_reason"]
+    if not isinstance(text, str) or ended in (None, "abort", "error"):
+        raise ValueError(f"finish_reason {ended!r}")
+    line, broken, _ = text.partition("\n")
+    return line + ("\n" if broken or ended != "length" else "")
+
+
+def _back_off(attempt: int) -> float:
+    """Doubling, with jitter: requests that failed together must not come back together."""
+    longest: float = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(attempt, 16))
+    return longest * random.uniform(0.5, 1)
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    """Seconds, given as such or as a date."""
+    given = answer.headers.get("Retry-After", "")
+    try:
+        if given.isdecimal():
+            return float(given)
+        return max(0.0, parsedate_to_datetime(given).timestamp() - time.time())
+    except ValueError:
+        return None

@@ -1,0 +1,105 @@
+"""A spec and the environment enter; where an OpenAI-compatible server is, and whether it serves the model, leave.
+
+Its key comes from the environment alone and goes into no record, log or message.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from data_specs.errors import SpecError
+from data_specs.run import LanguageModelSpec, server_addresses
+
+SERVER = "SYNCLR_API_SERVER"
+KEYS = ("SYNCLR_API_KEY", "OPENAI_API_KEY")
+"""The first that is set wins."""
+LOOK_SECONDS = 15.0
+SAID = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Servers that share the work, and the key that each is shown."""
+
+    at: str
+    servers: tuple[str, ...]
+    key: str | None = field(repr=False)
+    key_from: str | None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+
+    def said(self, answer: httpx.Response) -> str:
+        """What a server says of an error, in one line, without the key should it repeat it."""
+        try:
+            words = _message(answer.json()) or answer.text
+        except ValueError:
+            words = answer.text
+        words = words.replace(self.key, "***") if self.key else words
+        return " ".join(words.split())[:SAID] or "no reason given"
+
+    def refused(self, server: str, answer: httpx.Response) -> SpecError:
+        """For what will be refused again, however often it is asked."""
+        if answer.status_code in (401, 403):
+            sent = f"the key in {self.key_from}" if self.key_from else f"a request without a key ({' or '.join(KEYS)})"
+            return SpecError(f"{self.at}.server: {server} refuses {sent}: {self.said(answer)}")
+        return SpecError(f"{self.at}: {server} refused the request ({answer.status_code}): {self.said(answer)}")
+
+
+def access(spec: LanguageModelSpec, environment: Mapping[str, str] = os.environ) -> Access:
+    """The recipe's servers, else those of the environment. Raises SpecError if neither names one."""
+    try:
+        named = LanguageModelSpec.model_validate({"server": spec.server or environment.get(SERVER)}).server
+    except ValueError:  # which repeats the value, and with it a password
+        raise SpecError(f"{SERVER} must be http://host:port/v1, without a name, password or query") from None
+    if not (servers := server_addresses(named or "")):
+        raise SpecError(f"{spec.at}.engine openai: say where with {spec.at}.server=http://host:port/v1, or {SERVER}")
+    key_from = next((name for name in KEYS if environment.get(name)), None)
+    return Access(spec.at, tuple(servers), environment[key_from] if key_from else None, key_from)
+
+
+def require_served(spec: LanguageModelSpec, environment: Mapping[str, str] = os.environ) -> None:
+    """Ask every server for its models, before any work. Raises SpecError if one is not there or serves another model."""
+    known = access(spec, environment)
+    for server in known.servers:
+        try:
+            answer = httpx.get(f"{server}/models", headers=known.headers, timeout=LOOK_SECONDS)
+        except httpx.HTTPError as error:
+            raise SpecError(
+                f"{spec.at}.server: nothing answers at {server} ({_why(error)}); start it, or name another"
+            ) from error
+        if answer.status_code in (401, 403):
+            raise known.refused(server, answer)
+        served = _served(answer)
+        if served is None:
+            raise SpecError(
+                f"{spec.at}.server: {server} is no OpenAI-compatible server (GET /models: {answer.status_code} "
+                f"{known.said(answer)}); such addresses mostly end in /v1"
+            )
+        if spec.model not in served:
+            raise SpecError(
+                f"{spec.at}.model: {server} does not serve {spec.model!r}; it serves {', '.join(map(repr, served)) or 'none'}"
+            )
+
+
+def _served(answer: httpx.Response) -> list[str] | None:
+    try:
+        return [str(model["id"]) for model in answer.json()["data"]] if answer.status_code == 200 else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _message(told: Any) -> str:
+    """OpenAI and vLLM say `error.message`, others `error`, `message` or `detail`."""
+    for name in ("error", "message", "detail"):
+        if isinstance(told, dict) and told.get(name):
+            return _message(told[name])
+    return told if isinstance(told, str) else ""
+
+
+def _why(error: httpx.HTTPError) -> str:
+    return " ".join(str(error).split())[:SAID] or type(error).__name__

@@ -1,0 +1,224 @@
+"""A server that fails: what passes is waited for within a bounded time, what does not is one clear error, and no key is shown."""
+
+import json
+import time
+
+import pytest
+from command_line import free_port
+from completions_server import MODEL, Fault, completions
+
+from data_specs.errors import EngineError, SpecError
+from data_specs.run import CaptionsSpec
+from models.captioner import openai
+from models.captioner.build import build_captioner, identify_captioner, require_captioner
+from models.captioner.fake import FakeCaptioner
+from models.captioner.openai import OpenAiCaptioner
+from models.captioner.protocol import Ask
+from models.captioner.server import KEYS, SERVER
+
+SECRET = "sk-never-to-be-seen"
+ASKS = [Ask(f"fox => A fox.\n\nthing {number} =>", 2**62 + number) for number in range(12)]
+WANTED = FakeCaptioner().complete(ASKS)
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch):
+    for name in (SERVER, *KEYS):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch):
+    monkeypatch.setattr(openai, "FIRST_PAUSE_SECONDS", 0.01)
+
+
+@pytest.fixture
+def server():
+    with completions() as served:
+        yield served
+
+
+def spec(server, **knobs):
+    url = server if isinstance(server, str) else server.url
+    return CaptionsSpec(engine="openai", model=MODEL, revision="2026-11", server=url, concurrency=4, **knobs)
+
+
+def captioner(server, patience=5.0, **knobs):
+    asked = spec(server, **knobs)
+    return OpenAiCaptioner(identify_captioner(asked), asked, patience)
+
+
+def test_what_the_recipe_says_is_what_is_asked_with_a_seed_for_each(server):
+    assert captioner(server, max_tokens=20, temperature=0.7, top_p=0.8).complete(ASKS) == WANTED
+    by_seed = sorted(server.asked, key=lambda asked: asked["seed"])
+    assert by_seed == [
+        {
+            "model": MODEL, "prompt": ask.prompt, "seed": ask.seed, "temperature": 0.7, "top_p": 0.8, "max_tokens": 20,
+            "stop": ["\n"],
+        }
+        for ask in ASKS
+    ]  # fmt: skip
+
+
+def test_so_many_requests_are_in_flight_and_no_more(server):
+    server.slow = 0.3
+    captioner(server).complete(ASKS)
+    assert server.most_at_once == 4
+
+
+def choice(text, ended):
+    return json.dumps({"choices": [{"text": text, "finish_reason": ended}]})
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        (choice(" A fox.", "stop"), " A fox.\n"),
+        (choice(" A fox in the", "length"), " A fox in the"),
+        (choice(" A fox.\n", "stop_sequence"), " A fox.\n"),  # servers that send the break
+        (choice(" A fox.\nowl => An owl.", "length"), " A fox.\n"),  # and such that hear no `stop`
+        (choice("", "stop"), "\n"),
+    ],
+)
+def test_a_completion_that_ended_ends_in_a_line_break_and_one_that_was_cut_does_not(server, body, wanted):
+    server.faults = [Fault(body=body)]
+    assert captioner(server).complete(ASKS[:1]) == [wanted]
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [Fault(500, '{"error": {"message": "out of luck"}}')] * 2,
+        [Fault(503), Fault(502, "<html>bad gateway</html>")],
+        [Fault(429, headers={"Retry-After": "0"})] * 3,
+        [Fault(body="<html>no JSON at all</html>")],
+        [Fault(body='{"choices": []}')],
+        [Fault(body=choice(" A f", None)), Fault(body=choice(" A", "abort"))],
+        [Fault(hang=3.0)],
+    ],
+    ids=["500 twice", "gateway", "429", "garbage", "fewer choices than asked", "unfinished", "hang"],
+)
+def test_what_passes_is_asked_again_and_nothing_is_lost_or_mixed_up(server, faults):
+    server.faults = list(faults)
+    assert captioner(server, timeout=0.5).complete(ASKS) == WANTED
+    assert len(server.asked) == len(ASKS) + len(faults)
+
+
+@pytest.mark.parametrize("after", ["1", None])
+def test_a_server_is_left_alone_for_as_long_as_it_asks(server, after):
+    if after is None:  # a date, with whole seconds
+        after = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 2))
+    server.faults = [Fault(429, headers={"Retry-After": after})]
+    started = time.monotonic()
+    assert captioner(server).complete(ASKS[:1]) == WANTED[:1]
+    assert time.monotonic() - started >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Fault(500, '{"detail": "out of luck"}'), "500 out of luck"),
+        (Fault(body="<html>"), "no completion: <html>"),
+        (Fault(hang=2.0), r"no answer within 0.2 s \(captions.timeout\)"),
+    ],
+)
+def test_patience_ends_in_an_error_that_is_retried_later(server, fault, said):
+    server.faults = [fault] * 200
+    started = time.monotonic()
+    with pytest.raises(EngineError, match=said):
+        captioner(server, patience=0.3, timeout=0.2).complete(ASKS)
+    assert time.monotonic() - started < 5
+
+
+def test_a_pause_longer_than_patience_is_not_waited_for(server):
+    server.faults = [Fault(429, '{"error": {"message": "slow down"}}', {"Retry-After": "3600"})] * 12
+    with pytest.raises(EngineError, match="next try is due in 3600 s; lastly: 429 slow down"):
+        captioner(server).complete(ASKS)
+
+
+def test_a_connection_refused_is_waited_for_and_then_an_engine_error():
+    with pytest.raises(EngineError, match="127.0.0.1.* failed .* times"):
+        captioner(f"http://127.0.0.1:{free_port()}/v1", patience=0.3).complete(ASKS)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Fault(400, '{"error": {"message": "maximum context length is 1024 tokens"}}'), "refused .*400.*1024 tokens"),
+        (Fault(404, '{"error": {"message": "The model `x` does not exist."}}'), "does not exist"),
+        (Fault(422, '{"detail": "no such field"}'), "no such field"),
+    ],
+)
+def test_a_request_that_is_wrong_is_refused_at_once_in_the_server_s_words(server, fault, said):
+    server.faults = [fault] * 4
+    with pytest.raises(SpecError, match=said):
+        captioner(server).complete(ASKS[:1])
+    assert len(server.asked) == 1
+
+
+def test_the_key_comes_from_the_environment_ours_first_and_is_never_shown(server, monkeypatch):
+    server.key = SECRET
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    assert captioner(server).complete(ASKS[:1]) == WANTED[:1]
+    monkeypatch.setenv("SYNCLR_API_KEY", "sk-of-somebody-else")
+    for refusing in (lambda: captioner(server).complete(ASKS), lambda: require_captioner(spec(server))):
+        with pytest.raises(SpecError, match=r"refuses the key in SYNCLR_API_KEY: .*\*\*\*") as refused:
+            refusing()
+        assert "sk-" not in str(refused.value) + repr(refused.value.__cause__)
+    assert "sk-" not in repr(captioner(server)._access) + spec(server).model_dump_json()
+    monkeypatch.delenv("SYNCLR_API_KEY")
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(SpecError, match=r"without a key \(SYNCLR_API_KEY or OPENAI_API_KEY\)"):
+        require_captioner(spec(server))
+
+
+def test_several_servers_share_the_work_and_stand_in_for_one_another(server):
+    with completions() as second:
+        both = f"{server.url}, {second.url}/"
+        assert captioner(both).complete(ASKS) == WANTED
+        assert len(server.asked) == len(second.asked) == len(ASKS) // 2
+    assert captioner(both).complete(ASKS) == WANTED  # the second is gone
+    with pytest.raises(SpecError, match="nothing answers at"):
+        require_captioner(spec(both))
+
+
+def test_before_work_a_server_must_be_there_and_serve_the_model(server):
+    require_captioner(spec(server))
+    with pytest.raises(SpecError, match=f"does not serve 'other'; it serves '{MODEL}'"):
+        require_captioner(spec(server).model_copy(update={"model": "other"}))
+    with pytest.raises(SpecError, match=r"no OpenAI-compatible server \(GET /models: 404 Not Found\).*/v1"):
+        require_captioner(spec(server.url.removesuffix("/v1")))
+    with pytest.raises(SpecError, match="nothing answers at .*start it"):
+        require_captioner(spec(f"http://127.0.0.1:{free_port()}/v1"))
+    assert not server.asked
+
+
+def test_the_server_may_be_left_to_the_environment(server, monkeypatch):
+    nowhere = spec(server).model_copy(update={"server": None})
+    identify_captioner(nowhere)  # whoever only looks needs none
+    for act in (require_captioner, build_captioner):
+        with pytest.raises(SpecError, match="captions.server=http.*SYNCLR_API_SERVER"):
+            act(nowhere)
+    monkeypatch.setenv(SERVER, server.url)
+    require_captioner(nowhere)
+    assert build_captioner(nowhere).complete(ASKS) == WANTED
+    monkeypatch.setenv(SERVER, f"http://user:{SECRET}@host/v1")
+    with pytest.raises(SpecError, match=SERVER) as refused:
+        require_captioner(nowhere)
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8000", "ftp://host/v1", "http://a/v1?key=b", "http://a:b@c/v1", "http://a:port/v1"]
+)
+def test_an_address_that_cannot_be_or_holds_a_secret_is_refused(url):
+    with pytest.raises(ValueError, match="server"):
+        spec(url)
+
+
+def test_what_a_server_serves_is_taken_at_the_recipe_s_word_and_says_so(server):
+    assert identify_captioner(spec(server)).revision == "served:2026-11"
+    with pytest.raises(SpecError, match="captions.revision: name the weights"):
+        identify_captioner(spec(server).model_copy(update={"revision": None}))
+    ours = spec(server).model_copy(update={"model": "smollm2-135m", "revision": None})
+    assert identify_captioner(ours).revision.startswith("served:sha256:")
