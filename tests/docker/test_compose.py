@@ -18,6 +18,7 @@ SECRETS = {
     "SYNCLR_AUTH": "ada:of-the-test",
     "SYNCLR_DATABASE_PASSWORD": "of-the-test",
     "SYNCLR_VLLM_MODEL": "some/model",
+    "SYNCLR_VLLM_REVISION": "abc",
     "SYNCLR_VLLM_KEY": "of-the-test",
 }
 GPU_WORKERS = {"captions", "images", "encoder"}
@@ -120,6 +121,21 @@ def test_workers_share_the_volumes_of_shards_and_models_and_gpu_kinds_hold_a_gpu
     for name in GPU_WORKERS:
         (device,) = services[name]["deploy"]["resources"]["reservations"]["devices"]
         assert device["capabilities"] == ["gpu"] and device["device_ids"] == ["0"]
+
+
+def test_the_vllm_server_serves_what_a_recipe_can_pin_to_the_workers_that_ask_it(composed):
+    services = composed("vllm")["services"]
+    server = services["vllm"]
+    command, port = server["command"], server["ports"][0]["target"]
+    assert command[:3] == ["vllm", "serve", "some/model"] and command[command.index("--revision") + 1] == "abc"
+    for name in ("captions", "cpu"):
+        worker = services[name]
+        assert worker["environment"]["SYNCLR_API_SERVER"] == f"http://vllm:{port}/v1"
+        assert worker["environment"]["SYNCLR_API_KEY"] == server["environment"]["VLLM_API_KEY"]
+        assert worker["environment"]["PREFECT_API_URL"] and set(server["networks"]) <= set(worker["networks"])
+    assert not any(
+        "SYNCLR_API_KEY" in service.get("environment", {}) for service in composed("gpu")["services"].values()
+    )
 
 
 def test_without_a_gpu_one_worker_takes_every_queue(composed):

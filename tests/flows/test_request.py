@@ -1,13 +1,16 @@
 """The same words from command line, form and schedule give the same run; what can be refused is refused before work."""
 
 import json
+from dataclasses import replace
 
 import jsonschema
 import pytest
+from command_line import free_port
 from prefect.utilities.callables import parameter_schema
 
 from data_specs.errors import SpecError
 from data_specs.run import ROOMS, RunSpec
+from flows import request
 from flows.recipes import knobs
 from flows.request import Request, form
 
@@ -53,6 +56,16 @@ def test_rooms_before_the_first_must_be_whole(tmp_path):
     asked = Request("tiny", root=str(tmp_path), since="images")
     with pytest.raises(SpecError, match=r"images of run 'tiny' needs the concepts room.*--since concepts"):
         asked.preflight(asked.resolved())
+
+
+def test_a_server_is_asked_before_work_if_there_are_captions_to_make_and_never_otherwise(tmp_path, monkeypatch):
+    turned = {"captions": {"engine": "openai", "server": f"http://127.0.0.1:{free_port()}/v1"}}
+    asked = Request("tiny", root=str(tmp_path), until="captions", knobs=turned)
+    with pytest.raises(SpecError, match="captions.server: nothing answers at"):
+        asked.preflight(asked.resolved())
+    replace(asked, until="concepts").preflight(asked.resolved())
+    monkeypatch.setattr(request, "missing", lambda _: [])
+    asked.preflight(asked.resolved())
 
 
 @pytest.mark.parametrize(
