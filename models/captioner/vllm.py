@@ -25,6 +25,7 @@ for _name, _value in {
 
 import torch  # noqa: E402
 from vllm import LLM, SamplingParams  # noqa: E402
+from vllm.exceptions import VLLMValidationError  # noqa: E402
 from vllm.platforms import current_platform  # noqa: E402
 from vllm.v1.sample.logits_processor import LogitsProcessor  # noqa: E402
 
@@ -89,7 +90,7 @@ class VllmCaptioner:
             if not self._llm.reset_prefix_cache():
                 raise RuntimeError("prompts of an earlier call are still in work")
             outputs = self._llm.generate([ask.prompt for ask in asks], settings, use_tqdm=False)
-        except ValueError as error:
+        except (ValueError, VLLMValidationError) as error:
             raise SpecError(f"{self._spec.at}: {self.model.id!r} refused a prompt: {_sentence(error)}") from error
         except Exception as error:
             raise EngineError(f"{self.model.id!r} failed on {len(asks)} prompts: {_sentence(error)}") from error

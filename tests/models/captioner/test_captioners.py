@@ -18,6 +18,8 @@ from tasks.engines import loaded
 PROMPT = "Photo captions.\n\nfox => A red fox in the snow.\n\nkettle => A steel kettle on a stove.\n\n{} =>"
 ASKS = [Ask(PROMPT.format(name), seed) for seed, name in enumerate(["swan", "tram", "daisy", "otter"] * 2, 2**62)]
 OTHERS = [Ask(PROMPT.format(name), 7) for name in ("harp", "mango", "moose")]
+LONG = "A {} that somebody left behind the old wooden barn at the far end of a long and very muddy country road, seen at dusk."
+WORDY = Ask(f"fox => {LONG.format('fox')}\n\nkettle => {LONG.format('kettle')}\n\nowl => A", 1)
 SPECS = {
     "fake": CaptionsSpec(engine="fake"),
     "vllm": CaptionsSpec(max_tokens=12),
@@ -85,10 +87,9 @@ def test_keeps_its_promises(captioner):
 
 def test_a_completion_that_was_cut_has_no_line_break_and_the_others_have(captioner):
     if captioner.real:
-        texts, _ = captioner.complete(ASKS * 2)
-        ended = [text for text in texts if text.endswith("\n")]
-        assert ended and len(ended) < len(texts)
-        assert max(len(text.split()) for text in ended) <= 12
+        (cut, *others), _ = captioner.complete([WORDY, *ASKS])
+        assert "\n" not in cut and len(cut.split()) > 3
+        assert any(text.endswith("\n") for text in others)
 
 
 def test_a_prompt_that_does_not_fit_is_no_fault_of_the_engine(captioner):
