@@ -64,6 +64,10 @@ def test_a_server_is_asked_before_work_if_there_are_captions_to_make_and_never_o
     with pytest.raises(SpecError, match="captions.server: nothing answers at"):
         asked.preflight(asked.resolved())
     replace(asked, until="concepts").preflight(asked.resolved())
+    writer = {"concepts": {"backgrounds_by": turned["captions"] | {"model": "smollm2-135m", "for_all": True}}}
+    backgrounds = Request("tiny", root=str(tmp_path), until="concepts", knobs=writer)
+    with pytest.raises(SpecError, match="concepts.backgrounds_by.server: nothing answers at"):
+        backgrounds.preflight(backgrounds.resolved())
     monkeypatch.setattr(request, "missing", lambda _: [])
     asked.preflight(asked.resolved())
 
