@@ -59,12 +59,13 @@ class Room:
 
 
 def rooms(spec: RunSpec, root: str) -> dict[str, Room]:
-    """Every room in walking order, the inner room of `selection` before the images that it is made for, if there is one.
+    """Every room in walking order; before concepts and images the inner rooms `backgrounds` and `selection`, if there are.
 
     Reads no shard, starts no engine; raises SpecError for a model or file that is missing.
     """
     shards = -(-spec.captions.total // spec.captions.per_shard)
-    made = {"concepts": concepts_room(spec, root)}
+    asked = backgrounds_room(spec, root)
+    made = ({"backgrounds": asked} if asked else {}) | {"concepts": concepts_room(spec, root)}
 
     def add(name: str, count: int, **facts: Any) -> None:
         upstream = made[ROOMS[ROOMS.index(name) - 1]].lineage

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from data_specs.errors import SpecError
 from data_specs.run import ROOMS, WORKSPACE, Run, RunSpec
-from flows.addresses import Room, backgrounds_room, rooms
+from flows.addresses import Room, rooms
 from flows.recipes import names, resolve
 from flows.run_folder import folder, read_recipe, write_recipe
 from models.captioner.build import require_captioner
@@ -103,8 +103,8 @@ class Request:
     def begin(self, run: Run, wanted: dict[str, Room]) -> None:
         """Write the resolved recipe, and what it was resolved from, before the first shard; sweep what killed processes left."""
         write_recipe(run, {"recipe": _findable(self.recipe), "knobs": self.knobs})
-        inner = backgrounds_room(run.spec, run.root)
-        for place in (folder(run), *(wanted[name].folder for name in self.walked), *([inner.folder] if inner else [])):
+        here = [room.folder for name, room in wanted.items() if name in self.walked or name not in ROOMS]
+        for place in (folder(run), *here):
             storage.sweep(place)
 
 

@@ -8,7 +8,7 @@ from data_specs.contract import Contract
 from data_specs.errors import ContractError
 from data_specs.run import Run
 from data_specs.shard import ShardAddress
-from flows.addresses import backgrounds_room, rooms
+from flows.addresses import rooms
 from flows.run_folder import read_recipe
 from tasks.encoder.checkpoints import verify_checkpoints
 from tasks.shards import read_shard, sealed, verify_shard
@@ -29,8 +29,7 @@ def verify(root: str, name: str) -> tuple[int, list[str]]:
     """How many sealed shards were read, and what is wrong with them: counts, digests, records, incomplete groups."""
     run, _ = read_recipe(root, name)
     checked, faults = 0, []
-    inner = backgrounds_room(run.spec, root)
-    for room in (*([inner] if inner else []), *rooms(run.spec, root).values()):
+    for room in rooms(run.spec, root).values():
         for address in room.shards:
             try:
                 if sealed(address) is None:
