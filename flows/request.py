@@ -88,7 +88,7 @@ class Request:
                     f"{self.since} of run {run.name!r} needs the {room.name} room, of which {absent} of {len(room.shards)} "
                     f"shards are missing under {run.root}; walk it first (--since {room.name}, or deployment synclr/{room.name})"
                 )
-        by, written = run.spec.concepts.backgrounds_by, backgrounds_room(run.spec, run.root)
+        by, written = run.spec.concepts.backgrounds_by, wanted.get("backgrounds")
         if by and written and "concepts" in self.walked and missing(written.shards):
             require_captioner(by)
         if self._makes(wanted["captions"]):
