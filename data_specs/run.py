@@ -145,7 +145,11 @@ class LanguageModelSpec(Spec):
         json_schema_extra=NOT_LINEAGE,
     )
     concurrency: int = Field(
-        default=64, ge=1, le=4096, description="engine openai: requests in flight", json_schema_extra=NOT_LINEAGE
+        default=64,
+        ge=1,
+        le=4096,
+        description="engine openai: requests that one engine process has in flight",
+        json_schema_extra=NOT_LINEAGE,
     )
     timeout: float = Field(
         default=120, gt=0, description="engine openai: seconds that one request may take", json_schema_extra=NOT_LINEAGE

@@ -55,6 +55,7 @@ class VllmCaptioner:
                 weights,
                 revision=None if local else identity.revision,
                 dtype=spec.dtype,
+                load_format="safetensors",  # and never pickles, which vLLM would take where there is nothing else
                 max_model_len=spec.max_model_len,
                 tensor_parallel_size=spec.tensor_parallel,
                 **({} if spec.gpu_memory is None else {"gpu_memory_utilization": spec.gpu_memory}),

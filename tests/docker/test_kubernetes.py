@@ -91,7 +91,8 @@ def test_the_worker_refers_jobs_to_the_secret_instead_of_writing_the_password_in
             monkeypatch.setenv(name, value)
     heard = KubernetesSettings().worker
     assert (heard.api_auth_string_secret_name, heard.api_auth_string_secret_key) == ("synclr", "auth")
-    assert "secretKeyRef" in env(job()["spec"]["template"]["spec"]["containers"][0])["HF_TOKEN"]
+    known = env(job()["spec"]["template"]["spec"]["containers"][0])
+    assert all("secretKeyRef" in known[name] for name in ("HF_TOKEN", "SYNCLR_API_KEY"))
 
 
 def test_every_variable_of_the_template_is_declared_and_the_defaults_are_their_own_kind():
