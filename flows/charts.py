@@ -39,6 +39,33 @@ def stacked(parts: Sequence[Part], total: float, label: str) -> Markup:
     return _wide(Markup("").join(pieces), label)
 
 
+def columns(groups: Sequence[Sequence[Part]], label: str) -> Markup:
+    """Columns side by side, each of parts that stand on one another; the highest fills the height."""
+    most = max((math.fsum(part.value for part in parts) for parts in groups), default=0.0)
+    if most <= 0:
+        return Markup("")
+    width, pieces = 100 / len(groups), []
+    for number, parts in enumerate(groups):
+        down = 0.0
+        for part in parts:
+            height = 40 * part.value / most
+            down += height
+            if part.value:
+                pieces.append(
+                    Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>').format(
+                        part.css,
+                        _short(width * number),
+                        _short(40 - down),
+                        _short(0.9 * width),
+                        _short(height),
+                        part.label,
+                    )
+                )
+    return Markup(
+        '<svg class="columns" viewBox="0 0 100 40" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
+    ).format(label, Markup("").join(pieces))
+
+
 def bar(
     value: float,
     most: float,

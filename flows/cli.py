@@ -195,17 +195,24 @@ def trace(
 
 @app.command()
 def coverage(
-    name: Annotated[str, typer.Argument(help="name of a run")], root: Root = WORKSPACE, as_json: Json = False
+    name: Annotated[str, typer.Argument(help="name of a run")],
+    root: Root = WORKSPACE,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="write it to this Parquet file too")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Captions planned, asked for and kept, concept by concept and strategy by strategy; the worst served come first."""
+    """Captions planned, asked for, kept and left undrawn, concept by concept and strategy by strategy; the worst served first."""
     from flows.coverage import coverage as read_coverage
+    from flows.coverage import write_parquet
 
     rows = read_coverage(root, name)
+    if output:
+        write_parquet(rows, output)
 
     def table() -> None:
-        shown = Table("concept", "kind", "weight", "strategy", "planned", "asked", "kept", box=None, pad_edge=False)
+        counts = ("planned", "asked", "kept", "left_out")
+        shown = Table("concept", "kind", "weight", "strategy", *counts, box=None, pad_edge=False)
         for row in sorted(rows, key=lambda row: row["kept"] / row["planned"]):
-            numbers = [str(row[column]) for column in ("planned", "asked", "kept")]
+            numbers = [str(row[column]) for column in counts]
             shown.add_row(row["concept"], row["kind"], f"{row['weight']:.2%}", row["strategy"], *numbers)
         out.print(shown, markup=False)
 

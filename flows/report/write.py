@@ -15,6 +15,7 @@ from flows.charts import bar
 from flows.lineages import rows
 from flows.long_captions import long_captions
 from flows.recipes import spoken
+from flows.report.cover import cover
 from flows.report.curves import curves
 from flows.report.funnel import funnel, refusals
 from flows.report.galleries import galleries
@@ -91,6 +92,7 @@ def write_report(run: Run) -> str:
         per_caption=run.spec.images.per_caption,
         stages=stages,
         refusals=refusals(stages),
+        cover=cover(rooms, run.spec),
         long=long_captions(rooms["images"].addresses) if "images" in rooms else None,
         curves=drawn,
         checkpoint=checkpoints[-1] if checkpoints else None,

@@ -89,10 +89,11 @@ def _planned(shard: int, count: int) -> Iterable[Caption | Rejection]:
         relation, other = ("next to", "suitcase") if strategy == "relation" else (None, None)
         aim = f" in {background}" if background else f" next to a {other}" if other else ""
         text = f"A {about.name}{aim}, no. {shard * count + slot}"
+        key = f"{about.id}-{shard:06d}-{slot:05d}"
         if slot % 4 == 0:
-            yield Rejection(f"{shard}-{slot}", "concept_missing", "A photo of <b>something</b> else entirely")
+            yield Rejection(f"{key}-0", "concept_missing", "A photo of <b>something</b> else entirely")
         if slot % 7 == 3:
-            yield Rejection(f"{shard}-{slot}", "empty", "")
+            yield Rejection(f"{key}-1", "empty", "")
         yield Caption(
             id=caption_id(about.id, 0, shard, slot, text),
             text=text,

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from flows.charts import MOST_POINTS, Part, bar, line, stacked, ticks_between
+from flows.charts import MOST_POINTS, Part, bar, columns, line, stacked, ticks_between
 
 
 def test_a_stacked_bar_fills_its_width_with_parts_in_proportion():
@@ -41,3 +41,11 @@ def test_a_line_of_half_a_million_steps_stays_small():
 def test_a_line_bears_one_point_flat_values_and_what_is_not_finite():
     assert "NaN" not in line([(0, 1.0)], "one") and "nan" not in line([(0, 2.0), (1, 2.0), (2, float("nan"))], "flat")
     assert line([], "none") == "" and line([(0, float("inf"))], "none") == ""
+
+
+def test_columns_stand_on_one_another_and_the_highest_fills_the_height():
+    groups = [[Part("a", 6, "kept"), Part("b", 2, "r0")], [Part("c", 4, "kept"), Part("d", 0, "r0")]]
+    drawn = ElementTree.fromstring(columns(groups, "two columns"))
+    boxes = [(float(each.get("x")), float(each.get("y")), float(each.get("height"))) for each in drawn]
+    assert boxes == [(0, 10, 30), (0, 0, 10), (50, 20, 20)], "a part of nothing is not drawn"
+    assert columns([], "none") == "" and columns([[Part("a", 0, "kept")]], "nothing") == ""

@@ -1,6 +1,7 @@
 """A plan is told without any engine, is what the room will ask for, and keeps to the recipe's shares."""
 
 import json
+import tracemalloc
 
 from typer.testing import CliRunner
 
@@ -12,7 +13,7 @@ from flows.recipes import resolve
 from tasks.captions.planning import Planner
 from tasks.concepts.ingest import ingest
 
-PLANNED = 20_000
+PLANNED = 100_000
 
 
 def asked(*words):
@@ -67,3 +68,15 @@ def test_people_see_a_table_and_a_knob_that_does_not_exist_is_named():
     assert "category" in asked("tiny", "--count", "500")
     refused = CliRunner().invoke(app, ["plan", "captions", "tiny", "--set", "captions.totl=3"])
     assert refused.exit_code != 0 and "did you mean 'captions.total'" in str(refused.exception)
+
+
+def test_memory_does_not_grow_with_the_number_of_plans():
+    def peak(count):
+        tracemalloc.start()
+        plan_captions(resolve("tiny"), summary_of=count)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(10)  # what is read once
+    assert peak(20_000) < peak(1_000) + 300_000, "19,000 plans take 5 MB"
