@@ -26,6 +26,11 @@ def concept_id(kind: str, name: str) -> ConceptId:
     return ConceptId(digest("concept", kind, name)[:10])
 
 
+def category_id(category: str) -> ConceptId:
+    """Of what all objects of a category share; no concept's own, since no kind is called so."""
+    return concept_id("category", category)
+
+
 def background_id(concept: ConceptId, text: str) -> str:
     """One id per (concept, place): whoever reads a caption finds who wrote its background."""
     return f"{concept}-{digest('background', text)}"

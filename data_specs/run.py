@@ -29,6 +29,10 @@ def _sums_to_one(name: str, shares: Mapping[Any, float]) -> None:
         raise ValueError(f"{name} must be shares >= 0 that sum to 1; {listed} sum to {total:g}")
 
 
+UNSORTED = "other"
+"""The category of a name whose source gives none."""
+
+
 class TinyWorldSource(Spec):
     """The 192 objects, 21 places and 12 textures that the tiny renderer can draw."""
 
@@ -40,7 +44,7 @@ class ListedSource(Spec):
 
     path: str = Field(description="local path or fsspec URL; a relative path counts from the current folder")
     kind: Kind = Field(default="object", description="what the names are")
-    category: str = Field(default="other", description="the category that weights may name")
+    category: str = Field(default=UNSORTED, description="the category that weights may name")
     split_at: str | None = Field(
         default=None, min_length=1, description="of `tench, Tinca tinca` only what stands before this is the name"
     )
@@ -194,6 +198,9 @@ class BackgroundsSpec(LanguageModelSpec):
     per_concept: int = Field(default=10, ge=1, le=1000, description="backgrounds wanted for each object")
     for_all: bool = Field(
         default=False, description="also for objects that have backgrounds from their sources, which come first"
+    )
+    shared_by_category: bool = Field(
+        default=False, description="one list for all objects of a category, asked for by the category's name"
     )
     attempts: int = Field(
         default=8, ge=1, le=64, description="times an object is asked about until it has enough, first included"

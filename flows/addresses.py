@@ -19,7 +19,7 @@ from tasks import storage
 from tasks.captions.prompt_files import load_prompts, prompts_digest
 from tasks.captions.unsafe_words import unsafe_words_digest
 from tasks.concepts.background_prompts import load_prompt, prompt_file_digest
-from tasks.concepts.ingest import without_backgrounds
+from tasks.concepts.ingest import asked_about
 from tasks.concepts.sources import fingerprints
 from tasks.embeddings.plan import embedding_shards
 
@@ -107,7 +107,7 @@ def backgrounds_room(spec: RunSpec, root: str) -> Room | None:
 
     Its lineage knows the names alone, so other weights or places ask for nothing again.
     """
-    by, objects = spec.concepts.backgrounds_by, without_backgrounds(spec.concepts)
+    by, objects = spec.concepts.backgrounds_by, asked_about(spec.concepts)
     if by is None or not objects:
         return None
     model = identify_captioner(by)

@@ -6,7 +6,7 @@ from typing import Any
 
 from data_specs.choice import SELECTION
 from data_specs.errors import SpecError
-from data_specs.ids import background_id
+from data_specs.ids import background_id, category_id
 from flows.lineages import Found, Home, find, home_of, homes, rows, whereabouts
 from flows.show import CAPTION, CONCEPT, IMAGE, unknown
 
@@ -133,8 +133,9 @@ def _background(root: str, words: Found) -> dict[str, Any] | None:
     table = home_of(root, "concepts", words.home.facts["upstream"])
     lineage = table.facts.get("backgrounds") if table and words.row["background"] else None
     written = home_of(root, "backgrounds", lineage) if lineage else None
-    key = background_id(words.row["concept_id"], words.row["background"])
-    found = next(find([written], "id", key), None) if written else None
+    owners = (words.row["concept_id"], category_id(words.row["category"]))
+    keys = [background_id(owner, words.row["background"]) for owner in owners]
+    found = next((place for key in keys for place in find([written], "id", key)), None) if written else None
     return {**found.row, **_place(found)} if found else None
 
 

@@ -7,7 +7,7 @@ from data_specs.shard import SealedRoom
 from flows.addresses import backgrounds_room
 from flows.visit import Visit
 from flows.walk_room import walk_shards
-from tasks.concepts.ingest import without_backgrounds
+from tasks.concepts.ingest import asked_about
 from tasks.concepts.write_backgrounds import write_bundle
 
 
@@ -16,7 +16,7 @@ def write_backgrounds(run: Run) -> SealedRoom:
     """Ask about what is not sealed yet; the engine is gone when this ends."""
     spec, room = run.spec.concepts.backgrounds_by, backgrounds_room(run.spec, run.root)
     assert spec is not None and room is not None
-    objects = without_backgrounds(run.spec.concepts)
+    objects = asked_about(run.spec.concepts)
     about = {
         address: objects[address.index * spec.per_shard : (address.index + 1) * spec.per_shard]
         for address in room.shards

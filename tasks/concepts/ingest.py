@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from data_specs.concept import CONTRACT, Concept, from_row
 from data_specs.errors import SpecError
-from data_specs.ids import concept_id
+from data_specs.ids import category_id, concept_id
 from data_specs.rejection import Rejection
-from data_specs.run import ConceptsSpec
+from data_specs.run import UNSORTED, BackgroundsSpec, ConceptsSpec
 from data_specs.shard import ShardAddress, ShardManifest
 from tasks.concepts.background_answers import fingerprint
 from tasks.concepts.naming import clean, fault
@@ -66,9 +66,23 @@ def _merger(entry: Name, name: str, known: Concept) -> str:
 
 
 def without_backgrounds(spec: ConceptsSpec) -> list[Concept]:
-    """The objects that `backgrounds_by` is to be asked about, in the table's order; none if it is not set."""
+    """The objects that `backgrounds_by` is to give backgrounds to, in the table's order; none if it is not set."""
     by = spec.backgrounds_by
-    return [each for each in table_of(spec) if by and each.kind == "object" and (by.for_all or not each.backgrounds)]
+    return [each for each in table_of(spec) if _lacks_backgrounds(each, by)] if by else []
+
+
+def asked_about(spec: ConceptsSpec) -> list[Concept]:
+    """Those objects, or, where their backgrounds are shared, their categories in place of them. Raises SpecError."""
+    objects, by = without_backgrounds(spec), spec.backgrounds_by
+    if not (by and by.shared_by_category):
+        return objects
+    if unsorted := [each.name for each in objects if each.category == UNSORTED]:
+        raise SpecError(
+            f"{by.at}.shared_by_category: {len(unsorted)} objects such as {unsorted[0]!r} have no category to ask about; "
+            "give their source a category or a category_column"
+        )
+    categories = dict.fromkeys(each.category for each in objects)
+    return [Concept(category_id(name), name, "object", name, 0.0, ()) for name in categories]
 
 
 def ingest_table(
@@ -77,15 +91,20 @@ def ingest_table(
     """`written` are the sealed shards of backgrounds that an LLM wrote: they come after an object's own."""
 
     def outcomes() -> Iterator[Concept | Rejection]:
-        more = read_backgrounds(written)
+        more, by = read_backgrounds(written), spec.backgrounds_by
         for each in ingest(spec):
-            if isinstance(each, Concept) and each.id in more:
+            if by and isinstance(each, Concept) and _lacks_backgrounds(each, by):
+                found = more.get(category_id(each.category) if by.shared_by_category else each.id, ())
                 known = {fingerprint(own) for own in each.backgrounds}
-                new = (place for place in more[each.id] if fingerprint(place) not in known)
+                new = (place for place in found if fingerprint(place) not in known)
                 each = replace(each, backgrounds=(*each.backgrounds, *new))
             yield each
 
     return make_shard(address, CONTRACT, outcomes, run=run, tar=False)
+
+
+def _lacks_backgrounds(concept: Concept, by: BackgroundsSpec) -> bool:
+    return concept.kind == "object" and (by.for_all or not concept.backgrounds)
 
 
 def read_concepts(address: ShardAddress) -> list[Concept]:

@@ -11,7 +11,7 @@ from data_specs.errors import SpecError
 from data_specs.model_identity import ModelIdentity
 from data_specs.rejection import Rejection
 from data_specs.run import BackgroundsSpec, ConceptsSpec, FileSource
-from tasks.concepts.ingest import ingest_table, read_concepts, without_backgrounds
+from tasks.concepts.ingest import asked_about, ingest_table, read_concepts, without_backgrounds
 from tasks.concepts.write_backgrounds import read_backgrounds, write, write_shard
 from tasks.shards import read_rejects, read_rows, verify_shard
 
@@ -118,6 +118,29 @@ def test_objects_without_backgrounds_are_asked_about_or_all_of_them(listed):
     assert asked() == ["fox", "kettle"]
     assert asked(for_all=True) == ["fox", "Tram", "kettle"]
     assert without_backgrounds(ConceptsSpec(sources=(listed,))) == []
+
+
+def test_objects_of_a_category_may_share_what_is_written_about_it(tmp_path, address):
+    (tmp_path / "names.csv").write_text("name,group,bg\nfox,animal,\nheron,animal,Lake\ntram,vehicle,\nwolf,animal,\n")
+    source = FileSource(path=str(tmp_path / "names.csv"), category_column="group", backgrounds_column="bg")
+    by = SPEC.model_copy(update={"shared_by_category": True})
+    spec = ConceptsSpec(sources=(source,), backgrounds_by=by)
+    categories = asked_about(spec)
+    assert [each.name for each in categories] == ["animal", "vehicle"]
+    engine, written = (
+        Scripted(animal=["zoo, moor, lake\n"], vehicle=["depot, street, quay\n"]),
+        address(room="backgrounds"),
+    )
+    write_shard(categories, written, engine, by, seed=0)
+    ingest_table(address(room="concepts"), spec, [written])
+    found = {each.name: each.backgrounds for each in read_concepts(address(room="concepts"))}
+    animal = ("zoo", "moor", "lake")
+    assert found == {"fox": animal, "heron": ("Lake",), "tram": ("depot", "street", "quay"), "wolf": animal}
+    unsorted = spec.model_copy(update={"sources": (source.model_copy(update={"category_column": None}),)})
+    with pytest.raises(
+        SpecError, match=r"shared_by_category: 3 objects such as 'fox' have no category.*category_column"
+    ):
+        asked_about(unsorted)
 
 
 def test_the_table_takes_up_what_was_written_after_what_the_sources_gave(listed, address):
