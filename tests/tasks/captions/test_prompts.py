@@ -5,7 +5,7 @@ from concept_tables import made_up
 
 from data_specs.errors import SpecError
 from data_specs.prompt_set import PROMPT_KINDS, RELATIONS, Example
-from tasks.captions.naming import names
+from tasks.captions.naming import names, relates
 from tasks.captions.planning import Plan
 from tasks.captions.prompt_files import SETS, load_prompts, prompts_digest
 from tasks.captions.prompts import write_prompt
@@ -14,20 +14,34 @@ PROMPTS = load_prompts("synclr")
 FOX = Example(concept="fox", relation="on", other="tram", caption="A fox on a tram.")
 
 
-def test_the_pools_have_the_papers_sizes():
-    sizes = {kind: len(PROMPTS.pool(kind).examples) for kind in PROMPT_KINDS}
+@pytest.fixture(params=["synclr", "small"])
+def shipped(request):
+    return load_prompts(request.param)
+
+
+def test_the_pools_have_the_papers_sizes(shipped):
+    sizes = {kind: len(shipped.pool(kind).examples) for kind in PROMPT_KINDS}
     assert sizes == {"object": 52, "place": 33, "texture": 21, "background": 50, "relation": 20}
 
 
-def test_the_relation_examples_show_each_relation_twice():
-    assert Counter(example.relation for example in PROMPTS.relation.examples) == dict.fromkeys(RELATIONS, 2)
+def test_the_relation_examples_show_each_relation_twice(shipped):
+    assert Counter(example.relation for example in shipped.relation.examples) == dict.fromkeys(RELATIONS, 2)
 
 
 @pytest.mark.parametrize("kind", PROMPT_KINDS)
-def test_every_example_names_what_it_shows(kind):
-    for example in PROMPTS.pool(kind).examples:
+def test_every_example_names_what_it_shows(shipped, kind):
+    for example in shipped.pool(kind).examples:
         assert names(example.caption, example.concept), example
-        assert example.relation is None or example.relation in example.caption, example
+        if example.relation is not None:
+            assert relates(example.caption, example.concept, example.relation, example.other), example
+
+
+def test_what_small_models_see_shows_all_that_is_given_and_opens_alike():
+    small = load_prompts("small")
+    for kind in PROMPT_KINDS:
+        for example in small.pool(kind).examples:
+            assert example.caption.startswith("A photo of "), example
+            assert example.background is None or names(example.caption, example.background), example
 
 
 def test_a_prompt_is_header_examples_and_an_open_query():
