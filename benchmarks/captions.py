@@ -1,6 +1,7 @@
 """Captions per second through the captions room against raw `LLM.generate`, and packed prompts against unpacked, in one process.
 
-The sides alternate, so that other work on the machine slows all alike; each figure is a median over shards.
+The sides alternate, call by call, so that other work on the machine slows all alike; each figure is a median over shards. CPU
+seconds are given beside the clock's: on a shared machine they are the steadier ones. Packing is measured on first attempts.
 """
 
 import json
@@ -8,6 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from vllm import SamplingParams
@@ -22,47 +24,67 @@ from models.captioner.protocol import Ask
 from models.captioner.smollm2 import smollm2_folder
 from models.captioner.vllm import VllmCaptioner
 from tasks.captions.compose import compose_shard
+from tasks.captions.planning import Planner, ask_seed, examples_for
+from tasks.captions.prompt_files import load_prompts
+from tasks.captions.prompts import write_prompt
 from tasks.concepts.ingest import ingest
 
 SHARDS = 5
-UNPACKED = 1
 
 
-class Listening:
-    """Hands on every ask to the engine, and keeps what was asked."""
+@dataclass
+class Seconds:
+    """Of a `with` block: by the clock, and of this process on any core."""
 
-    def __init__(self, engine: VllmCaptioner) -> None:
-        self._engine = engine
+    clock: float = 0.0
+    cpu: float = 0.0
+
+    def __enter__(self) -> "Seconds":
+        self.clock, self.cpu = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.clock, self.cpu = time.perf_counter() - self.clock, time.process_time() - self.cpu
+
+
+class Beside:
+    """Hands every call to the engine, and to raw `LLM.generate` right before or right after it, in turns."""
+
+    def __init__(self, engine: VllmCaptioner, spec: LanguageModelSpec) -> None:
+        self._engine, self._spec = engine, spec
         self.model: ModelIdentity = engine.model
         self.calls: list[Sequence[Ask]] = []
+        self.raw: list[Seconds] = []
 
     def complete(self, asks: Sequence[Ask]) -> list[str]:
         self.calls.append(asks)
-        return self._engine.complete(asks)
+        if len(self.calls) % 2:
+            self.raw.append(raw(self._engine, self._spec, asks)[0])
+            return self._engine.complete(asks)
+        completions = self._engine.complete(asks)
+        self.raw.append(raw(self._engine, self._spec, asks)[0])
+        return completions
 
-    @property
-    def asked(self) -> int:
-        return sum(map(len, self.calls))
 
-
-def room(
-    engine: VllmCaptioner, concepts: list[Concept], spec: CaptionsSpec, shard: int
-) -> tuple[float, Listening, int]:
-    """Seconds of the room's whole work on one shard (plan, ask, screen, ask again, write, seal), what it asked and kept."""
-    listening = Listening(engine)
+def room(engine: VllmCaptioner, concepts: list[Concept], spec: CaptionsSpec, shard: int) -> tuple[Seconds, Beside, int]:
+    """The room's whole work on one shard (plan, ask, screen, ask again, write, seal), without raw calls; what it asked, and kept."""
+    beside = Beside(engine, spec)
     with tempfile.TemporaryDirectory() as folder:
         address = ShardAddress(folder=folder, room="captions", lineage="a", index=shard)
-        started = time.perf_counter()
-        manifest = compose_shard(concepts, address, listening, spec, seed=0)
-        return time.perf_counter() - started, listening, manifest.accepted
+        with Seconds() as whole:
+            manifest = compose_shard(concepts, address, beside, spec, seed=0)
+    aside = total(beside.raw)
+    return Seconds(whole.clock - aside.clock, whole.cpu - aside.cpu), beside, manifest.accepted
 
 
-def raw(engine: VllmCaptioner, spec: LanguageModelSpec, calls: Sequence[Sequence[Ask]]) -> tuple[float, float]:
-    """Seconds of `LLM.generate` alone, and the share of prompt tokens that vLLM counts as found in its prefix cache."""
+def total(parts: Sequence[Seconds]) -> Seconds:
+    return Seconds(sum(part.clock for part in parts), sum(part.cpu for part in parts))
+
+
+def raw(engine: VllmCaptioner, spec: LanguageModelSpec, asks: Sequence[Ask]) -> tuple[Seconds, float]:
+    """`LLM.generate` alone, and the share of prompt tokens that vLLM counts as found in its prefix cache."""
     llm: Any = engine._llm
-    read = found = 0
-    started = time.perf_counter()
-    for asks in calls:
+    with Seconds() as seconds:
         llm.reset_prefix_cache()
         settings = [
             SamplingParams(
@@ -74,38 +96,56 @@ def raw(engine: VllmCaptioner, spec: LanguageModelSpec, calls: Sequence[Sequence
             )
             for ask in asks
         ]
-        for output in llm.generate([ask.prompt for ask in asks], settings, use_tqdm=False):
-            read, found = read + len(output.prompt_token_ids), found + (output.num_cached_tokens or 0)
-    return time.perf_counter() - started, found / read
+        outputs = llm.generate([ask.prompt for ask in asks], settings, use_tqdm=False)
+    read = sum(len(output.prompt_token_ids) for output in outputs)
+    return seconds, sum(output.num_cached_tokens or 0 for output in outputs) / read
 
 
 def main() -> None:
     recipe = resolve("tiny")
     spec = recipe.captions
+    unpacked = spec.model_copy(update={"packing": 1})
     concepts = [outcome for outcome in ingest(recipe.concepts) if isinstance(outcome, Concept)]
     engine = VllmCaptioner(str(smollm2_folder()), identify_captioner(spec), spec)
     rounds = []
     for shard in range(SHARDS + 1):  # the first warms the engine and is dropped
-        seconds, packed, kept = room(engine, concepts, spec, shard)
-        raw_seconds, hits = raw(engine, spec, packed.calls)
-        at_once_seconds, _ = raw(engine, spec, [[ask for asks in packed.calls for ask in asks]])
-        loose_seconds, loose, _ = room(engine, concepts, spec.model_copy(update={"packing": UNPACKED}), shard)
-        _, loose_hits = raw(engine, spec, loose.calls)
+        whole, beside, kept = room(engine, concepts, spec, shard)
+        bare, asked = total(beside.raw), sum(map(len, beside.calls))
+        together, hits = raw(engine, spec, beside.calls[0])
+        apart, loose_hits = raw(engine, spec, first_asks(concepts, unpacked, shard))
+        at_once, _ = raw(engine, spec, [ask for asks in beside.calls for ask in asks])
         rounds.append(
             {
-                "kept_per_second": kept / seconds,
-                "asked_per_second": packed.asked / seconds,
-                "raw_asked_per_second": packed.asked / raw_seconds,
-                "ratio": raw_seconds / seconds,
-                "ratio_to_all_asks_in_one_call": at_once_seconds / seconds,
-                "hits": hits,
-                "hits_unpacked": loose_hits,
-                "gain_of_packing": (loose_seconds / loose.asked) / (seconds / packed.asked),
+                "kept_per_second": kept / whole.clock,
+                "asked_per_second": asked / whole.clock,
+                "raw_asked_per_second": asked / bare.clock,
+                "ratio": bare.clock / whole.clock,
+                "ratio_cpu": bare.cpu / whole.cpu,
+                "ratio_cpu_to_one_call_for_all_attempts": at_once.cpu / whole.cpu,
+                "prefix_hits": hits,
+                "prefix_hits_unpacked": loose_hits,
+                "gain_of_packing": apart.clock / together.clock,
+                "gain_of_packing_cpu": apart.cpu / together.cpu,
             }
         )
     medians = {name: round(statistics.median(found[name] for found in rounds[1:]), 3) for name in rounds[0]}
     figures = {"benchmark": "captions", "model": engine.model.id, "per_shard": spec.per_shard, "packing": spec.packing}
     print(json.dumps(figures | {"shards": SHARDS} | medians), flush=True)
+
+
+def first_asks(concepts: list[Concept], spec: CaptionsSpec, shard: int) -> list[Ask]:
+    """Of every slot, packs together, as the room asks."""
+    planner, prompts = Planner(concepts, spec, 0), load_prompts(spec.prompts)
+    plans = sorted(
+        (planner.plan(shard, slot) for slot in range(spec.per_shard)), key=lambda plan: (plan.prompt_kind, plan.pack)
+    )
+    return [
+        Ask(
+            write_prompt(plan, prompts.pool(plan.prompt_kind).header, examples_for(plan, prompts, 0, 0)),
+            ask_seed(plan, 0, 0),
+        )
+        for plan in plans
+    ]
 
 
 if __name__ == "__main__":
