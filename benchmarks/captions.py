@@ -67,7 +67,7 @@ class Beside:
 
 
 def room(engine: VllmCaptioner, concepts: list[Concept], spec: CaptionsSpec, shard: int) -> tuple[Seconds, Beside, int]:
-    """The room's whole work on one shard (plan, ask, screen, ask again, write, seal), without raw calls; what it asked, and kept."""
+    """The room's whole work on a shard (plan, ask, screen, ask again, write, seal) without raw calls; asks, and captions kept."""
     beside = Beside(engine, spec)
     with tempfile.TemporaryDirectory() as folder:
         address = ShardAddress(folder=folder, room="captions", lineage="a", index=shard)
