@@ -357,10 +357,38 @@ class ImagesSpec(Spec):
     attempts: int = Field(default=3, ge=1, le=16, description="times a faulty picture is drawn, first included")
 
 
+ALONE: dict[str, Any] = {"ema": False, "ibot_weight": 0.0, "local_crops": 0}
+"""One encoder without a teacher, whole pictures alone."""
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "synclr": {},
+    "stablerep": ALONE | {"temperature": 0.1},
+    "stablerep_plus": ALONE | {"temperature": 0.1, "text_weight": 1.0},
+    "simclr": ALONE | {"temperature": 0.1, "positives": "picture", "views": 2},
+    "supervised": ALONE | {"contrast_weight": 0.0, "concept_weight": 1.0},
+    "clip": ALONE | {"contrast_weight": 0.0, "text_weight": 1.0, "images_per_caption": 1},
+}
+"""What an objective turns of the knobs below; whatever a recipe says itself comes first. Equation 4 of SynCLR turns none."""
+
+
 class EncoderSpec(Spec):
     """How the encoder learns (SynCLR section 3.3-3.4; figures of Table 12 are in the `paper` recipe)."""
 
-    objective: Literal["synclr"] = "synclr"
+    objective: Literal["synclr", "stablerep", "stablerep_plus", "simclr", "supervised", "clip"] = Field(
+        default="synclr", description="a set of the terms and knobs below; each can still be turned alone"
+    )
+    contrast_weight: float = Field(default=1.0, ge=0, description="term: multi-positive contrast between pictures")
+    positives: Literal["caption", "concept", "picture"] = Field(
+        default="caption",
+        description="what makes two crops positives: SynCLR's captions, supervised concepts, SimCLR's own picture",
+    )
+    views: int = Field(default=1, ge=1, le=4, description="global crops per picture and step")
+    concept_weight: float = Field(default=0.0, ge=0, description="term: cross-entropy on the concept, as a classifier")
+    text_weight: float = Field(
+        default=0.0, ge=0, description="term: picture against caption by a text tower, as in CLIP and StableRep+"
+    )
+    ema: bool = Field(
+        default=True, description="a teacher that follows gives the keys; without one the features themselves are keys"
+    )
     architecture: Literal["vit_tiny", "vit_small", "vit_base", "vit_large"] = "vit_tiny"
     patch_size: int = Field(default=16, ge=2, le=64)
     stem: Literal["patch", "conv"] = Field(
@@ -373,7 +401,7 @@ class EncoderSpec(Spec):
     global_scale: tuple[float, float] = Field(default=(0.32, 1.0), description="area of a global crop")
     local_scale: tuple[float, float] = Field(default=(0.08, 0.32), description="area of a local crop")
     downsample_probability: float = Field(default=0.05, ge=0, le=1, description="StableRep's downsample augmentation")
-    images_per_caption: int = Field(default=4, ge=2, description="positives drawn per caption and step")
+    images_per_caption: int = Field(default=4, ge=1, description="pictures drawn per caption and step")
     captions_per_step: int = Field(default=32, ge=2, description="batch size, counted in captions")
     steps: int = Field(default=700, ge=1)
     warmup_steps: int = Field(default=70, ge=0)
@@ -391,7 +419,7 @@ class EncoderSpec(Spec):
     )
     head_hidden: int = Field(default=256, ge=8)
     head_out: int = Field(default=64, ge=8)
-    ibot_weight: float = Field(default=1.0, ge=0)
+    ibot_weight: float = Field(default=1.0, ge=0, description="term: masked patches, as in iBOT; needs a teacher")
     patch_head_hidden: int = Field(default=256, ge=8)
     patch_head_bottleneck: int = Field(default=64, ge=8)
     prototypes: int = Field(default=256, ge=2)
@@ -399,9 +427,38 @@ class EncoderSpec(Spec):
     mask_ratio: float = Field(default=0.5, gt=0, lt=1, description="share of a masked crop's tokens")
     teacher_temperature: tuple[float, float] = (0.04, 0.07)
     teacher_temperature_steps: int = Field(default=140, ge=0)
-    export: Literal["teacher", "student"] = "teacher"
+    text_tokenizer: str = Field(
+        default="tiny", description="of the text tower: `tiny` (the tiny renderer's), or a folder with a tokenizer.json"
+    )
+    text_context: int = Field(default=32, ge=4, le=1024, description="tokens that the text tower reads; CLIP 77")
+    text_width: int = Field(default=128, ge=16, description="of the text tower; CLIP 512")
+    text_depth: int = Field(default=4, ge=1, description="blocks of the text tower; CLIP 12")
+    text_heads: int = Field(default=4, ge=1, description="attention heads of the text tower; CLIP 8")
+    text_out: int = Field(default=64, ge=8, description="numbers in which pictures and captions are compared; CLIP 512")
+    export: Literal["teacher", "student"] = Field(default="teacher", description="without a teacher: the student")
     checkpoint_every: int = Field(default=100, ge=1, json_schema_extra=NOT_LINEAGE)
     keep_checkpoints: int = Field(default=2, ge=1, json_schema_extra=NOT_LINEAGE)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _objective(cls, given: Any) -> Any:
+        return OBJECTIVES.get(given.get("objective", "synclr"), {}) | given if isinstance(given, dict) else given
+
+    @model_validator(mode="after")
+    def _fits(self) -> "EncoderSpec":
+        if not self.contrast_weight + self.concept_weight + self.text_weight + self.ibot_weight > 0:
+            raise ValueError("every term has weight 0: set contrast_weight, concept_weight, text_weight or ibot_weight")
+        if self.ibot_weight > 0 and not self.ema:
+            raise ValueError(f"ibot_weight {self.ibot_weight:g} needs a teacher: set ema to true, or ibot_weight to 0")
+        if self.contrast_weight > 0 and self.positives == "caption" and self.images_per_caption < 2:
+            raise ValueError("positives of a caption are its other pictures: images_per_caption must be at least 2")
+        if self.contrast_weight > 0 and self.positives == "picture" and self.views < 2 and not self.local_crops:
+            raise ValueError("positives of a picture are its other crops: views must be at least 2")
+        if self.local_crops and not self.contrast_weight > 0:
+            raise ValueError(f"local_crops {self.local_crops} serve the contrast alone: set local_crops to 0")
+        if self.text_width % self.text_heads:
+            raise ValueError(f"text_width {self.text_width} is no multiple of text_heads {self.text_heads}")
+        return self
 
 
 class EmbeddingsSpec(Spec):

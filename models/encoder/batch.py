@@ -1,6 +1,6 @@
 """One step's input: pictures with their identities enter, crops with the same identities and masks leave.
 
-Legend: N global crops (one a picture), M local crops, P patches of a global crop.
+Legend: I pictures, N global crops (`views` a picture), M local crops, C captions, P patches of a global crop.
 """
 
 from dataclasses import dataclass
@@ -15,40 +15,61 @@ from models.encoder.masking import random_masks
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Raw pictures of one step. Equal classes are positives; equal image ids are the same picture."""
+    """Raw pictures of one step with what they are of, and the step's captions: equal numbers are the same thing.
 
-    pixels_N3SS: Tensor
-    classes_N: Tensor
-    images_N: Tensor
+    `concepts_I` count from 0, as a classifier's outputs do.
+    """
+
+    pixels_I3SS: Tensor
+    captions_I: Tensor
+    images_I: Tensor
+    concepts_I: Tensor
+    texts: tuple[str, ...]
+    captions_C: Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Crops:
+    """`classes` are what the recipe calls positives; equal `views_N` are the same pixels."""
+
     global_N3SS: Tensor
     classes_N: Tensor
-    images_N: Tensor
+    views_N: Tensor
     masks_NP: Tensor
     local_M3SS: Tensor
     local_classes_M: Tensor
+    captions_N: Tensor
+    concepts_N: Tensor
+    texts: tuple[str, ...]
+    captions_C: Tensor
 
 
 def cut(pictures: Pictures, spec: EncoderSpec, generator: torch.Generator) -> Crops:
-    """One global and `local_crops` local crops of each picture; what is drawn depends on the generator alone.
+    """`views` global and `local_crops` local crops of each picture; what is drawn depends on the generator alone.
 
     Student and teacher get the same global pixels (SynCLR section 3.3), so they are cut once.
     """
-    whole_N3SS = downsample(to_unit(pictures.pixels_N3SS), generator, spec.downsample_probability)
+    whole_I3SS = downsample(to_unit(pictures.pixels_I3SS), generator, spec.downsample_probability)
+    classes_I = {"caption": pictures.captions_I, "concept": pictures.concepts_I, "picture": pictures.images_I}[
+        spec.positives
+    ]
+    wide, narrow = global_recipe(spec.image_size, spec.global_scale), local_recipe(spec.local_size, spec.local_scale)
+    local_crops = [crops(whole_I3SS, narrow, generator) for _ in range(spec.local_crops)]
+    global_N3SS = torch.cat([crops(whole_I3SS, wide, generator) for _ in range(spec.views)])
     side = spec.image_size // spec.patch_size
     share = spec.mask_probability if spec.ibot_weight > 0 else 0.0
-    local = local_recipe(spec.local_size, spec.local_scale)
-    local_crops = [crops(whole_N3SS, local, generator) for _ in range(spec.local_crops)]
     return Crops(
-        global_N3SS=crops(whole_N3SS, global_recipe(spec.image_size, spec.global_scale), generator),
-        classes_N=pictures.classes_N,
-        images_N=pictures.images_N,
-        masks_NP=random_masks(len(whole_N3SS), side * side, share, spec.mask_ratio, generator),
+        global_N3SS=global_N3SS,
+        classes_N=classes_I.repeat(spec.views),
+        # Picture numbers are 63-bit digests: their neighbours are free.
+        views_N=torch.cat([pictures.images_I + view for view in range(spec.views)]),
+        masks_NP=random_masks(len(global_N3SS), side * side, share, spec.mask_ratio, generator),
         local_M3SS=torch.cat(local_crops)
         if local_crops
-        else whole_N3SS.new_zeros(0, 3, spec.local_size, spec.local_size),
-        local_classes_M=pictures.classes_N.repeat(spec.local_crops),
+        else whole_I3SS.new_zeros(0, 3, spec.local_size, spec.local_size),
+        local_classes_M=classes_I.repeat(spec.local_crops),
+        captions_N=pictures.captions_I.repeat(spec.views),
+        concepts_N=pictures.concepts_I.repeat(spec.views),
+        texts=pictures.texts,
+        captions_C=pictures.captions_C,
     )

@@ -19,12 +19,12 @@ def rank() -> int:
 
 @torch.no_grad()
 def over_ranks(value: Tensor, reduction: Reduction) -> Tensor:
-    """The sum or maximum of a tensor over ranks, with no gradient."""
+    """The sum, maximum or mean of a tensor over ranks, with no gradient."""
     if world_size() == 1:
         return value
     total = value.detach().clone()
-    dist.all_reduce(total, op=dist.ReduceOp.SUM if reduction == "sum" else dist.ReduceOp.MAX)
-    return total
+    dist.all_reduce(total, op=dist.ReduceOp.MAX if reduction == "max" else dist.ReduceOp.SUM)
+    return total / world_size() if reduction == "mean" else total
 
 
 @torch.no_grad()

@@ -10,19 +10,25 @@ Norm = Literal["ln", "bn"]
 
 
 class ContrastiveHead(nn.Module):
-    """Linear layers with a norm after each, the last one affine-free; projector (3 layers) or predictor (2).
+    """Linear layers with a norm after each, the last one affine-free, or left out as in StableRep.
+
+    Projector (3 layers) or predictor (2).
 
     `ln`: Linear + LayerNorm + GELU, the reference's default. `bn`: Linear + BatchNorm + ReLU as in MoCo v3; under DDP
     convert it to SyncBatchNorm, or results depend on the batch a rank.
     """
 
-    def __init__(self, width_in: int, hidden: int, width_out: int, layers: int, norm: Norm = "ln") -> None:
+    def __init__(
+        self, width_in: int, hidden: int, width_out: int, layers: int, norm: Norm = "ln", *, norm_last: bool = True
+    ) -> None:
         super().__init__()
         widths = [width_in, *[hidden] * (layers - 1), width_out]
         parts: list[nn.Module] = []
         for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
             last = i == layers - 1
-            parts.append(nn.Linear(a, b, bias=norm == "ln" and not last))
+            parts.append(nn.Linear(a, b, bias=not norm_last if last else norm == "ln"))
+            if last and not norm_last:
+                break
             parts.append(
                 nn.LayerNorm(b, elementwise_affine=not last) if norm == "ln" else nn.BatchNorm1d(b, affine=not last)
             )

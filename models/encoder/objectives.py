@@ -1,32 +1,43 @@
-"""Where losses meet: crops enter, named loss terms leave (SynCLR equation 4; every weight but iBOT's is 1).
+"""Where losses meet: crops enter, named loss terms leave (SynCLR equation 4; StableRep's, SimCLR's and CLIP's beside it).
 
-Legend: N global crops, M local crops, K keys of all ranks, T masked tokens, D width.
+Which terms there are follows from the recipe's weights alone; an objective's name is only a set of them.
+
+Legend: N global crops, M local crops, C captions, K keys of all ranks, T masked tokens, D width.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from data_specs.run import EncoderSpec
 from models.encoder.batch import Crops
-from models.encoder.gather import gather, over_ranks
+from models.encoder.gather import gather, gather_with_gradient, over_ranks
 from models.encoder.heads import ContrastiveHead, PatchHead
 from models.encoder.momentum import follow, teacher_of
-from models.encoder.vit import VisionTransformer, vit_of
+from models.encoder.text import reader_of, text_tower_of
+from models.encoder.vit import Tokens, VisionTransformer, vit_of
 from models.losses.ibot import ibot
+from models.losses.image_text import image_text
 from models.losses.multi_positive import match, multi_positive
+from models.losses.precision import at_least_float32
 from models.losses.sinkhorn import sinkhorn
 
 Terms = Mapping[str, Tensor]
+FIRST_LOGIT_SCALE = math.log(1 / 0.07)
+LARGEST_LOGIT_SCALE = math.log(100.0)
+"""CLIP section 2.5: learned, and kept from scaling logits by more than 100."""
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherOutput:
     """Keys of this rank's global crops and prototype logits at their masked positions. No gradient."""
 
-    keys_ND: Tensor
+    keys_ND: Tensor | None
     logits_TK: Tensor | None
 
 
@@ -37,7 +48,12 @@ class Tower(nn.Module):
         super().__init__()
         self.backbone: VisionTransformer = vit_of(spec)
         width = self.backbone.shape.width
-        self.projector = ContrastiveHead(width, spec.head_hidden, spec.head_out, layers=3, norm=spec.head_norm)
+        self.projector = (
+            # StableRep's projector, whose output is compared as it is, ends without a norm.
+            ContrastiveHead(width, spec.head_hidden, spec.head_out, layers=3, norm=spec.head_norm, norm_last=spec.ema)
+            if spec.contrast_weight > 0
+            else None
+        )
         self.patch_head = (
             PatchHead(width, spec.patch_head_hidden, spec.patch_head_bottleneck, spec.prototypes)
             if spec.ibot_weight > 0
@@ -45,61 +61,130 @@ class Tower(nn.Module):
         )
 
 
-class Synclr(nn.Module):
-    """Multi-positive contrast of student predictions with an EMA teacher's keys, local crops, and iBOT."""
+class TextPair(nn.Module):
+    """Pictures and captions in one space: a text tower, a linear map for pictures, a learned scale."""
 
-    def __init__(self, spec: EncoderSpec) -> None:
+    def __init__(self, spec: EncoderSpec, width: int) -> None:
+        super().__init__()
+        self.reader = reader_of(spec)
+        self.tower = text_tower_of(spec, self.reader)
+        self.projection = nn.Linear(width, spec.text_out, bias=False)
+        nn.init.trunc_normal_(self.projection.weight, std=0.02)
+        self.logit_scale = nn.Parameter(torch.tensor(FIRST_LOGIT_SCALE))
+
+    def forward(self, cls_ND: Tensor, texts: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+        tokens_CL = self.reader.tokens(texts).to(cls_ND.device)
+        return self.projection(cls_ND), self.tower(tokens_CL, self.reader.end)
+
+    @torch.no_grad()
+    def bound(self) -> None:
+        self.logit_scale.clamp_(0.0, LARGEST_LOGIT_SCALE)
+
+
+class Objective(nn.Module):
+    """The terms of one recipe over one student, with what each needs: teacher and predictor, classifier, text tower."""
+
+    def __init__(self, spec: EncoderSpec, concepts: int) -> None:
+        """`concepts` is the number of a classifier's outputs. Raises SpecError for sizes that do not fit together."""
         super().__init__()
         self.spec = spec
         self.student = Tower(spec)
-        self.predictor = ContrastiveHead(spec.head_out, spec.head_hidden, spec.head_out, layers=2, norm=spec.head_norm)
-        self.teacher = teacher_of(self.student)
+        width = self.student.backbone.shape.width
+        self.predictor = (
+            ContrastiveHead(spec.head_out, spec.head_hidden, spec.head_out, layers=2, norm=spec.head_norm)
+            if spec.ema and spec.contrast_weight > 0
+            else None
+        )
+        self.classifier = nn.Linear(width, concepts) if spec.concept_weight > 0 else None
+        if self.classifier:
+            nn.init.trunc_normal_(self.classifier.weight, std=0.02)
+            nn.init.zeros_(self.classifier.bias)
+        self.text = TextPair(spec, width) if spec.text_weight > 0 else None
+        self.teacher = teacher_of(self.student) if spec.ema else None
+
+    @property
+    def exported(self) -> VisionTransformer:
+        """The backbone that the recipe keeps."""
+        return (self.teacher if self.teacher and self.spec.export == "teacher" else self.student).backbone
 
     def forward(self, crops: Crops, teacher_temperature: float, generator: torch.Generator | None = None) -> Terms:
         """Weighted terms that sum to the loss. Every rank must call it in step: keys and labels are gathered."""
-        spec, student = self.spec, self.student
+        spec, terms = self.spec, dict[str, Tensor]()
         with torch.autocast(crops.global_N3SS.device.type, torch.bfloat16, enabled=spec.precision == "bf16"):
             taught = self.teach(crops)
-            seen = student.backbone(crops.global_N3SS, crops.masks_NP, generator)
+            seen = self.student.backbone(crops.global_N3SS, crops.masks_NP, generator)
             # Global and local crops pass the heads apart: with batch norm one batch would mix their statistics.
-            global_ND = self.predictor(student.projector(seen.cls_ND))
+            global_ND = self._features(seen)
             local_MD = None
             if len(crops.local_M3SS):
-                local = student.backbone(crops.local_M3SS, None, generator)
-                local_MD = self.predictor(student.projector(local.cls_ND))
-            logits_TK = student.patch_head(seen.patches_NPD[crops.masks_NP]) if student.patch_head else None
+                local_MD = self._features(self.student.backbone(crops.local_M3SS, None, generator))
+            head = self.student.patch_head
+            logits_TK = head(seen.patches_NPD[crops.masks_NP]) if head else None
+            pair = self.text(seen.cls_ND, crops.texts) if self.text else None
+            classes_NC = self.classifier(seen.cls_ND) if self.classifier else None
 
-        keys_KD, key_classes_K, key_images_K = map(gather, (taught.keys_ND, crops.classes_N, crops.images_N))
-        others = match(crops.classes_N, key_classes_K, crops.images_N, key_images_K)
-        terms = {"contrast_global": multi_positive(global_ND, keys_KD, others, spec.temperature)}
-        if local_MD is not None:
-            anyone = match(crops.local_classes_M, key_classes_K)
-            terms["contrast_local"] = multi_positive(local_MD, keys_KD, anyone, spec.temperature)
+        if global_ND is not None:
+            terms |= self._contrast(crops, global_ND, local_MD, taught.keys_ND)
         if logits_TK is not None and taught.logits_TK is not None:
             targets_TK = sinkhorn(taught.logits_TK, teacher_temperature, over_ranks=over_ranks)
             image_T = crops.masks_NP.nonzero()[:, 0]
-            terms["ibot"] = spec.ibot_weight * ibot(logits_TK, targets_TK, image_T)
+            terms["ibot"] = spec.ibot_weight * ibot(logits_TK, targets_TK, image_T, over_ranks=over_ranks)
+        if pair is not None:
+            terms["image_text"] = spec.text_weight * self._image_text(crops, *pair)
+        if classes_NC is not None:
+            loss = F.cross_entropy(at_least_float32(classes_NC), crops.concepts_N)
+            terms["concept"] = spec.concept_weight * loss
         return terms
+
+    def _features(self, tokens: Tokens) -> Tensor | None:
+        if self.student.projector is None:
+            return None
+        projected_ND = self.student.projector(tokens.cls_ND)
+        return cast(Tensor, self.predictor(projected_ND) if self.predictor else projected_ND)
+
+    def _contrast(
+        self, crops: Crops, global_ND: Tensor, local_MD: Tensor | None, taught_ND: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Keys are the teacher's; without one the student's own, through which the gradient flows (StableRep, SimCLR)."""
+        keys_KD = gather_with_gradient(global_ND) if taught_ND is None else gather(taught_ND)
+        key_classes_K, key_views_K = gather(crops.classes_N), gather(crops.views_N)
+        others = match(crops.classes_N, key_classes_K, crops.views_N, key_views_K)
+        weight, temperature = self.spec.contrast_weight, self.spec.temperature
+        terms = {"contrast_global": weight * multi_positive(global_ND, keys_KD, others, temperature, over_ranks)}
+        if local_MD is not None:
+            anyone = match(crops.local_classes_M, key_classes_K)
+            terms["contrast_local"] = weight * multi_positive(local_MD, keys_KD, anyone, temperature, over_ranks)
+        return terms
+
+    def _image_text(self, crops: Crops, images_ND: Tensor, texts_CD: Tensor) -> Tensor:
+        assert self.text is not None
+        matches = (
+            match(crops.captions_N, gather(crops.captions_C)),
+            match(crops.captions_C, gather(crops.captions_N)),
+        )
+        all_images_KD, all_texts_KD = gather_with_gradient(images_ND), gather_with_gradient(texts_CD)
+        scale = self.text.logit_scale.exp()
+        return image_text(images_ND, texts_CD, all_images_KD, all_texts_KD, matches, scale, over_ranks)
 
     @torch.no_grad()
     def teach(self, crops: Crops) -> TeacherOutput:
         """The teacher sees whole global crops; its patch tokens are used where the student's are masked."""
+        if self.teacher is None:
+            return TeacherOutput(None, None)
         # No drop path for the teacher; its batch norms use the batch at hand, as the student's do (MoCo v3).
         self.teacher.eval()
-        self.teacher.projector.train()
+        projector, head = self.teacher.projector, self.teacher.patch_head
+        if projector:
+            projector.train()
         tokens = self.teacher.backbone(crops.global_N3SS)
-        head = self.teacher.patch_head
         return TeacherOutput(
-            keys_ND=self.teacher.projector(tokens.cls_ND),
+            keys_ND=projector(tokens.cls_ND) if projector else None,
             logits_TK=head(tokens.patches_NPD[crops.masks_NP]) if head else None,
         )
 
-    def follow(self, momentum: float) -> None:
-        """Move the teacher towards the student; call it after the optimiser's step."""
-        follow(self.teacher, self.student, momentum)
-
-
-def build_objective(spec: EncoderSpec) -> Synclr:
-    """The objective a recipe names."""
-    match_by_name = {"synclr": Synclr}
-    return match_by_name[spec.objective](spec)
+    def after_step(self, momentum: float) -> None:
+        """What moves once the optimiser has: the teacher towards the student, the text's scale back into its bounds."""
+        if self.teacher:
+            follow(self.teacher, self.student, momentum)
+        if self.text:
+            self.text.bound()

@@ -14,7 +14,7 @@ from data_specs.errors import ContractError, SpecError
 from data_specs.ids import seed_of
 from data_specs.run import EncoderSpec
 from models.encoder.batch import Pictures, cut
-from models.encoder.objectives import Synclr, build_objective
+from models.encoder.objectives import Objective
 from models.encoder.parameters import groups
 from models.encoder.schedules import cosine, linear, warmup_cosine
 
@@ -55,12 +55,12 @@ class StepReport:
 class Training:
     """`step` is the number of steps done; `advance` does the next one."""
 
-    def __init__(self, spec: EncoderSpec, seed: int, device: str = "cpu") -> None:
-        """Raises SpecError for sizes that do not fit together."""
+    def __init__(self, spec: EncoderSpec, seed: int, concepts: int = 0, device: str = "cpu") -> None:
+        """`concepts` is how many a classifier has to tell apart. Raises SpecError for sizes that do not fit together."""
         self.spec, self.seed, self.device, self.step = spec, seed, device, 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of("encoder", "initial", seed))
-            self.objective: Synclr = build_objective(spec).to(device)
+            self.objective = Objective(spec, concepts).to(device)
         self.optimizer = torch.optim.AdamW(groups(self.objective), lr=spec.lr, betas=spec.betas)
 
     def advance(self, pictures: Pictures) -> StepReport:
@@ -79,7 +79,7 @@ class Training:
             group["weight_decay"] = now.weight_decay if group["name"] == "decay" else 0.0
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.objective.follow(now.momentum)
+        self.objective.after_step(now.momentum)
         report = StepReport(self.step, values, gradient, now)
         self.step += 1
         return report

@@ -56,9 +56,9 @@ class Tokens:
 
 
 class Attention(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, *, causal: bool = False) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.causal = heads, causal
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
@@ -66,19 +66,21 @@ class Attention(nn.Module):
         pictures, count, width = tokens_NTD.shape
         qkv = self.qkv(tokens_NTD).view(pictures, count, 3, self.heads, width // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed_NHTd = F.scaled_dot_product_attention(query, key, value)
+        mixed_NHTd = F.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
         return cast(Tensor, self.out(mixed_NHTd.transpose(1, 2).reshape(pictures, count, width)))
 
 
 class Block(nn.Module):
-    def __init__(self, shape: VitShape, drop_path: float) -> None:
+    def __init__(
+        self, width: int, heads: int, mlp_ratio: int = 4, drop_path: float = 0.0, *, causal: bool = False
+    ) -> None:
         super().__init__()
         self.drop_path = drop_path
-        self.norm1 = nn.LayerNorm(shape.width, eps=1e-6)
-        self.attention = Attention(shape.width, shape.heads)
-        self.norm2 = nn.LayerNorm(shape.width, eps=1e-6)
-        self.fc1 = nn.Linear(shape.width, shape.mlp_ratio * shape.width)
-        self.fc2 = nn.Linear(shape.mlp_ratio * shape.width, shape.width)
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attention = Attention(width, heads, causal=causal)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.fc1 = nn.Linear(width, mlp_ratio * width)
+        self.fc2 = nn.Linear(mlp_ratio * width, width)
 
     def forward(self, tokens_NTD: Tensor, generator: torch.Generator | None) -> Tensor:
         tokens_NTD = tokens_NTD + self.survive(self.attention(self.norm1(tokens_NTD)), generator)
@@ -140,7 +142,7 @@ class VisionTransformer(nn.Module):
         self.mask_token = nn.Parameter(torch.zeros(1, 1, shape.width))
         self.positions = nn.Parameter(torch.zeros(1, 1 + side * side, shape.width))
         rates = [drop_path * block / max(1, shape.depth - 1) for block in range(shape.depth)]
-        self.blocks = nn.ModuleList(Block(shape, rate) for rate in rates)
+        self.blocks = nn.ModuleList(Block(shape.width, shape.heads, shape.mlp_ratio, rate) for rate in rates)
         self.norm = nn.LayerNorm(shape.width, eps=1e-6)
         self.initialise()
 

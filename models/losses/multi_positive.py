@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.losses.precision import at_least_float32
+from models.losses.ranks import OverRanks, alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,14 @@ def match(
     return Matches(positive_AK & candidate_AK, candidate_AK)
 
 
-def multi_positive(anchors_AD: Tensor, keys_KD: Tensor, matches: Matches, temperature: float) -> Tensor:
+def multi_positive(
+    anchors_AD: Tensor, keys_KD: Tensor, matches: Matches, temperature: float | Tensor, over_ranks: OverRanks = alone
+) -> Tensor:
     """Mean over anchors of the cross-entropy between "any positive, equally likely" and the softmax over candidates.
 
     Features need not be normalised. An anchor without a positive (an incomplete group) says nothing and is left out of
-    the mean; when none has one the loss is 0 and still differentiable.
+    the mean; when none has one the loss is 0 and still differentiable. Over ranks the mean is that of all their anchors,
+    once DDP has averaged the ranks, however anchors are split.
     """
     anchors_AD = F.normalize(at_least_float32(anchors_AD), dim=-1)
     keys_KD = F.normalize(at_least_float32(keys_KD), dim=-1)
@@ -49,4 +53,4 @@ def multi_positive(anchors_AD: Tensor, keys_KD: Tensor, matches: Matches, temper
     log_q_AK = F.log_softmax(logits_AK, dim=-1)
     positives_A = matches.positive_AK.sum(-1)
     loss_A = -(log_q_AK * matches.positive_AK).sum(-1) / positives_A.clamp(min=1)
-    return loss_A.sum() / (positives_A > 0).sum().clamp(min=1)
+    return loss_A.sum() / over_ranks((positives_A > 0).sum().to(loss_A.dtype), "mean").clamp(min=1e-9)

@@ -1,4 +1,4 @@
-"""A reduction over ranks that a loss may need: a tensor enters on every rank, its sum or maximum over all leaves.
+"""A reduction over ranks that a loss may need: a tensor enters on every rank, its sum, maximum or mean over all leaves.
 
 The losses never open a process group themselves: the caller hands them one of these functions.
 """
@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
-Reduction = Literal["sum", "max"]
+Reduction = Literal["sum", "max", "mean"]
 OverRanks = Callable[[Tensor, Reduction], Tensor]
 
 

@@ -25,14 +25,18 @@ class PictureStore:
 
     def __init__(self, groups: Iterable[ImageGroup], decoded_bytes: int = DECODED_BYTES) -> None:
         """Raises ContractError for an empty room or captions with unequal numbers of pictures."""
-        found = [(group.caption.id, _class(group), group.pixels) for group in groups]
+        found = [(group.caption, group.pixels) for group in groups]
         if not found:
             raise ContractError("the images room holds no pictures; look at its rejects")
-        if len({len(pixels) for *_, pixels in found}) > 1:
+        if len({len(pixels) for _, pixels in found}) > 1:
             raise ContractError("captions have unequal numbers of pictures; `synclr verify` names the shard")
-        self.keys = [key for key, *_ in found]
-        self._classes = [number for _, number, _ in found]
-        self._pixels = [pixels for *_, pixels in found]
+        self.keys = [caption.id for caption, _ in found]
+        self.concepts = sorted({caption.concept_id for caption, _ in found})
+        numbers = {concept: number for number, concept in enumerate(self.concepts)}
+        self._texts = [caption.text for caption, _ in found]
+        self._classes = [_class(caption.text) for caption, _ in found]
+        self._concepts = [numbers[caption.concept_id] for caption, _ in found]
+        self._pixels = [pixels for _, pixels in found]
         self.copies = len(self._pixels[0])
         self.side = min(Image.open(io.BytesIO(self._pixels[0][0])).size)
         self._decoded: dict[tuple[int, int], np.ndarray] = {}
@@ -43,13 +47,16 @@ class PictureStore:
         return len(self.keys)
 
     def pictures(self, choice: Choice) -> Pictures:
-        """The chosen pictures, caption by caption, with class and picture identities that follow from ids."""
+        """The chosen pictures, caption by caption, with identities that follow from ids."""
         places = [(int(c), int(k)) for c, row in zip(choice.captions, choice.copies, strict=True) for k in row]
-        pixels_NSS3 = np.stack([self._picture(place) for place in places])
+        pixels_ISS3 = np.stack([self._picture(place) for place in places])
         return Pictures(
-            pixels_N3SS=torch.from_numpy(pixels_NSS3).permute(0, 3, 1, 2),
-            classes_N=torch.tensor([self._classes[caption] for caption, _ in places]),
-            images_N=torch.tensor([seed_of(self.keys[caption], copy) for caption, copy in places]),
+            pixels_I3SS=torch.from_numpy(pixels_ISS3).permute(0, 3, 1, 2),
+            captions_I=torch.tensor([self._classes[caption] for caption, _ in places]),
+            images_I=torch.tensor([seed_of(self.keys[caption], copy) for caption, copy in places]),
+            concepts_I=torch.tensor([self._concepts[caption] for caption, _ in places]),
+            texts=tuple(self._texts[caption] for caption in choice.captions),
+            captions_C=torch.tensor([self._classes[caption] for caption in choice.captions]),
         )
 
     def _picture(self, place: tuple[int, int]) -> np.ndarray:
@@ -77,6 +84,6 @@ def decode(data: bytes, side: int, name: str) -> np.ndarray:
     return np.asarray(picture)
 
 
-def _class(group: ImageGroup) -> int:
+def _class(text: str) -> int:
     # A class is what the caption says, not where it stands: two captions of one text are positives of each other.
-    return seed_of("class", " ".join(group.caption.text.casefold().split()))
+    return seed_of("class", " ".join(text.casefold().split()))

@@ -52,11 +52,11 @@ def trained(
     from models.encoder.training import Training
     from tasks.encoder.pictures import read_pictures
 
-    training = Training(spec, seed)
+    pictures = read_pictures(sources)
+    training = Training(spec, seed, len(pictures.concepts))
     if found := checkpoints.newest(address.folder):
         step, tensors = found
         training.restore(tensors, step)
-    pictures = read_pictures(sources)
     with logging_metrics(address.folder, training.step) as log:
         for report, row in steps(training, pictures):
             log.add(row)
@@ -81,7 +81,7 @@ def steps(training: "Training", pictures: "PictureStore") -> "Iterator[tuple[Ste
             keys = ", ".join(pictures.keys[caption] for caption in choice.captions[:8])
             raise SpecError(f"{error}; its batch began with captions {keys}") from error
         ended = time.monotonic()
-        yield report, row_of(report, len(batch.classes_N), ended - started, ready - started)
+        yield report, row_of(report, len(batch.images_I), ended - started, ready - started)
 
 
 def row_of(report: "StepReport", images: int, seconds: float, waited: float) -> Row:
@@ -111,8 +111,7 @@ def record(
     from models.encoder.exported import export
 
     spec, objective = training.spec, training.objective
-    tower = objective.teacher if spec.export == "teacher" else objective.student
-    files = {f"encoder/{name}": data for name, data in export(tower.backbone).items()}
+    files = {f"encoder/{name}": data for name, data in export(objective.exported, objective.text).items()}
     for name, data in files.items():
         storage.write_bytes(f"{address.folder.rstrip('/')}/{name}", data)
     last = log.rows[-AVERAGED_STEPS:]

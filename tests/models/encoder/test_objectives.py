@@ -1,25 +1,38 @@
-"""Where losses meet: what learns, what only follows, and what each knob adds."""
+"""Where losses meet: what learns, what only follows, what each objective is made of, and that ranks add up to one."""
+
+import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
+from torch import Tensor
+from torch import multiprocessing as mp
 
-from data_specs.run import EncoderSpec
-from models.encoder.batch import Pictures, cut
+from data_specs.run import OBJECTIVES, EncoderSpec
+from models.encoder.batch import Crops, Pictures, cut
 from models.encoder.momentum import follow, teacher_of
-from models.encoder.objectives import build_objective
+from models.encoder.objectives import Objective
 from models.encoder.parameters import groups
 from models.encoder.schedules import cosine, linear, warmup_cosine
 
 SMALL = {"image_size": 32, "local_size": 16, "head_hidden": 16, "head_out": 8, "prototypes": 8}
+SMALL |= {"patch_head_hidden": 16, "patch_head_bottleneck": 8, "text_width": 16, "text_depth": 1, "text_heads": 2}
+TEXTS = ("a dog on the beach", "a red car", "two cats", "a tree by the lake")
 
 
 def spec_with(**knobs: object) -> EncoderSpec:
-    return EncoderSpec.model_validate(SMALL | {"patch_head_hidden": 16, "patch_head_bottleneck": 8} | knobs)
+    return EncoderSpec.model_validate(SMALL | knobs)
 
 
-def pictures() -> Pictures:
-    pixels = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return Pictures(pixels, torch.tensor([1, 1, 1, 2, 2, 2]), torch.arange(6))
+def pictures(captions: int = 2, copies: int = 3) -> Pictures:
+    count = captions * copies
+    pixels = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    caption_I = torch.arange(captions).repeat_interleave(copies)
+    return Pictures(
+        pixels, 11 + caption_I, 100 * torch.arange(count), caption_I % 2, TEXTS[:captions], 11 + torch.arange(captions)
+    )
 
 
 @pytest.mark.parametrize(
@@ -29,17 +42,102 @@ def pictures() -> Pictures:
         ({"local_crops": 0}, {"contrast_global", "ibot"}),
         ({"ibot_weight": 0.0}, {"contrast_global", "contrast_local"}),
         ({"head_norm": "ln", "precision": "bf16"}, {"contrast_global", "contrast_local", "ibot"}),
+        ({"objective": "stablerep"}, {"contrast_global"}),
+        ({"objective": "stablerep", "ema": True}, {"contrast_global"}),
+        ({"objective": "stablerep", "local_crops": 2}, {"contrast_global", "contrast_local"}),
+        ({"objective": "stablerep_plus"}, {"contrast_global", "image_text"}),
+        ({"objective": "simclr"}, {"contrast_global"}),
+        ({"objective": "supervised"}, {"concept"}),
+        ({"objective": "clip"}, {"image_text"}),
+        (
+            {"text_weight": 1.0, "concept_weight": 1.0},
+            {"contrast_global", "contrast_local", "ibot", "image_text", "concept"},
+        ),
     ],
 )
-def test_each_knob_adds_its_term_and_all_terms_reach_the_student(knobs: dict[str, object], terms: set[str]) -> None:
+def test_each_objective_and_knob_has_its_terms_and_all_terms_reach_the_student(
+    knobs: dict[str, object], terms: set[str]
+) -> None:
     spec = spec_with(**knobs)
-    objective = build_objective(spec)
+    objective = Objective(spec, 2)
     found = objective(cut(pictures(), spec, torch.Generator().manual_seed(0)), 0.04)
     assert set(found) == terms
     assert {term.dtype for term in found.values()} == {torch.float32}
     torch.stack(list(found.values())).sum().backward()
-    assert all(p.grad is not None for p in objective.student.backbone.blocks.parameters())
-    assert all(p.grad is None for p in objective.teacher.parameters())
+    trained = {name for name, p in objective.named_parameters() if p.requires_grad}
+    idle = {name for name in trained if objective.get_parameter(name).grad is None}
+    assert idle <= {"student.backbone.mask_token"}
+    assert objective.teacher is None or all(p.grad is None for p in objective.teacher.parameters())
+    assert (objective.teacher is None) == (not spec.ema)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "said"),
+    [
+        ({"ema": False}, "ibot_weight 1 needs a teacher"),
+        ({"images_per_caption": 1}, "images_per_caption must be at least 2"),
+        ({"objective": "simclr", "views": 1}, "views must be at least 2"),
+        ({"objective": "clip", "local_crops": 2}, "set local_crops to 0"),
+        ({"contrast_weight": 0, "ibot_weight": 0, "local_crops": 0}, "every term has weight 0"),
+        ({"text_width": 30, "text_heads": 4}, "no multiple of text_heads"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_with_the_way_out(knobs: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        spec_with(**knobs)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_an_objective_is_a_set_of_knobs_that_can_be_written_down_and_read_again(name: str) -> None:
+    spec = EncoderSpec.model_validate({"objective": name})
+    assert EncoderSpec.model_validate(spec.model_dump()) == spec
+    assert all(getattr(spec, knob) == value for knob, value in OBJECTIVES[name].items())
+
+
+def test_simclr_is_the_contrast_of_two_crops_of_each_picture_against_all_others() -> None:
+    """A naive NT-Xent (arXiv 2002.05709, equation 1) over the features that the objective compares."""
+    spec = spec_with(objective="simclr", head_norm="ln")
+    objective = Objective(spec, 0)
+    crops = cut(pictures(), spec, torch.Generator().manual_seed(0))
+    projector = objective.student.projector
+    assert projector is not None
+    features = projector(objective.student.backbone(crops.global_N3SS).cls_ND).detach()
+    assert len(features) == 12
+    losses = []
+    for i in range(12):
+        scores = [float(torch.cosine_similarity(features[i], features[k], dim=0)) / 0.1 for k in range(12)]
+        others = math.log(sum(math.exp(score) for k, score in enumerate(scores) if k != i))
+        losses.append(others - scores[(i + 6) % 12])
+    assert float(objective(crops, 0.04)["contrast_global"].detach()) == pytest.approx(sum(losses) / 12, rel=1e-4)
+
+
+def test_positives_are_what_the_recipe_says() -> None:
+    shown = pictures(captions=4, copies=2)
+    for positives, classes in [("caption", [11, 11, 12, 12, 13, 13, 14, 14]), ("concept", [0, 0, 1, 1] * 2)]:
+        spec = spec_with(objective="stablerep", positives=positives)
+        assert cut(shown, spec, torch.Generator().manual_seed(0)).classes_N.tolist() == classes
+
+
+def test_the_scale_of_image_text_logits_stays_within_its_bounds() -> None:
+    objective = Objective(spec_with(objective="clip"), 0)
+    assert objective.text is not None
+    assert float(objective.text.logit_scale.exp()) == pytest.approx(1 / 0.07)
+    for far, bound in [(9.0, 100.0), (-9.0, 1.0)]:
+        objective.text.logit_scale.data.fill_(far)
+        objective.after_step(0.9)
+        assert float(objective.text.logit_scale.exp()) == pytest.approx(bound)
+
+
+def test_the_text_tower_reads_no_further_than_the_end_of_the_text() -> None:
+    objective = Objective(spec_with(objective="clip", text_context=8), 0)
+    assert objective.text is not None
+    reader, tower = objective.text.reader, objective.text.tower
+    tokens = reader.tokens(["a dog", "a dog on the beach under a very old tree by the lake"])
+    assert tokens.shape == (2, 8)
+    assert (tokens == reader.end).any(1).all(), "a long caption also ends"
+    after = tokens.clone()
+    after[0, int((tokens[0] == reader.end).int().argmax()) + 1 :] = 5
+    assert torch.allclose(tower(tokens, reader.end)[0], tower(after, reader.end)[0])
 
 
 def test_the_teacher_follows_parameters_and_is_never_trained() -> None:
@@ -54,7 +152,8 @@ def test_the_teacher_follows_parameters_and_is_never_trained() -> None:
 
 
 def test_vectors_do_not_decay_and_positions_do() -> None:
-    objective = build_objective(spec_with())
+    objective = Objective(spec_with(), 2)
+    assert objective.teacher is not None
     decay, no_decay = groups(objective)
     ids = {id(parameter) for parameter in decay["params"]}
     assert id(objective.student.backbone.positions) in ids
@@ -68,7 +167,7 @@ def test_crops_follow_from_the_generator_alone_and_half_of_the_pictures_lose_hal
     assert torch.equal(first.global_N3SS, again.global_N3SS)
     assert torch.equal(first.local_M3SS, again.local_M3SS)
     assert sorted(first.masks_NP.sum(1).tolist()) == [0, 0, 0, 8, 8, 8]
-    assert first.local_classes_M.tolist() == [1, 1, 1, 2, 2, 2] * 2
+    assert first.local_classes_M.tolist() == [11, 11, 11, 12, 12, 12] * 2
 
 
 def test_schedules_begin_and_end_where_they_should() -> None:
@@ -78,3 +177,64 @@ def test_schedules_begin_and_end_where_they_should() -> None:
     assert rates[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
     assert rates[10] == pytest.approx(0.0)
     assert rates[4:] == sorted(rates[4:], reverse=True)
+
+
+# Layer norm: batch norm sees the batch of a rank, which is what SyncBatchNorm is for. Two pictures a caption: equal ranks.
+OF_RANKS: dict[str, dict[str, Any]] = {name: {"objective": name, "head_norm": "ln"} for name in OBJECTIVES}
+
+
+def learned(name: str, rank: int, world: int) -> dict[str, Tensor]:
+    """Terms and gradients of one objective on this rank's share of a batch, in float64."""
+    spec = spec_with(**OF_RANKS[name])
+    torch.manual_seed(5)
+    objective = Objective(spec, 2).double()
+    whole = cut(pictures(captions=4, copies=2), spec, torch.Generator().manual_seed(1))
+    terms = objective(share(whole, rank, world, spec), 0.04)
+    torch.stack(list(terms.values())).sum().backward()
+    gradients = {n: p.grad for n, p in objective.named_parameters() if p.grad is not None}
+    return {f"term {n}": term.detach() for n, term in terms.items()} | gradients
+
+
+def share(whole: Crops, rank: int, world: int, spec: EncoderSpec) -> Crops:
+    """Every `world`-th pair of pictures, and every `world`-th caption."""
+
+    def rows(tensor: Tensor, copies: int) -> Tensor:
+        mine = tensor.unflatten(0, (copies, -1)) if copies else tensor[None]
+        return mine[:, (torch.arange(mine.shape[1]) // 2) % world == rank].flatten(0, 1)
+
+    mine = [i for i in range(len(whole.texts)) if i % world == rank]
+    crops = {
+        n: rows(getattr(whole, n), spec.views) for n in ("classes_N", "views_N", "masks_NP", "captions_N", "concepts_N")
+    }
+    return Crops(
+        global_N3SS=rows(whole.global_N3SS, spec.views).double(),
+        local_M3SS=rows(whole.local_M3SS, spec.local_crops).double() if spec.local_crops else whole.local_M3SS.double(),
+        local_classes_M=rows(whole.local_classes_M, spec.local_crops) if spec.local_crops else whole.local_classes_M,
+        texts=tuple(whole.texts[i] for i in mine),
+        captions_C=whole.captions_C[mine],
+        **crops,
+    )
+
+
+def on_rank(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    torch.save({name: learned(name, rank, 2) for name in OBJECTIVES}, f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, Tensor]]]:
+    folder: Path = tmp_path_factory.mktemp("ranks")
+    mp.spawn(on_rank, args=(str(folder),), nprocs=2)  # type: ignore[no-untyped-call]
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_terms_and_gradients_of_two_ranks_average_to_those_of_one(
+    name: str, two_ranks: list[dict[str, dict[str, Tensor]]]
+) -> None:
+    alone, (first, second) = learned(name, 0, 1), (rank[name] for rank in two_ranks)
+    assert alone.keys() == first.keys() == second.keys()
+    for part, value in alone.items():
+        assert torch.allclose((first[part] + second[part]) / 2, value, rtol=1e-8, atol=1e-10), part

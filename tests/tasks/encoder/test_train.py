@@ -171,10 +171,10 @@ def test_too_few_captions_or_pictures_are_refused_in_words() -> None:
 def test_pictures_carry_identities_that_follow_from_ids(images: list[ShardAddress]) -> None:
     store = read_pictures(images)
     batch = store.pictures(choose(len(store), store.copies, SPEC, 0, 0))
-    assert batch.pixels_N3SS.dtype == torch.uint8
-    assert batch.pixels_N3SS.shape == (6, 3, 32, 32)
-    assert len(set(batch.images_N.tolist())) == 6
-    assert len(set(batch.classes_N.tolist())) == 3
+    assert batch.pixels_I3SS.dtype == torch.uint8
+    assert batch.pixels_I3SS.shape == (6, 3, 32, 32)
+    assert len(set(batch.images_I.tolist())) == 6
+    assert len(set(batch.captions_I.tolist())) == 3
 
 
 def test_captions_of_one_text_are_one_class_and_bytes_that_are_no_picture_are_named() -> None:
@@ -183,7 +183,7 @@ def test_captions_of_one_text_are_one_class_and_bytes_that_are_no_picture_are_na
         PictureStore([])
     twins = [ImageGroup(t.caption, t.rendering, t.images, tuple(picture(k) for k in range(4))) for t in twins]
     batch = PictureStore(twins).pictures(choose(2, 4, SPEC, 0, 0))
-    assert len(set(batch.classes_N.tolist())) == 1
+    assert len(set(batch.captions_I.tolist())) == 1
     broken = ImageGroup(twins[0].caption, twins[0].rendering, twins[0].images, (picture(0), b"x", b"x", b"x"))
     with pytest.raises(ContractError, match="cannot be decoded"):
         PictureStore([broken, twins[1]]).pictures(choose(2, 4, SPEC.model_copy(update={"images_per_caption": 4}), 0, 0))

@@ -1,0 +1,104 @@
+"""The text tower of CLIP and StableRep+: captions enter, one vector each leaves.
+
+Legend: C captions, L tokens, D width. A causal pre-norm transformer read at the end-of-text token (arXiv 2103.00020,
+section 2.4; StableRep's reference), with the ViT's own blocks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from data_specs.errors import SpecError
+from data_specs.run import EncoderSpec
+from models.encoder.vit import Block
+
+OWN_TOKENIZER = Path(__file__).parents[1] / "renderer" / "tiny" / "tokenizer"
+FILE = "tokenizer.json"
+END = "<|endoftext|>"
+
+
+@dataclass(frozen=True, slots=True)
+class TextShape:
+    """Everything needed to build a text tower with empty weights."""
+
+    vocabulary: int
+    context: int
+    width: int
+    depth: int
+    heads: int
+    out: int
+
+
+class Reader:
+    """Captions to token ids; one that is too long ends early, but with the end-of-text token (as CLIP's does)."""
+
+    def __init__(self, tokenizer_json: str, context: int) -> None:
+        """Raises SpecError for a tokenizer that is none, or has no end-of-text token."""
+        try:
+            self._tokenizer = Tokenizer.from_str(tokenizer_json)
+        except Exception as error:  # the library raises bare Exception
+            raise SpecError(f"encoder.text_tokenizer: {FILE} is not a tokenizer: {error}") from error
+        end = self._tokenizer.token_to_id(END)
+        if end is None:
+            raise SpecError(f"encoder.text_tokenizer: the tokenizer has no {END}; CLIP's text tower is read there")
+        self.json, self.end, self.context = tokenizer_json, end, context
+        self.vocabulary: int = self._tokenizer.get_vocab_size()
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """[C, L], filled up with end-of-text tokens: the first of them is the one that is read."""
+        tokens_CL = torch.full((len(texts), self.context), self.end)
+        for row, found in enumerate(self._tokenizer.encode_batch(list(texts))):
+            ids = found.ids[: self.context - 1]
+            tokens_CL[row, : len(ids)] = torch.tensor(ids)
+        return tokens_CL
+
+
+class TextTower(nn.Module):
+    def __init__(self, shape: TextShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.embedding = nn.Embedding(shape.vocabulary, shape.width)
+        self.positions = nn.Parameter(torch.zeros(1, shape.context, shape.width))
+        self.blocks = nn.ModuleList(Block(shape.width, shape.heads, causal=True) for _ in range(shape.depth))
+        self.norm = nn.LayerNorm(shape.width, eps=1e-6)
+        self.projection = nn.Linear(shape.width, shape.out, bias=False)
+        nn.init.normal_(self.embedding.weight, std=0.02)
+        nn.init.normal_(self.positions, std=0.01)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, tokens_CL: Tensor, end: int) -> Tensor:
+        states_CLD = self.embedding(tokens_CL) + self.positions
+        for block in self.blocks:
+            states_CLD = block(states_CLD, None)
+        # The first end, whatever else has a larger id (CLIP takes the largest id, which breaks with other vocabularies).
+        at_C = (tokens_CL == end).int().argmax(1)
+        return cast(Tensor, self.projection(self.norm(states_CLD[torch.arange(len(at_C)), at_C])))
+
+
+def reader_of(spec: EncoderSpec) -> Reader:
+    """Raises SpecError if the folder holds no tokenizer."""
+    folder = OWN_TOKENIZER if spec.text_tokenizer == "tiny" else Path(spec.text_tokenizer)
+    try:
+        return Reader((folder / FILE).read_text("utf-8"), spec.text_context)
+    except OSError as error:
+        raise SpecError(
+            f"encoder.text_tokenizer: no {FILE} in {str(folder)!r}; give `tiny`, or the tokenizer folder of a CLIP model"
+        ) from error
+
+
+def text_tower_of(spec: EncoderSpec, reader: Reader) -> TextTower:
+    shape = TextShape(
+        reader.vocabulary, spec.text_context, spec.text_width, spec.text_depth, spec.text_heads, spec.text_out
+    )
+    return TextTower(shape)

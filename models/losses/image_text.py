@@ -1,0 +1,29 @@
+"""Contrast of pictures with captions, as in CLIP and StableRep+: features and identities enter, one scalar leaves.
+
+Legend: N pictures and C captions of this rank, K those of all ranks, D feature width.
+"""
+
+from torch import Tensor
+
+from models.losses.multi_positive import Matches, multi_positive
+from models.losses.ranks import OverRanks, alone
+
+
+def image_text(
+    images_ND: Tensor,
+    texts_CD: Tensor,
+    all_images_KD: Tensor,
+    all_texts_KD: Tensor,
+    matches: tuple[Matches, Matches],
+    logit_scale: Tensor,
+    over_ranks: OverRanks = alone,
+) -> Tensor:
+    """Mean of both directions. `matches`: pictures with all captions, captions with all pictures.
+
+    A caption's pictures are equally likely (StableRep's reference, losses.py). With one picture a caption, and no caption
+    twice, this is CLIP's symmetric cross-entropy (arXiv 2103.00020, figure 3).
+    """
+    temperature = 1.0 / logit_scale
+    to_texts = multi_positive(images_ND, all_texts_KD, matches[0], temperature, over_ranks)
+    to_images = multi_positive(texts_CD, all_images_KD, matches[1], temperature, over_ranks)
+    return (to_texts + to_images) / 2.0
