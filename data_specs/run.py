@@ -403,6 +403,12 @@ class EncoderSpec(Spec):
     downsample_probability: float = Field(default=0.05, ge=0, le=1, description="StableRep's downsample augmentation")
     images_per_caption: int = Field(default=4, ge=1, description="pictures drawn per caption and step")
     captions_per_step: int = Field(default=32, ge=2, description="batch size, counted in captions")
+    accumulate: int = Field(
+        default=1, ge=1, description="batches whose gradients make one step; each is contrasted within itself alone"
+    )
+    shuffle_shards: int = Field(
+        default=64, ge=1, description="image shards that are held in memory and shuffled together"
+    )
     steps: int = Field(default=700, ge=1)
     warmup_steps: int = Field(default=70, ge=0)
     lr: float = Field(default=1.5e-3, gt=0, description="peak learning rate, absolute")
@@ -436,6 +442,16 @@ class EncoderSpec(Spec):
     text_heads: int = Field(default=4, ge=1, description="attention heads of the text tower; CLIP 8")
     text_out: int = Field(default=64, ge=8, description="numbers in which pictures and captions are compared; CLIP 512")
     export: Literal["teacher", "student"] = Field(default="teacher", description="without a teacher: the student")
+    compile: bool = Field(default=False, description="torch.compile the backbone: worth it on a GPU")
+    max_hours: float | None = Field(
+        default=None, gt=0, description="stop after so many hours of training, whatever steps are left; null: never"
+    )
+    ranks: int = Field(
+        default=1, ge=1, le=64, description="processes that train together on this host", json_schema_extra=NOT_LINEAGE
+    )
+    loader_workers: int = Field(
+        default=0, ge=0, le=64, description="processes per rank that decode ahead", json_schema_extra=NOT_LINEAGE
+    )
     checkpoint_every: int = Field(default=100, ge=1, json_schema_extra=NOT_LINEAGE)
     keep_checkpoints: int = Field(default=2, ge=1, json_schema_extra=NOT_LINEAGE)
 

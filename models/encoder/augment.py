@@ -1,4 +1,4 @@
-"""Crops: uint8 pictures and a generator enter, normalised float crops leave. Whole batches at once, on tensors.
+"""Crops: uint8 pictures and random numbers enter, normalised float crops leave. Whole batches at once, on tensors.
 
 Legend: N pictures, S side in pixels. The steps, probabilities and strengths are SynCLR's (section 3.4, Table 12,
 reference `augmentations.py`) with StableRep's downsampling before everything else. Lengths that the papers give in
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from models.encoder.draws import Draws
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -56,11 +58,11 @@ def normalise(pictures_N3SS: Tensor) -> Tensor:
 
 
 def downsample(
-    pictures_N3SS: Tensor, generator: torch.Generator, probability: float = 0.05, shares: Sequence[float] = (0.25, 0.5)
+    pictures_N3SS: Tensor, draws: Draws, probability: float = 0.05, shares: Sequence[float] = (0.25, 0.5)
 ) -> Tensor:
     """Some pictures lose resolution: to a quarter or half of their side (64 or 128 of 256 pixels) and back, antialiased."""
-    drawn_N = torch.rand(len(pictures_N3SS), generator=generator)
-    which_N = torch.randint(len(shares), (len(pictures_N3SS),), generator=generator)
+    drawn_N = draws.rand(len(pictures_N3SS))
+    which_N = draws.integers(len(shares), len(pictures_N3SS))
     pictures_N3SS = pictures_N3SS.clone()
     side = pictures_N3SS.shape[-1]
     for i, share in enumerate(shares):
@@ -71,33 +73,33 @@ def downsample(
     return pictures_N3SS
 
 
-def crops(pictures_N3SS: Tensor, recipe: CropRecipe, generator: torch.Generator) -> Tensor:
-    """One random crop of each picture, [N, 3, size, size], normalised. Draws depend on N and the generator alone."""
-    cropped = resized_crops(pictures_N3SS, recipe, generator)
-    coloured = recolour(cropped, recipe, generator)
-    return normalise(solarize(coloured, recipe, generator))
+def crops(pictures_N3SS: Tensor, recipe: CropRecipe, draws: Draws) -> Tensor:
+    """One random crop of each picture, [N, 3, size, size], normalised. What is drawn depends on N and the generator alone."""
+    cropped = resized_crops(pictures_N3SS, recipe, draws)
+    coloured = recolour(cropped, recipe, draws)
+    return normalise(solarize(coloured, recipe, draws))
 
 
-def uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    return low + (high - low) * torch.rand(count, generator=generator)
+def uniform(count: int, low: float, high: float, draws: Draws) -> Tensor:
+    return low + (high - low) * draws.rand(count)
 
 
-def resized_crops(pictures_N3SS: Tensor, recipe: CropRecipe, generator: torch.Generator) -> Tensor:
+def resized_crops(pictures_N3SS: Tensor, recipe: CropRecipe, draws: Draws) -> Tensor:
     """Random resized crop (aspect 3/4 to 4/3, inside the picture), a flip for half of them, a Gaussian blur for some.
 
     Each axis is one weight matrix a picture, so all of it is two matrix products. The blur may come before the colours
     because both are linear.
     """
     count, side = len(pictures_N3SS), pictures_N3SS.shape[-1]
-    area_N = uniform(count, *recipe.scale, generator)
-    root_aspect_N = torch.exp(0.5 * uniform(count, -0.28768207, 0.28768207, generator))
+    area_N = uniform(count, *recipe.scale, draws)
+    root_aspect_N = torch.exp(0.5 * uniform(count, -0.28768207, 0.28768207, draws))
     width_N = (area_N.sqrt() * root_aspect_N).clamp(max=1.0)
     height_N = (area_N.sqrt() / root_aspect_N).clamp(max=1.0)
-    left_N = torch.rand(count, generator=generator) * (1.0 - width_N)
-    top_N = torch.rand(count, generator=generator) * (1.0 - height_N)
-    flip_N = torch.rand(count, generator=generator) < 0.5
-    blurred_N = torch.rand(count, generator=generator) < recipe.blur_probability
-    sigma_N = uniform(count, 0.1, 2.0, generator) * recipe.size / 224.0  # pixels of a 224 crop, as in the paper
+    left_N = draws.rand(count) * (1.0 - width_N)
+    top_N = draws.rand(count) * (1.0 - height_N)
+    flip_N = draws.rand(count) < 0.5
+    blurred_N = draws.rand(count) < recipe.blur_probability
+    sigma_N = uniform(count, 0.1, 2.0, draws) * recipe.size / 224.0  # pixels of a 224 crop, as in the paper
 
     rows_NOS = resampling(top_N, height_N, side, recipe.size)
     columns_NOS = resampling(left_N, width_N, side, recipe.size)
@@ -132,17 +134,17 @@ def gaussian(sigma_N: Tensor, size: int) -> Tensor:
     return torch.softmax(-squares / (2.0 * sigma_N[:, None, None] ** 2), dim=-1)
 
 
-def recolour(pictures_N3SS: Tensor, recipe: CropRecipe, generator: torch.Generator) -> Tensor:
+def recolour(pictures_N3SS: Tensor, recipe: CropRecipe, draws: Draws) -> Tensor:
     """Brightness, contrast, saturation, hue, then gray for some: composed into one affine map of colours a picture."""
     count = len(pictures_N3SS)
     brightness, contrast, saturation, hue = recipe.jitter
-    jittered_N = torch.rand(count, generator=generator) < recipe.jitter_probability
-    gray_N = torch.rand(count, generator=generator) < recipe.gray_probability
+    jittered_N = draws.rand(count) < recipe.jitter_probability
+    gray_N = draws.rand(count) < recipe.gray_probability
     one_N = torch.ones(count)
-    bright_N = torch.where(jittered_N, uniform(count, 1 - brightness, 1 + brightness, generator), one_N)
-    contrast_N = torch.where(jittered_N, uniform(count, 1 - contrast, 1 + contrast, generator), one_N)
-    saturation_N = torch.where(jittered_N, uniform(count, 1 - saturation, 1 + saturation, generator), one_N)
-    turn_N = torch.where(jittered_N, uniform(count, -hue, hue, generator), 0.0 * one_N) * 2.0 * torch.pi
+    bright_N = torch.where(jittered_N, uniform(count, 1 - brightness, 1 + brightness, draws), one_N)
+    contrast_N = torch.where(jittered_N, uniform(count, 1 - contrast, 1 + contrast, draws), one_N)
+    saturation_N = torch.where(jittered_N, uniform(count, 1 - saturation, 1 + saturation, draws), one_N)
+    turn_N = torch.where(jittered_N, uniform(count, -hue, hue, draws), 0.0 * one_N) * 2.0 * torch.pi
     saturation_N = torch.where(gray_N, 0.0 * one_N, saturation_N)
 
     to_yiq = torch.tensor(RGB_TO_YIQ)
@@ -160,9 +162,9 @@ def recolour(pictures_N3SS: Tensor, recipe: CropRecipe, generator: torch.Generat
     return torch.baddbmm(offset_N[:, None, None], matrix_N33, flat_N3P).view_as(pictures_N3SS).clamp_(0.0, 1.0)
 
 
-def solarize(pictures_N3SS: Tensor, recipe: CropRecipe, generator: torch.Generator) -> Tensor:
+def solarize(pictures_N3SS: Tensor, recipe: CropRecipe, draws: Draws) -> Tensor:
     """Colours above one half are inverted in some pictures (in place)."""
-    drawn_N = torch.rand(len(pictures_N3SS), generator=generator)
+    drawn_N = draws.rand(len(pictures_N3SS))
     chosen = (drawn_N < recipe.solarize_probability).nonzero().flatten().to(pictures_N3SS.device)
     if len(chosen):
         some = pictures_N3SS[chosen]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from data_specs.run import EncoderSpec
 from models.encoder.augment import crops, downsample, global_recipe, local_recipe, to_unit
+from models.encoder.draws import Draws
 from models.encoder.masking import random_masks
 
 
@@ -26,6 +27,11 @@ class Pictures:
     concepts_I: Tensor
     texts: tuple[str, ...]
     captions_C: Tensor
+
+    def to(self, device: str) -> "Pictures":
+        moved = (self.pixels_I3SS, self.captions_I, self.images_I, self.concepts_I)
+        pixels, captions, images, concepts = (each.to(device) for each in moved)
+        return Pictures(pixels, captions, images, concepts, self.texts, self.captions_C.to(device))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +50,18 @@ class Crops:
     captions_C: Tensor
 
 
-def cut(pictures: Pictures, spec: EncoderSpec, generator: torch.Generator) -> Crops:
-    """`views` global and `local_crops` local crops of each picture; what is drawn depends on the generator alone.
+def cut(pictures: Pictures, spec: EncoderSpec, draws: Draws) -> Crops:
+    """`views` global and `local_crops` local crops of each picture; what is drawn depends on the step's numbers alone.
 
     Student and teacher get the same global pixels (SynCLR section 3.3), so they are cut once.
     """
-    whole_I3SS = downsample(to_unit(pictures.pixels_I3SS), generator, spec.downsample_probability)
+    whole_I3SS = downsample(to_unit(pictures.pixels_I3SS), draws, spec.downsample_probability)
     classes_I = {"caption": pictures.captions_I, "concept": pictures.concepts_I, "picture": pictures.images_I}[
         spec.positives
     ]
     wide, narrow = global_recipe(spec.image_size, spec.global_scale), local_recipe(spec.local_size, spec.local_scale)
-    local_crops = [crops(whole_I3SS, narrow, generator) for _ in range(spec.local_crops)]
-    global_N3SS = torch.cat([crops(whole_I3SS, wide, generator) for _ in range(spec.views)])
+    local_crops = [crops(whole_I3SS, narrow, draws) for _ in range(spec.local_crops)]
+    global_N3SS = torch.cat([crops(whole_I3SS, wide, draws) for _ in range(spec.views)])
     side = spec.image_size // spec.patch_size
     share = spec.mask_probability if spec.ibot_weight > 0 else 0.0
     return Crops(
@@ -63,7 +69,7 @@ def cut(pictures: Pictures, spec: EncoderSpec, generator: torch.Generator) -> Cr
         classes_N=classes_I.repeat(spec.views),
         # Picture numbers are 63-bit digests: their neighbours are free.
         views_N=torch.cat([pictures.images_I + view for view in range(spec.views)]),
-        masks_NP=random_masks(len(global_N3SS), side * side, share, spec.mask_ratio, generator),
+        masks_NP=random_masks(len(global_N3SS), side * side, share, spec.mask_ratio, draws).to(whole_I3SS.device),
         local_M3SS=torch.cat(local_crops)
         if local_crops
         else whole_I3SS.new_zeros(0, 3, spec.local_size, spec.local_size),

@@ -43,6 +43,33 @@ def gather(rows_N: Tensor) -> Tensor:
     return torch.cat([part[: int(c)] for part, c in zip(parts, counts, strict=True)])
 
 
+def agreed(answer: bool) -> bool:
+    """What the first rank says, on every rank."""
+    if world_size() == 1:
+        return answer
+    said = [answer]
+    dist.broadcast_object_list(said, src=0)
+    return said[0]
+
+
+class _SumWithGradient(torch.autograd.Function):
+    """All-reduce whose backward adds up what every rank asks of the sum."""
+
+    @staticmethod
+    def forward(_ctx: Any, value: Tensor) -> Tensor:
+        return over_ranks(value, "sum")
+
+    @staticmethod
+    def backward(_ctx: Any, *gradients: Tensor) -> Tensor:
+        return over_ranks(gradients[0], "sum")
+
+
+def everywhere(value: Tensor) -> Tensor:
+    """The mean of a tensor over ranks; the gradient of what any rank makes of it comes back to each."""
+    total: Tensor = _SumWithGradient.apply(value)  # type: ignore[no-untyped-call]
+    return total / world_size()
+
+
 class _GatherWithGradient(torch.autograd.Function):
     """All-gather whose backward adds up what every rank asks of this rank's rows."""
 

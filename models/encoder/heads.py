@@ -6,7 +6,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.encoder.gather import everywhere, world_size
+
 Norm = Literal["ln", "bn"]
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """In training the statistics are those of all ranks' rows: heads are always in training, and torch's own
+    SyncBatchNorm is for GPUs alone. Ranks must hold equal numbers of rows.
+    """
+
+    def forward(self, rows_ND: Tensor) -> Tensor:
+        if world_size() == 1 or not self.training:
+            return super().forward(rows_ND)
+        wide_ND = rows_ND.float() if rows_ND.dtype != torch.float64 else rows_ND
+        mean_D = everywhere(wide_ND.mean(0))
+        variance_D = everywhere((wide_ND - mean_D).square().mean(0))
+        normal_ND = (wide_ND - mean_D) / (variance_D + self.eps).sqrt()
+        return (normal_ND * self.weight + self.bias if self.affine else normal_ND).to(rows_ND.dtype)
 
 
 class ContrastiveHead(nn.Module):
@@ -14,8 +31,8 @@ class ContrastiveHead(nn.Module):
 
     Projector (3 layers) or predictor (2).
 
-    `ln`: Linear + LayerNorm + GELU, the reference's default. `bn`: Linear + BatchNorm + ReLU as in MoCo v3; under DDP
-    convert it to SyncBatchNorm, or results depend on the batch a rank.
+    `ln`: Linear + LayerNorm + GELU, the reference's default. `bn`: Linear + BatchNorm + ReLU as in MoCo v3, over
+    all ranks' rows.
     """
 
     def __init__(
@@ -30,7 +47,7 @@ class ContrastiveHead(nn.Module):
             if last and not norm_last:
                 break
             parts.append(
-                nn.LayerNorm(b, elementwise_affine=not last) if norm == "ln" else nn.BatchNorm1d(b, affine=not last)
+                nn.LayerNorm(b, elementwise_affine=not last) if norm == "ln" else BatchNorm(b, affine=not last)
             )
             if not last:
                 parts.append(nn.GELU() if norm == "ln" else nn.ReLU())

@@ -1,17 +1,20 @@
-"""Which patches the student does not see: a batch size and a generator enter, a boolean mask leaves."""
+"""Which patches the student does not see: a batch size and random numbers enter, a boolean mask leaves."""
 
 import torch
 from torch import Tensor
 
+from models.encoder.draws import Draws
 
-def random_masks(images: int, patches: int, share: float, ratio: float, generator: torch.Generator) -> Tensor:
+
+def random_masks(images: int, patches: int, share: float, ratio: float, draws: Draws) -> Tensor:
     """[images, patches] booleans: `share` of the images, drawn at random, lose `ratio` of their patches uniformly.
 
-    Both numbers are rounded down, and exact (SynCLR section 3.4: half of the images, half of the tokens).
+    Both numbers are rounded down, and exact over all ranks (SynCLR section 3.4: half of the images, half of the tokens).
     """
-    masked_images, masked_patches = int(images * share), int(patches * ratio)
-    masks = torch.zeros(images, patches, dtype=torch.bool)
-    chosen = torch.randperm(images, generator=generator)[:masked_images]
-    order = torch.rand(masked_images, patches, generator=generator).argsort(dim=1)[:, :masked_patches]
+    everywhere = images * draws.world
+    masked_images, masked_patches = int(everywhere * share), int(patches * ratio)
+    masks = torch.zeros(everywhere, patches, dtype=torch.bool)
+    chosen = torch.randperm(everywhere, generator=draws.generator)[:masked_images]
+    order = torch.rand(masked_images, patches, generator=draws.generator).argsort(dim=1)[:, :masked_patches]
     masks[chosen] = torch.zeros(masked_images, patches, dtype=torch.bool).scatter_(1, order, True)
-    return masks
+    return draws.mine(masks)

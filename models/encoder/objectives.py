@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from data_specs.run import EncoderSpec
 from models.encoder.batch import Crops
+from models.encoder.draws import Draws
 from models.encoder.gather import gather, gather_with_gradient, over_ranks
 from models.encoder.heads import ContrastiveHead, PatchHead
 from models.encoder.momentum import follow, teacher_of
@@ -107,17 +108,17 @@ class Objective(nn.Module):
         """The backbone that the recipe keeps."""
         return (self.teacher if self.teacher and self.spec.export == "teacher" else self.student).backbone
 
-    def forward(self, crops: Crops, teacher_temperature: float, generator: torch.Generator | None = None) -> Terms:
+    def forward(self, crops: Crops, teacher_temperature: float, draws: Draws | None = None) -> Terms:
         """Weighted terms that sum to the loss. Every rank must call it in step: keys and labels are gathered."""
         spec, terms = self.spec, dict[str, Tensor]()
         with torch.autocast(crops.global_N3SS.device.type, torch.bfloat16, enabled=spec.precision == "bf16"):
             taught = self.teach(crops)
-            seen = self.student.backbone(crops.global_N3SS, crops.masks_NP, generator)
+            seen = self.student.backbone(crops.global_N3SS, crops.masks_NP, draws)
             # Global and local crops pass the heads apart: with batch norm one batch would mix their statistics.
             global_ND = self._features(seen)
             local_MD = None
             if len(crops.local_M3SS):
-                local_MD = self._features(self.student.backbone(crops.local_M3SS, None, generator))
+                local_MD = self._features(self.student.backbone(crops.local_M3SS, None, draws))
             head = self.student.patch_head
             logits_TK = head(seen.patches_NPD[crops.masks_NP]) if head else None
             pair = self.text(seen.cls_ND, crops.texts) if self.text else None

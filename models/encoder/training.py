@@ -4,16 +4,19 @@ Everything random in step s is drawn from (seed, s), so the state is parameters,
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from data_specs.errors import ContractError, SpecError
 from data_specs.ids import seed_of
 from data_specs.run import EncoderSpec
 from models.encoder.batch import Pictures, cut
+from models.encoder.draws import Draws
+from models.encoder.gather import over_ranks, rank, world_size
 from models.encoder.objectives import Objective
 from models.encoder.parameters import groups
 from models.encoder.schedules import cosine, linear, warmup_cosine
@@ -61,17 +64,27 @@ class Training:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of("encoder", "initial", seed))
             self.objective = Objective(spec, concepts).to(device)
+        if spec.compile:
+            self.objective.student.backbone.compile()
+        self._learner: nn.Module = DistributedDataParallel(self.objective) if world_size() > 1 else self.objective
         self.optimizer = torch.optim.AdamW(groups(self.objective), lr=spec.lr, betas=spec.betas)
 
-    def advance(self, pictures: Pictures) -> StepReport:
-        """One step. Raises SpecError that names step and terms if a loss or the gradient is not finite."""
+    def advance(self, parts: Sequence[Pictures]) -> StepReport:
+        """One step from `accumulate` batches. Every rank must call it, each with its share of them.
+
+        Raises SpecError that names step and terms if a loss or the gradient is not finite.
+        """
         now = schedules(self.spec, self.step)
-        generator = torch.Generator().manual_seed(seed_of("encoder", "step", self.seed, self.step))
         self.objective.train()
-        terms = self.objective(cut(pictures, self.spec, generator), now.teacher_temperature, generator)
-        values = {name: float(term.detach()) for name, term in terms.items()}
-        self._require_finite(values)
-        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        values: dict[str, float] = {}
+        for number, pictures in enumerate(parts):
+            generator = torch.Generator().manual_seed(seed_of("encoder", "step", self.seed, self.step, number))
+            draws = Draws(generator, len(pictures.images_I), rank(), world_size())
+            terms = self._learner(cut(pictures.to(self.device), self.spec, draws), now.teacher_temperature, draws)
+            for name, term in terms.items():
+                values[name] = values.get(name, 0.0) + float(over_ranks(term.detach(), "mean")) / len(parts)
+            self._require_finite(values)
+            (torch.stack(list(terms.values())).sum() / len(parts)).backward()  # type: ignore[no-untyped-call]
         gradient = float(nn.utils.clip_grad_norm_(self._trained(), self.spec.clip_gradient or math.inf))
         self._require_finite(values | {"gradient": gradient})
         for group in self.optimizer.param_groups:

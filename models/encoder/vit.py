@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from data_specs.errors import SpecError
 from data_specs.run import EncoderSpec
+from models.encoder.draws import Draws
 
 Stem = Literal["patch", "conv"]
 
@@ -82,16 +83,16 @@ class Block(nn.Module):
         self.fc1 = nn.Linear(width, mlp_ratio * width)
         self.fc2 = nn.Linear(mlp_ratio * width, width)
 
-    def forward(self, tokens_NTD: Tensor, generator: torch.Generator | None) -> Tensor:
-        tokens_NTD = tokens_NTD + self.survive(self.attention(self.norm1(tokens_NTD)), generator)
-        return tokens_NTD + self.survive(self.fc2(F.gelu(self.fc1(self.norm2(tokens_NTD)))), generator)
+    def forward(self, tokens_NTD: Tensor, draws: Draws | None) -> Tensor:
+        tokens_NTD = tokens_NTD + self.survive(self.attention(self.norm1(tokens_NTD)), draws)
+        return tokens_NTD + self.survive(self.fc2(F.gelu(self.fc1(self.norm2(tokens_NTD)))), draws)
 
-    def survive(self, branch_NTD: Tensor, generator: torch.Generator | None) -> Tensor:
+    def survive(self, branch_NTD: Tensor, draws: Draws | None) -> Tensor:
         """Stochastic depth: in training a picture's branch is dropped at this block's rate and rescaled otherwise."""
         if not self.training or self.drop_path == 0.0:
             return branch_NTD
         keep = 1.0 - self.drop_path
-        drawn_N = torch.rand(len(branch_NTD), generator=generator).to(branch_NTD.device)
+        drawn_N = (draws.rand(len(branch_NTD)) if draws else torch.rand(len(branch_NTD))).to(branch_NTD.device)
         return branch_NTD * ((drawn_N < keep).to(branch_NTD.dtype) / keep)[:, None, None]
 
 
@@ -155,12 +156,10 @@ class VisionTransformer(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
 
-    def forward(
-        self, pixels_N3HW: Tensor, masks_NP: Tensor | None = None, generator: torch.Generator | None = None
-    ) -> Tokens:
+    def forward(self, pixels_N3HW: Tensor, masks_NP: Tensor | None = None, draws: Draws | None = None) -> Tokens:
         """Pictures of any size that the patch divides. Masked patches become the mask token before positions are added.
 
-        The generator decides stochastic depth (training only); without one torch's global generator does.
+        The draws decide stochastic depth (training only); without them torch's global generator does.
         """
         maps_NDhw = self.stem(pixels_N3HW)
         rows, columns = maps_NDhw.shape[-2:]
@@ -171,7 +170,7 @@ class VisionTransformer(nn.Module):
         cls_N1D = (self.cls_token + positions_1TD[:, :1]).expand(len(patches_NPD), -1, -1)
         tokens_NTD = torch.cat([cls_N1D.to(patches_NPD.dtype), patches_NPD + positions_1TD[:, 1:]], dim=1)
         for block in self.blocks:
-            tokens_NTD = block(tokens_NTD, generator)
+            tokens_NTD = block(tokens_NTD, draws)
         tokens_NTD = self.norm(tokens_NTD)
         return Tokens(tokens_NTD[:, 0], tokens_NTD[:, 1:])
 

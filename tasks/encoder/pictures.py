@@ -1,7 +1,9 @@
-"""The images room in memory: sealed shards enter, decoded uint8 pictures of chosen captions leave."""
+"""Sealed image shards enter; decoded uint8 pictures of chosen captions leave. Holds a bounded number of shards."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -14,63 +16,102 @@ from data_specs.image_group import ImageGroup
 from data_specs.shard import ShardAddress
 from models.encoder.batch import Pictures
 from tasks.encoder.batches import Choice
-from tasks.shards import read_shard
+from tasks.shards import read_rows, read_shard, require_all_sealed
 
 DECODED_BYTES = 4 << 30
 """Of decoded pictures that are kept; the rest is decoded again from its stored bytes when it is drawn."""
 
 
+@dataclass(slots=True)
+class _Shard:
+    groups: list[ImageGroup]
+    decoded: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
+
+
 class PictureStore:
-    """Stored bytes of every picture, in the order of shards and samples; decoded on first use and kept within a bound."""
+    """Stored bytes of the shards in use, read when first needed; pictures are decoded once and kept within a bound."""
 
-    def __init__(self, groups: Iterable[ImageGroup], decoded_bytes: int = DECODED_BYTES) -> None:
-        """Raises ContractError for an empty room or captions with unequal numbers of pictures."""
-        found = [(group.caption, group.pixels) for group in groups]
-        if not found:
+    def __init__(
+        self, sources: Sequence[ShardAddress], shuffle_shards: int, decoded_bytes: int = DECODED_BYTES
+    ) -> None:
+        """Raises ContractError for a room without pictures."""
+        self._sources = sources
+        self.counts = [manifest.accepted for manifest in require_all_sealed(sources)]
+        if not sum(self.counts):
             raise ContractError("the images room holds no pictures; look at its rejects")
-        if len({len(pixels) for _, pixels in found}) > 1:
-            raise ContractError("captions have unequal numbers of pictures; `synclr verify` names the shard")
-        self.keys = [caption.id for caption, _ in found]
-        self.concepts = sorted({caption.concept_id for caption, _ in found})
-        numbers = {concept: number for number, concept in enumerate(self.concepts)}
-        self._texts = [caption.text for caption, _ in found]
-        self._classes = [_class(caption.text) for caption, _ in found]
-        self._concepts = [numbers[caption.concept_id] for caption, _ in found]
-        self._pixels = [pixels for _, pixels in found]
-        self.copies = len(self._pixels[0])
-        self.side = min(Image.open(io.BytesIO(self._pixels[0][0])).size)
-        self._decoded: dict[tuple[int, int], np.ndarray] = {}
-        self._room = decoded_bytes // (3 * self.side * self.side)
+        # A batch may begin in one window of shards and end in the next.
+        self._most = 2 * shuffle_shards
+        self._held = OrderedDict[int, _Shard]()
+        self._free = decoded_bytes
+        self._numbers: dict[str, int] | None = None
+        first = next(read_shard(sources[next(n for n, count in enumerate(self.counts) if count)], image_group.CONTRACT))
+        self.copies = len(first.pixels)
+        self.side = min(Image.open(io.BytesIO(first.pixels[0])).size)
 
-    def __len__(self) -> int:
-        """How many captions."""
-        return len(self.keys)
+    @property
+    def concepts(self) -> dict[str, int]:
+        """Every concept of the room, numbered in the order of their ids; read from the metadata, once."""
+        if self._numbers is None:
+            columns = [read_rows(source).column("concept_id").to_pylist() for source in self._sources]
+            known = sorted({concept for column in columns for concept in column})
+            self._numbers = {concept: number for number, concept in enumerate(known)}
+        return self._numbers
+
+    def keys(self, choice: Choice) -> list[str]:
+        """The chosen captions' ids."""
+        return [self._group(shard, row).caption.id for shard, row in choice.places_C2.tolist()]
 
     def pictures(self, choice: Choice) -> Pictures:
         """The chosen pictures, caption by caption, with identities that follow from ids."""
-        places = [(int(c), int(k)) for c, row in zip(choice.captions, choice.copies, strict=True) for k in row]
-        pixels_ISS3 = np.stack([self._picture(place) for place in places])
+        places = choice.places_C2.tolist()
+        captions = [self._group(shard, row).caption for shard, row in places]
+        copies = choice.copies_CK.tolist()
+        drawn = [(shard, row, copy) for (shard, row), ks in zip(places, copies, strict=True) for copy in ks]
+        pixels_ISS3 = np.stack([self._picture(*place) for place in drawn])
+        each = torch.tensor([len(row) for row in copies])
+        classes_C = torch.tensor([_class(caption.text) for caption in captions])
+        concepts_C = torch.tensor([self.concepts[caption.concept_id] for caption in captions])
         return Pictures(
             pixels_I3SS=torch.from_numpy(pixels_ISS3).permute(0, 3, 1, 2),
-            captions_I=torch.tensor([self._classes[caption] for caption, _ in places]),
-            images_I=torch.tensor([seed_of(self.keys[caption], copy) for caption, copy in places]),
-            concepts_I=torch.tensor([self._concepts[caption] for caption, _ in places]),
-            texts=tuple(self._texts[caption] for caption in choice.captions),
-            captions_C=torch.tensor([self._classes[caption] for caption in choice.captions]),
+            captions_I=classes_C.repeat_interleave(each),
+            images_I=torch.tensor(
+                [seed_of(caption.id, copy) for caption, row in zip(captions, copies, strict=True) for copy in row]
+            ),
+            concepts_I=concepts_C.repeat_interleave(each),
+            texts=tuple(caption.text for caption in captions),
+            captions_C=classes_C,
         )
 
-    def _picture(self, place: tuple[int, int]) -> np.ndarray:
-        if (kept := self._decoded.get(place)) is not None:
+    def _group(self, shard: int, row: int) -> ImageGroup:
+        return self._shard(shard).groups[row]
+
+    def _shard(self, number: int) -> _Shard:
+        if number in self._held:
+            self._held.move_to_end(number)
+            return self._held[number]
+        groups = list(read_shard(self._sources[number], image_group.CONTRACT))
+        for group in groups:
+            if len(group.pixels) != self.copies:
+                raise ContractError(
+                    f"caption {group.caption.id} of {self._sources[number].stem} has {len(group.pixels)} pictures, others "
+                    f"have {self.copies}; `synclr verify` names what is wrong"
+                )
+        self._held[number] = shard = _Shard(groups)
+        if len(self._held) > self._most:
+            _, gone = self._held.popitem(last=False)
+            self._free += sum(picture.nbytes for picture in gone.decoded.values())
+        return shard
+
+    def _picture(self, number: int, row: int, copy: int) -> np.ndarray:
+        shard = self._shard(number)
+        if (kept := shard.decoded.get((row, copy))) is not None:
             return kept
-        caption, copy = place
-        picture = decode(self._pixels[caption][copy], self.side, f"{self.keys[caption]} copy {copy}")
-        if len(self._decoded) < self._room:
-            self._decoded[place] = picture
+        group = shard.groups[row]
+        picture = decode(group.pixels[copy], self.side, f"{group.caption.id} copy {copy}")
+        if picture.nbytes <= self._free:
+            shard.decoded[row, copy] = picture
+            self._free -= picture.nbytes
         return picture
-
-
-def read_pictures(sources: Sequence[ShardAddress]) -> PictureStore:
-    return PictureStore(group for source in sources for group in read_shard(source, image_group.CONTRACT))
 
 
 def decode(data: bytes, side: int, name: str) -> np.ndarray:

@@ -4,6 +4,8 @@ Beside the shard lie `encoder/` (safetensors and config.json, ready to load), `m
 """
 
 import hashlib
+import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -14,13 +16,12 @@ from prefect.cache_policies import NO_CACHE
 
 from data_specs import checkpoint as checkpoint_record
 from data_specs.checkpoint import Checkpoint
-from data_specs.errors import SpecError
+from data_specs.errors import ContractError, SpecError
 from data_specs.run import EncoderSpec
 from data_specs.shard import ShardAddress, ShardManifest
 from tasks import storage
 from tasks.encoder import checkpoints
-from tasks.encoder.batches import choose
-from tasks.encoder.metrics import MetricsLog, Row, logging_metrics, read_metrics
+from tasks.encoder.metrics import Row, logging_metrics, read_metrics
 from tasks.engines import EngineProcess
 from tasks.progress import Advanced, tell
 from tasks.retrying import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
@@ -28,7 +29,7 @@ from tasks.shards import make_shard
 
 if TYPE_CHECKING:
     from models.encoder.training import StepReport, Training
-    from tasks.encoder.pictures import PictureStore
+    from tasks.encoder.loader import Batches
 
 AVERAGED_STEPS = 50
 """The terms of a checkpoint record are means over its last steps: those of one batch say little."""
@@ -48,40 +49,83 @@ def train_encoder(
 def trained(
     sources: Sequence[ShardAddress], address: ShardAddress, spec: EncoderSpec, seed: int
 ) -> Iterator[Checkpoint]:
-    # torch is imported where training happens, not where flows are put together.
-    from models.encoder.training import Training
-    from tasks.encoder.pictures import read_pictures
+    if spec.ranks == 1:
+        learn(sources, address, spec, seed)
+    else:
+        from tasks.encoder.ranks import learn_together
 
-    pictures = read_pictures(sources)
-    training = Training(spec, seed, len(pictures.concepts))
+        learn_together(sources, address, spec, seed)
+    yield record(sources, address, spec, seed)
+
+
+def learn(sources: Sequence[ShardAddress], address: ShardAddress, spec: EncoderSpec, seed: int) -> None:
+    """All steps that are left, on this process or, in a process group, on this rank; the first rank writes.
+
+    Afterwards the newest checkpoint is the last step's.
+    """
+    # torch is imported where training happens, not where flows are put together.
+    from models.encoder.gather import rank, world_size
+    from models.encoder.training import Training
+    from tasks.encoder.loader import Batches
+
+    batches = Batches(sources, spec, seed, rank(), world_size())
+    store, _ = batches.opened()
+    training = Training(spec, seed, len(store.concepts), device())
     if found := checkpoints.newest(address.folder):
         step, tensors = found
         training.restore(tensors, step)
+    if rank():
+        for _ in steps(training, batches, address.folder, spent=0.0):
+            pass
+        return
     with logging_metrics(address.folder, training.step) as log:
-        for report, row in steps(training, pictures):
+        for report, row in steps(training, batches, address.folder, spent=hours(log.rows)):
             log.add(row)
             done = report.step + 1
-            if done % spec.checkpoint_every == 0 or done == spec.steps:
+            if done % spec.checkpoint_every == 0 or done == spec.steps or row["last"]:
                 checkpoints.save(address.folder, done, training.tensors(), spec.keep_checkpoints)
                 log.publish()
-    yield record(training, pictures, log, sources, address)
 
 
-def steps(training: "Training", pictures: "PictureStore") -> "Iterator[tuple[StepReport, Row]]":
-    """Every step that is left, with its line for the metrics log."""
+def device() -> str:
+    """The GPU of this rank, or the CPU."""
+    import torch
+
+    return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+
+
+def hours(rows: Sequence[Row]) -> float:
+    return float(sum(row["seconds"] for row in rows) / 3600)
+
+
+def steps(training: "Training", batches: "Batches", room: str, spent: float) -> "Iterator[tuple[StepReport, Row]]":
+    """Every step that is left, with its line for the metrics log; `spent` are hours that earlier sittings took."""
+    from models.encoder.gather import agreed
+    from tasks.encoder.loader import load
+
     spec = training.spec
+    numbers = range(training.step * spec.accumulate, spec.steps * spec.accumulate)
+    loaded = load(batches, numbers, spec.loader_workers)
     while training.step < spec.steps:
         started = time.monotonic()
-        choice = choose(len(pictures), pictures.copies, spec, training.seed, training.step)
-        batch = pictures.pictures(choice)
+        parts = [next(loaded) for _ in range(spec.accumulate)]
         ready = time.monotonic()
         try:
-            report = training.advance(batch)
+            report = training.advance([part.pictures for part in parts])
         except SpecError as error:
-            keys = ", ".join(pictures.keys[caption] for caption in choice.captions[:8])
-            raise SpecError(f"{error}; its batch began with captions {keys}") from error
+            keys = [key for part in parts for key in part.keys]
+            place = f"{room.rstrip('/')}/diverged.json"
+            told = {"step": training.step, "error": str(error), "captions": keys}
+            storage.write_bytes(place, json.dumps(told, indent=2).encode())
+            raise SpecError(f"{error}; its batch began with captions {', '.join(keys[:8])}, all in {place}") from error
         ended = time.monotonic()
-        yield report, row_of(report, len(batch.images_I), ended - started, ready - started)
+        spent += (ended - started) / 3600
+        # The first rank's clock decides for all: a rank that went on alone would wait for ever.
+        last = spec.max_hours is not None and agreed(spent >= spec.max_hours)
+        images = sum(len(part.pictures.images_I) for part in parts) * batches.world
+        yield report, row_of(report, images, ended - started, ready - started) | {"last": last}
+        if last:
+            return
 
 
 def row_of(report: "StepReport", images: int, seconds: float, waited: float) -> Row:
@@ -95,39 +139,43 @@ def row_of(report: "StepReport", images: int, seconds: float, waited: float) -> 
         "momentum": report.knobs.momentum,
         "teacher_temperature": report.knobs.teacher_temperature,
         "images": images,
+        "seconds": round(seconds, 4),
         "images_per_second": round(images / seconds, 2),
         "data_wait_share": round(waited / seconds, 5),
     }
 
 
-def record(
-    training: "Training",
-    pictures: "PictureStore",
-    log: MetricsLog,
-    sources: Sequence[ShardAddress],
-    address: ShardAddress,
-) -> Checkpoint:
-    """Export the encoder and say what it is: the same weights and metrics, the same record."""
+def record(sources: Sequence[ShardAddress], address: ShardAddress, spec: EncoderSpec, seed: int) -> Checkpoint:
+    """Export the newest checkpoint's encoder and say what it is: the same weights and metrics, the same record."""
     from models.encoder.exported import export
+    from models.encoder.training import Training
+    from tasks.encoder.loader import Batches
 
-    spec, objective = training.spec, training.objective
-    files = {f"encoder/{name}": data for name, data in export(objective.exported, objective.text).items()}
+    found = checkpoints.newest(address.folder)
+    if found is None:
+        raise ContractError(f"{address.folder}/checkpoints holds no checkpoint that can be read; train again")
+    step, tensors = found
+    store, order = Batches(sources, spec, seed).opened()
+    training = Training(spec, seed, len(store.concepts))
+    training.restore(tensors, step)
+    files = {
+        f"encoder/{name}": data for name, data in export(training.objective.exported, training.objective.text).items()
+    }
     for name, data in files.items():
         storage.write_bytes(f"{address.folder.rstrip('/')}/{name}", data)
-    last = log.rows[-AVERAGED_STEPS:]
-    batch = min(spec.captions_per_step, len(pictures)) * spec.images_per_caption
+    last = [row["terms"] for row in read_metrics(address.folder) if row["step"] < step][-AVERAGED_STEPS:]
     return Checkpoint(
-        id=f"{address.lineage}-{training.step}",
-        step=training.step,
+        id=f"{address.lineage}-{step}",
+        step=step,
         steps=spec.steps,
         architecture=spec.architecture,
         objective=spec.objective,
-        seed=training.seed,
-        images_seen=training.step * batch,
+        seed=seed,
+        images_seen=step * spec.accumulate * order.size * spec.images_per_caption,
         images_lineage=sources[0].lineage,
         shards=tuple(source.stem for source in sources),
         files={name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
-        terms={name: sum(row["terms"][name] for row in last) / len(last) for name in last[-1]["terms"]} if last else {},
+        terms={name: sum(terms[name] for terms in last) / len(last) for name in last[-1]} if last else {},
     )
 
 

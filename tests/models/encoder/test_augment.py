@@ -6,6 +6,11 @@ import torch
 from PIL import Image
 
 from models.encoder.augment import CropRecipe, crops, downsample, global_recipe, recolour, resampling, resized_crops
+from models.encoder.draws import Draws
+
+
+def numbers(pictures: int, seed: int) -> Draws:
+    return Draws(torch.Generator().manual_seed(seed), pictures)
 
 
 @pytest.mark.parametrize("size", [16, 32, 80])
@@ -22,7 +27,7 @@ def test_resampling_a_whole_picture_is_pillows_bicubic(size: int) -> None:
 def test_a_crop_is_the_part_of_the_picture_it_claims_to_be() -> None:
     ramp = torch.linspace(0, 1, 64)[None, None, None, :].expand(200, 3, 64, 64).contiguous()
     recipe = CropRecipe(32, (0.1, 0.1), blur_probability=0.0)
-    found = resized_crops(ramp, recipe, torch.Generator().manual_seed(0))
+    found = resized_crops(ramp, recipe, numbers(200, 0))
     spans = (found[:, 0, 0, -4] - found[:, 0, 0, 3]).abs() * 32 / 25
     # A tenth of the area with an aspect within 3/4 and 4/3: widths between 0.27 and 0.37 of the side.
     assert 0.25 < float(spans.min()) < 0.29
@@ -32,10 +37,10 @@ def test_a_crop_is_the_part_of_the_picture_it_claims_to_be() -> None:
 
 
 def test_gray_pictures_have_equal_channels_and_no_change_means_no_change() -> None:
-    pictures, generator = torch.rand(4, 3, 8, 8), torch.Generator().manual_seed(0)
+    pictures, draws = torch.rand(4, 3, 8, 8), numbers(4, 0)
     still = CropRecipe(8, (1.0, 1.0), jitter_probability=0.0, gray_probability=0.0)
-    assert torch.allclose(recolour(pictures, still, generator), pictures, atol=1e-3)
-    gray = recolour(pictures, CropRecipe(8, (1.0, 1.0), jitter_probability=0.0, gray_probability=1.0), generator)
+    assert torch.allclose(recolour(pictures, still, draws), pictures, atol=1e-3)
+    gray = recolour(pictures, CropRecipe(8, (1.0, 1.0), jitter_probability=0.0, gray_probability=1.0), draws)
     assert torch.allclose(gray[:, 0], gray[:, 1], atol=1e-3)
     assert torch.allclose(gray[:, 0], gray[:, 2], atol=1e-3)
 
@@ -43,16 +48,14 @@ def test_gray_pictures_have_equal_channels_and_no_change_means_no_change() -> No
 def test_downsampling_leaves_most_pictures_and_the_input_alone() -> None:
     pictures = torch.rand(400, 3, 16, 16)
     before = pictures.clone()
-    changed = (
-        (downsample(pictures, torch.Generator().manual_seed(0), 0.05) != pictures).flatten(1).any(1).float().mean()
-    )
+    changed = (downsample(pictures, numbers(400, 0), 0.05) != pictures).flatten(1).any(1).float().mean()
     assert 0.02 < float(changed) < 0.09
     assert torch.equal(pictures, before)
 
 
 def test_the_same_generator_gives_the_same_crops_and_they_are_finite() -> None:
     pictures, recipe = torch.rand(16, 3, 64, 64), global_recipe(64)
-    first, again = (crops(pictures, recipe, torch.Generator().manual_seed(5)) for _ in range(2))
+    first, again = (crops(pictures, recipe, numbers(16, 5)) for _ in range(2))
     assert torch.equal(first, again)
     assert bool(first.isfinite().all())
     assert first.shape == (16, 3, 64, 64)

@@ -1,6 +1,7 @@
 """Where losses meet: what learns, what only follows, what each objective is made of, and that ranks add up to one."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import multiprocessing as mp
 
 from data_specs.run import OBJECTIVES, EncoderSpec
 from models.encoder.batch import Crops, Pictures, cut
+from models.encoder.draws import Draws
 from models.encoder.momentum import follow, teacher_of
 from models.encoder.objectives import Objective
 from models.encoder.parameters import groups
@@ -33,6 +35,10 @@ def pictures(captions: int = 2, copies: int = 3) -> Pictures:
     return Pictures(
         pixels, 11 + caption_I, 100 * torch.arange(count), caption_I % 2, TEXTS[:captions], 11 + torch.arange(captions)
     )
+
+
+def drawn(shown: Pictures, spec: EncoderSpec, seed: int) -> Crops:
+    return cut(shown, spec, Draws(torch.Generator().manual_seed(seed), len(shown.images_I)))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +66,7 @@ def test_each_objective_and_knob_has_its_terms_and_all_terms_reach_the_student(
 ) -> None:
     spec = spec_with(**knobs)
     objective = Objective(spec, 2)
-    found = objective(cut(pictures(), spec, torch.Generator().manual_seed(0)), 0.04)
+    found = objective(drawn(pictures(), spec, 0), 0.04)
     assert set(found) == terms
     assert {term.dtype for term in found.values()} == {torch.float32}
     torch.stack(list(found.values())).sum().backward()
@@ -98,7 +104,7 @@ def test_simclr_is_the_contrast_of_two_crops_of_each_picture_against_all_others(
     """A naive NT-Xent (arXiv 2002.05709, equation 1) over the features that the objective compares."""
     spec = spec_with(objective="simclr", head_norm="ln")
     objective = Objective(spec, 0)
-    crops = cut(pictures(), spec, torch.Generator().manual_seed(0))
+    crops = drawn(pictures(), spec, 0)
     projector = objective.student.projector
     assert projector is not None
     features = projector(objective.student.backbone(crops.global_N3SS).cls_ND).detach()
@@ -115,17 +121,17 @@ def test_positives_are_what_the_recipe_says() -> None:
     shown = pictures(captions=4, copies=2)
     for positives, classes in [("caption", [11, 11, 12, 12, 13, 13, 14, 14]), ("concept", [0, 0, 1, 1] * 2)]:
         spec = spec_with(objective="stablerep", positives=positives)
-        assert cut(shown, spec, torch.Generator().manual_seed(0)).classes_N.tolist() == classes
+        assert drawn(shown, spec, 0).classes_N.tolist() == classes
 
 
 def test_the_scale_of_image_text_logits_stays_within_its_bounds() -> None:
     objective = Objective(spec_with(objective="clip"), 0)
     assert objective.text is not None
-    assert float(objective.text.logit_scale.exp()) == pytest.approx(1 / 0.07)
+    assert objective.text.logit_scale.exp().item() == pytest.approx(1 / 0.07)
     for far, bound in [(9.0, 100.0), (-9.0, 1.0)]:
         objective.text.logit_scale.data.fill_(far)
         objective.after_step(0.9)
-        assert float(objective.text.logit_scale.exp()) == pytest.approx(bound)
+        assert objective.text.logit_scale.exp().item() == pytest.approx(bound)
 
 
 def test_the_text_tower_reads_no_further_than_the_end_of_the_text() -> None:
@@ -163,7 +169,7 @@ def test_vectors_do_not_decay_and_positions_do() -> None:
 
 def test_crops_follow_from_the_generator_alone_and_half_of_the_pictures_lose_half_of_their_patches() -> None:
     spec = spec_with(patch_size=8)
-    first, again = (cut(pictures(), spec, torch.Generator().manual_seed(4)) for _ in range(2))
+    first, again = (drawn(pictures(), spec, 4) for _ in range(2))
     assert torch.equal(first.global_N3SS, again.global_N3SS)
     assert torch.equal(first.local_M3SS, again.local_M3SS)
     assert sorted(first.masks_NP.sum(1).tolist()) == [0, 0, 0, 8, 8, 8]
@@ -179,8 +185,8 @@ def test_schedules_begin_and_end_where_they_should() -> None:
     assert rates[4:] == sorted(rates[4:], reverse=True)
 
 
-# Layer norm: batch norm sees the batch of a rank, which is what SyncBatchNorm is for. Two pictures a caption: equal ranks.
-OF_RANKS: dict[str, dict[str, Any]] = {name: {"objective": name, "head_norm": "ln"} for name in OBJECTIVES}
+OF_RANKS: dict[str, dict[str, Any]] = {name: {"objective": name} for name in OBJECTIVES}
+OF_RANKS |= {"layer norm and dropped paths": {"head_norm": "ln", "drop_path": 0.3}}
 
 
 def learned(name: str, rank: int, world: int) -> dict[str, Tensor]:
@@ -188,38 +194,32 @@ def learned(name: str, rank: int, world: int) -> dict[str, Tensor]:
     spec = spec_with(**OF_RANKS[name])
     torch.manual_seed(5)
     objective = Objective(spec, 2).double()
-    whole = cut(pictures(captions=4, copies=2), spec, torch.Generator().manual_seed(1))
-    terms = objective(share(whole, rank, world, spec), 0.04)
+    shown = pictures(captions=4, copies=2)
+    mine, captions = (
+        slice(8 // world * rank, 8 // world * (rank + 1)),
+        slice(4 // world * rank, 4 // world * (rank + 1)),
+    )
+    part = Pictures(
+        shown.pixels_I3SS[mine],
+        shown.captions_I[mine],
+        shown.images_I[mine],
+        shown.concepts_I[mine],
+        shown.texts[captions],
+        shown.captions_C[captions],
+    )
+    draws = Draws(torch.Generator().manual_seed(1), len(part.images_I), rank, world)
+    crops = cut(part, spec, draws)
+    crops = replace(crops, global_N3SS=crops.global_N3SS.double(), local_M3SS=crops.local_M3SS.double())
+    terms = objective(crops, 0.04, draws)
     torch.stack(list(terms.values())).sum().backward()
     gradients = {n: p.grad for n, p in objective.named_parameters() if p.grad is not None}
     return {f"term {n}": term.detach() for n, term in terms.items()} | gradients
 
 
-def share(whole: Crops, rank: int, world: int, spec: EncoderSpec) -> Crops:
-    """Every `world`-th pair of pictures, and every `world`-th caption."""
-
-    def rows(tensor: Tensor, copies: int) -> Tensor:
-        mine = tensor.unflatten(0, (copies, -1)) if copies else tensor[None]
-        return mine[:, (torch.arange(mine.shape[1]) // 2) % world == rank].flatten(0, 1)
-
-    mine = [i for i in range(len(whole.texts)) if i % world == rank]
-    crops = {
-        n: rows(getattr(whole, n), spec.views) for n in ("classes_N", "views_N", "masks_NP", "captions_N", "concepts_N")
-    }
-    return Crops(
-        global_N3SS=rows(whole.global_N3SS, spec.views).double(),
-        local_M3SS=rows(whole.local_M3SS, spec.local_crops).double() if spec.local_crops else whole.local_M3SS.double(),
-        local_classes_M=rows(whole.local_classes_M, spec.local_crops) if spec.local_crops else whole.local_classes_M,
-        texts=tuple(whole.texts[i] for i in mine),
-        captions_C=whole.captions_C[mine],
-        **crops,
-    )
-
-
 def on_rank(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    torch.save({name: learned(name, rank, 2) for name in OBJECTIVES}, f"{folder}/{rank}.pt")
+    torch.save({name: learned(name, rank, 2) for name in OF_RANKS}, f"{folder}/{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
@@ -230,7 +230,7 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[s
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", OF_RANKS)
 def test_terms_and_gradients_of_two_ranks_average_to_those_of_one(
     name: str, two_ranks: list[dict[str, dict[str, Tensor]]]
 ) -> None:

@@ -1,6 +1,7 @@
 """Training from shards: the same run twice gives the same bytes, and a killed one ends as if it had not been."""
 
 import io
+import json
 import signal
 import subprocess
 import sys
@@ -17,14 +18,14 @@ from builders import make_caption, make_group
 from data_specs import checkpoint, image_group
 from data_specs.errors import ContractError, SpecError
 from data_specs.image_group import ImageGroup
-from data_specs.run import EncoderSpec
+from data_specs.run import OBJECTIVES, EncoderSpec
 from data_specs.shard import ShardAddress
 from tasks.encoder import checkpoints
-from tasks.encoder.batches import choose
+from tasks.encoder.batches import Order
 from tasks.encoder.checkpoints import verify_checkpoints
 from tasks.encoder.metrics import read_metrics
-from tasks.encoder.pictures import PictureStore, read_pictures
-from tasks.encoder.train import train_encoder
+from tasks.encoder.pictures import PictureStore
+from tasks.encoder.train import learn, train_encoder
 from tasks.shards import make_shard, read_shard
 
 SPEC = EncoderSpec(
@@ -151,39 +152,139 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_terms(
         train_encoder(images, address(room="encoder", lineage="bad"), spec, seed=0)
 
 
-def test_every_epoch_sees_every_caption_once_in_another_order() -> None:
-    epochs = [
-        np.concatenate([choose(12, 4, SPEC, 0, step).captions for step in range(4 * epoch, 4 * epoch + 4)])
-        for epoch in range(2)
-    ]
-    assert [sorted(epoch.tolist()) for epoch in epochs] == [list(range(12))] * 2
+def test_a_loss_that_is_not_finite_leaves_the_captions_of_its_batch(
+    images: list[ShardAddress], address: Callable[..., ShardAddress]
+) -> None:
+    spec, room = SPEC.model_copy(update={"lr": 1e30, "warmup_steps": 0}), address(room="encoder", lineage="bad")
+    with pytest.raises(SpecError, match=r"diverged\.json"):
+        train_encoder(images, room, spec, seed=0)
+    told = json.loads(Path(room.folder, "diverged.json").read_text())
+    assert len(told["captions"]) == 3
+    assert told["step"] < 6
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_is_trained_from_shards_and_a_text_tower_leaves_with_its_encoder(
+    name: str, images: list[ShardAddress], address: Callable[..., ShardAddress]
+) -> None:
+    small = SPEC.model_dump(exclude={"objective", *OBJECTIVES[name], *OBJECTIVES["stablerep_plus"], "positives"})
+    spec = EncoderSpec.model_validate(small | {"objective": name, "steps": 2, "text_width": 16, "text_depth": 1})
+    room = address(room="encoder", lineage=name)
+    train_encoder(images, room, spec, seed=0)
+    [sealed] = read_shard(room, checkpoint.CONTRACT)
+    assert sealed.objective == name
+    files = {path.name for path in Path(room.folder, "encoder").iterdir()}
+    text = {"text.safetensors", "text.json", "tokenizer.json"} if spec.text_weight else set()
+    assert files == {"model.safetensors", "config.json"} | text
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_loader_workers_change_no_byte_of_what_is_learned(
+    workers: int, images: list[ShardAddress], address: Callable[..., ShardAddress]
+) -> None:
+    """Stopped after two of six steps, too, and gone on with another number of workers."""
+    alone, helped = address(room="encoder", lineage="alone"), address(room="encoder", lineage="helped")
+    train_encoder(images, alone, SPEC, seed=0)
+    learn(images, helped, SPEC.model_copy(update={"max_hours": 1e-9}), seed=0)
+    assert len(losses(helped)) == 1
+    train_encoder(images, helped, SPEC.model_copy(update={"loader_workers": workers}), seed=0)
+    assert losses(helped) == losses(alone)
+    assert weights(helped) == weights(alone)
+
+
+def test_two_ranks_learn_what_one_does(images: list[ShardAddress], address: Callable[..., ShardAddress]) -> None:
+    spec = SPEC.model_copy(update={"captions_per_step": 4, "lr": 1e-4, "steps": 3, "head_norm": "ln"})
+    alone, together = address(room="encoder", lineage="alone"), address(room="encoder", lineage="together")
+    train_encoder(images, alone, spec, seed=0)
+    train_encoder(images, together, spec.model_copy(update={"ranks": 2}), seed=0)
+    for one, both in zip(losses(alone), losses(together), strict=True):
+        assert both == pytest.approx(one, rel=1e-5)
+    with pytest.raises(SpecError, match="multiple of 2"):
+        train_encoder(images, address(room="encoder", lineage="odd"), SPEC.model_copy(update={"ranks": 2}), seed=0)
+
+
+def test_batches_that_are_accumulated_are_one_step(
+    images: list[ShardAddress], address: Callable[..., ShardAddress]
+) -> None:
+    room = address(room="encoder", lineage="one")
+    train_encoder(images, room, SPEC.model_copy(update={"accumulate": 2, "steps": 3}), seed=0)
+    [sealed] = read_shard(room, checkpoint.CONTRACT)
+    assert (sealed.step, sealed.images_seen) == (3, 36)
+    assert len(losses(room)) == 3
+
+
+def test_training_stops_when_its_hours_are_used_and_says_how_far_it_came(
+    images: list[ShardAddress], address: Callable[..., ShardAddress]
+) -> None:
+    room = address(room="encoder", lineage="short")
+    train_encoder(images, room, SPEC.model_copy(update={"max_hours": 1e-9}), seed=0)
+    [sealed] = read_shard(room, checkpoint.CONTRACT)
+    assert (sealed.step, sealed.steps) == (1, 6)
+
+
+def test_a_store_holds_few_shards_and_gives_what_it_gave_before(images: list[ShardAddress]) -> None:
+    spec = SPEC.model_copy(update={"shuffle_shards": 1, "captions_per_step": 4})
+    store = PictureStore(images * 3, spec.shuffle_shards)
+    order = Order(store.counts, store.copies, spec, 0)
+    first = [store.pictures(order.choose(step)) for step in range(7)]
+    assert len(store._held) == 2
+    for step, before in enumerate(first):
+        assert torch.equal(store.pictures(order.choose(step)).pixels_I3SS, before.pixels_I3SS)
+
+
+@pytest.mark.parametrize("held", [1, 2, 5])
+def test_every_epoch_sees_every_caption_once_in_another_order(held: int) -> None:
+    spec = SPEC.model_copy(update={"shuffle_shards": held})
+    order = Order([5, 0, 4, 3], 4, spec, 0)
+    epochs = [np.concatenate([order.choose(step).places_C2 for step in range(4 * e, 4 * e + 4)]) for e in range(2)]
+    every = [(shard, row) for shard, count in enumerate([5, 0, 4, 3]) for row in range(count)]
+    assert [sorted(map(tuple, epoch.tolist())) for epoch in epochs] == [every] * 2
     assert epochs[0].tolist() != epochs[1].tolist()
-    assert all(len(set(row)) == 2 for row in choose(12, 4, SPEC, 0, 0).copies.tolist())
+    assert all(len(set(row)) == 2 for row in order.choose(0).copies_CK.tolist())
+    for epoch in epochs:  # no more shards at a time than are held
+        changes = [a != b for a, b in zip(epoch[:, 0], epoch[1:, 0], strict=False)]
+        assert held > 1 or sum(changes) == 2
 
 
 def test_too_few_captions_or_pictures_are_refused_in_words() -> None:
     with pytest.raises(SpecError, match="captions.total"):
-        choose(1, 4, SPEC, 0, 0)
+        Order([1, 0], 4, SPEC, 0)
     with pytest.raises(SpecError, match="images.per_caption"):
-        choose(12, 1, SPEC, 0, 0)
+        Order([12], 1, SPEC, 0)
 
 
 def test_pictures_carry_identities_that_follow_from_ids(images: list[ShardAddress]) -> None:
-    store = read_pictures(images)
-    batch = store.pictures(choose(len(store), store.copies, SPEC, 0, 0))
+    store = PictureStore(images, 4)
+    batch = store.pictures(Order(store.counts, store.copies, SPEC, 0).choose(0))
     assert batch.pixels_I3SS.dtype == torch.uint8
     assert batch.pixels_I3SS.shape == (6, 3, 32, 32)
     assert len(set(batch.images_I.tolist())) == 6
     assert len(set(batch.captions_I.tolist())) == 3
+    assert batch.captions_C.tolist() == batch.captions_I[::2].tolist()
+    assert len(batch.texts) == 3
 
 
-def test_captions_of_one_text_are_one_class_and_bytes_that_are_no_picture_are_named() -> None:
-    twins = [make_group(make_caption(slot=slot, text="A dog  on the beach")) for slot in (0, 1)]
+def test_captions_of_one_text_are_one_class_and_bytes_that_are_no_picture_are_named(
+    address: Callable[..., ShardAddress],
+) -> None:
+    def store(lineage: str, groups: list[ImageGroup]) -> PictureStore:
+        place = address(room="images", lineage=lineage)
+        make_shard(place, image_group.CONTRACT, lambda: groups)
+        return PictureStore([place], 1)
+
     with pytest.raises(ContractError, match="no pictures"):
-        PictureStore([])
+        store("empty", [])
+    twins = [make_group(make_caption(slot=slot, text="A dog  on the beach")) for slot in (0, 1)]
     twins = [ImageGroup(t.caption, t.rendering, t.images, tuple(picture(k) for k in range(4))) for t in twins]
-    batch = PictureStore(twins).pictures(choose(2, 4, SPEC, 0, 0))
+    found = store("twins", twins)
+    batch = found.pictures(Order(found.counts, found.copies, SPEC, 0).choose(0))
     assert len(set(batch.captions_I.tolist())) == 1
     broken = ImageGroup(twins[0].caption, twins[0].rendering, twins[0].images, (picture(0), b"x", b"x", b"x"))
+    whole = SPEC.model_copy(update={"images_per_caption": 4})
+    found = store("broken", [broken, twins[1]])
     with pytest.raises(ContractError, match="cannot be decoded"):
-        PictureStore([broken, twins[1]]).pictures(choose(2, 4, SPEC.model_copy(update={"images_per_caption": 4}), 0, 0))
+        found.pictures(Order(found.counts, found.copies, whole, 0).choose(0))
+    fewer = ImageGroup(twins[1].caption, twins[1].rendering, twins[1].images[:3], twins[1].pixels[:3])
+    with pytest.raises(ContractError, match="has 3 pictures, others have 4"):
+        found = store("unequal", [twins[0], fewer])
+        found.pictures(Order(found.counts, found.copies, SPEC, 0).choose(0))

@@ -1,0 +1,97 @@
+"""One training job enters; processes that train together leave its checkpoints: on this host, or under torchrun on many.
+
+    torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29500 -m tasks.encoder.ranks JOB.json
+
+`JOB.json` is what `Job` says; the walk writes it beside the encoder as `job.json`. Once torchrun is done, the walk goes on
+from the last checkpoint and seals the encoder.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import distributed
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, spawn
+
+from data_specs.errors import EngineError, SynclrError
+from data_specs.run import EncoderSpec
+from data_specs.shard import ShardAddress
+from tasks import storage
+from tasks.encoder.train import learn
+from tasks.engines import end_with_parent
+
+
+class Job(BaseModel):
+    """What every rank is told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sources: tuple[ShardAddress, ...]
+    address: ShardAddress
+    spec: EncoderSpec
+    seed: int
+
+
+def learn_together(sources: Sequence[ShardAddress], address: ShardAddress, spec: EncoderSpec, seed: int) -> None:
+    """`spec.ranks` processes on this host. Raises what the first that failed raised; EngineError if one died."""
+    job = Job(sources=tuple(sources), address=address, spec=spec, seed=seed)
+    storage.write_bytes(f"{address.folder.rstrip('/')}/job.json", job.model_dump_json(indent=2).encode())
+    threads = max(1, torch.get_num_threads() // spec.ranks)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            spawn(_rank, (folder, job, threads), nprocs=spec.ranks)  # type: ignore[no-untyped-call]
+        except (ProcessExitedException, ProcessRaisedException) as error:
+            if (said := Path(folder, "error")).is_file():
+                kind, _, message = said.read_text("utf-8").partition(" ")
+                named = {each.__name__: each for each in _kinds(SynclrError)}
+                raise named[kind](message) from error
+            raise EngineError(f"a training process died: {str(error).splitlines()[-1]}") from error
+
+
+def _kinds(error: type[SynclrError]) -> list[type[SynclrError]]:
+    return [error, *(kind for each in error.__subclasses__() for kind in _kinds(each))]
+
+
+def _rank(rank: int, folder: str, job: Job, threads: int) -> None:
+    end_with_parent()
+    torch.set_num_threads(threads)
+    os.environ["LOCAL_RANK"] = str(rank)
+    # A file to meet at, and the loopback to talk over: no port is opened to others.
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    os.environ.setdefault("NCCL_SOCKET_IFNAME", "lo")
+    distributed.init_process_group(
+        _backend(), init_method=f"file://{folder}/meeting", rank=rank, world_size=job.spec.ranks
+    )
+    try:
+        learn(job.sources, job.address, job.spec, job.seed)
+    except SynclrError as error:
+        if rank == 0:
+            Path(folder, "error").write_text(f"{type(error).__name__} {error}", "utf-8")
+        raise
+    finally:
+        distributed.destroy_process_group()
+
+
+def _backend() -> str:
+    if not torch.cuda.is_available():
+        return "gloo"
+    torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    return "nccl"
+
+
+def main(path: str) -> None:
+    """Under torchrun, which says who meets where."""
+    job = Job.model_validate_json(Path(path).read_bytes())
+    distributed.init_process_group(_backend())
+    try:
+        learn(job.sources, job.address, job.spec, job.seed)
+    finally:
+        distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
