@@ -389,6 +389,9 @@ class EncoderSpec(Spec):
     ema: bool = Field(
         default=True, description="a teacher that follows gives the keys; without one the features themselves are keys"
     )
+    repeat: int = Field(
+        default=0, ge=0, description="another number trains anew on the same pictures, with other random numbers"
+    )
     architecture: Literal["vit_tiny", "vit_small", "vit_base", "vit_large"] = "vit_tiny"
     patch_size: int = Field(default=16, ge=2, le=64)
     stem: Literal["patch", "conv"] = Field(

@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -37,6 +37,7 @@ Root = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="print JSON, and nothing else, on stdout")]
 Name = Annotated[str | None, typer.Argument(help="name of a run; left out: the only one, or a list")]
 OfRun = Annotated[str | None, typer.Option("--name", help="look in this run only")]
+EncoderFormat = Literal["hugging-face", "onnx"]
 INTERRUPTED = 130
 
 
@@ -242,6 +243,52 @@ def verify(name: Name = None, root: Root = WORKSPACE, as_json: Json = False) -> 
 
 
 @app.command()
+def reproduce(
+    name: Annotated[str | None, typer.Argument(help="which of a paper's tables; left out: a list")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="trainings of each encoder, for the spread")] = 3,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="room.knob=value for all rows")] = None,
+    root: Root = WORKSPACE,
+    as_json: Json = False,
+) -> None:
+    """Walk the recipes of one of SynCLR's tables and print its figures beside ours.
+
+    Captions and pictures that rows have in common are made once. Each row is a run with a report of its own; the same
+    command goes on where it was stopped.
+    """
+    from flows.reproduce import names, read_reproduction
+    from flows.reproduce import reproduce as walk_all
+
+    if name is None:
+        known = [{"name": each, "title": (found := read_reproduction(each)).title, "source": found.source} for each in names()]
+        _print({"reproductions": known}, as_json, lambda: [out.print(f"{k['name']:<12} {k['title']}: {k['source']}") for k in known])
+        return
+    turned = recipe_files.knobs(read_reproduction(name).recipe, set_ or [])
+    told = walk_all(name, root, repeats, turned, quiet=as_json)
+    _print(told, as_json, lambda: _show_reproduction(told))
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(help="name of a run whose encoder is trained")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="a new folder")],
+    form: Annotated[
+        EncoderFormat,
+        typer.Option("--format", help="hugging-face: a ViT for transformers; onnx: one file for any runtime"),
+    ] = "hugging-face",
+    root: Root = WORKSPACE,
+    as_json: Json = False,
+) -> None:
+    """Write the trained encoder as files that other programs read; pixels go in as `preprocessor_config.json` says.
+
+    transformers' ViT has a patch stem alone: train with `encoder.stem=patch` for it. ONNX takes any.
+    """
+    from flows.export_encoder import export_encoder
+
+    told = export_encoder(root, run, form, output)
+    _print(told, as_json, lambda: out.print(f"{', '.join(told['files'])} in {told['folder']}"))
+
+
+@app.command()
 def redraw(
     key: Annotated[
         str | None, typer.Argument(help="<caption id>/<copy>, a caption's key, or a shard such as images-000003")
@@ -416,6 +463,24 @@ def _show_summary(summary: dict[str, Any]) -> None:
     for line in summary["scores"]:
         out.print(line, markup=False, soft_wrap=True)
     out.print(f"report     {summary['report']}", markup=False, soft_wrap=True)
+
+
+def _show_reproduction(told: dict[str, Any]) -> None:
+    questions = list(told["variants"][0]["ours"])
+    paper = [f"paper: {column}" for column in told["columns"]]
+    shown = Table("", *questions, *paper, "hours", box=None, pad_edge=False)
+    for row in told["variants"]:
+        ours = [_percent(row["ours"][question]) for question in questions]
+        figures = ["" if figure is None else f"{figure:g}" for figure in row["paper"]]
+        shown.add_row(row["says"], *ours, *figures, f"{row['hours']:.2f}")
+    out.print(f"{told['title']}: {told['source']}; ours over {told['repeats']} trainings, in %")
+    out.print(shown)
+
+
+def _percent(spread: dict[str, float | None]) -> str:
+    mean, deviation = spread["mean"], spread["deviation"]
+    assert mean is not None
+    return f"{100 * mean:.1f}" + ("" if deviation is None else f" ± {100 * deviation:.1f}")
 
 
 def _show_redrawn(drawn: dict[str, Any]) -> None:

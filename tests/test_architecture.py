@@ -16,6 +16,7 @@ HOMES = {
     "diffusers": ("models/renderer/diffusion.py", "models/renderer/tiny_training.py"),
     "fsspec": ("tasks/storage.py",),
     "typer": ("flows/cli.py",),
+    "tensorboardX": ("tasks/encoder/metrics.py",),
     "datasketch": ("tasks/captions/near_duplicates.py",),
 }
 LIGHT = {"data_specs": {"data_specs", "pydantic", "pyarrow"}}

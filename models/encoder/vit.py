@@ -167,7 +167,7 @@ class VisionTransformer(nn.Module):
         if masks_NP is not None:
             patches_NPD = torch.where(masks_NP[..., None], self.mask_token.to(patches_NPD.dtype), patches_NPD)
         positions_1TD = self.positions_for(rows, columns)
-        cls_N1D = (self.cls_token + positions_1TD[:, :1]).expand(len(patches_NPD), -1, -1)
+        cls_N1D = (self.cls_token + positions_1TD[:, :1]).expand(patches_NPD.shape[0], -1, -1)
         tokens_NTD = torch.cat([cls_N1D.to(patches_NPD.dtype), patches_NPD + positions_1TD[:, 1:]], dim=1)
         for block in self.blocks:
             tokens_NTD = block(tokens_NTD, draws)

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, Any
+from contextlib import closing, contextmanager
+from typing import IO, TYPE_CHECKING, Any
 
 from tasks import storage
+
+if TYPE_CHECKING:
+    from tensorboardX import SummaryWriter
 
 Row = dict[str, Any]
 
@@ -29,14 +31,18 @@ def read_metrics(room: str) -> list[Row]:
 class MetricsLog:
     """Appends rows; locally each is in the file at once, on remote storage `publish` puts the whole file."""
 
-    def __init__(self, room: str, stream: IO[str] | None, rows: list[Row]) -> None:
-        self._room, self._stream, self.rows = room, stream, rows
+    def __init__(self, room: str, rows: list[Row], stream: IO[str] | None, board: "SummaryWriter | None") -> None:
+        self._room, self._stream, self._board, self.rows = room, stream, board, rows
 
     def add(self, row: Row) -> None:
         self.rows.append(row)
         if self._stream:
             self._stream.write(json.dumps(row) + "\n")
             self._stream.flush()
+        if self._board:
+            for name, value in row.items():
+                for part, number in value.items() if isinstance(value, dict) else [("", value)]:
+                    self._board.add_scalar(f"{name}/{part}".rstrip("/"), number, row["step"])
 
     def publish(self) -> None:
         if self._stream is None:
@@ -45,17 +51,23 @@ class MetricsLog:
 
 @contextmanager
 def logging_metrics(room: str, done: int) -> Iterator[MetricsLog]:
-    """A log that goes on after `done` steps: rows of later steps, lost with a killed process, are dropped first."""
+    """A log that goes on after `done` steps: rows of later steps, lost with a killed process, are dropped first.
+
+    On local storage the same numbers go to `tensorboard/` beside it.
+    """
     rows = [row for row in read_metrics(room) if row["step"] < done]
     storage.write_bytes(url_of(room), _lines(rows))
-    if storage.is_local(room):
-        path: Path = storage.local_path(url_of(room))
-        with path.open("a", encoding="utf-8") as stream:
-            yield MetricsLog(room, stream, rows)
-    else:
-        log = MetricsLog(room, None, rows)
+    if not storage.is_local(room):
+        log = MetricsLog(room, rows, None, None)
         yield log
         log.publish()
+        return
+    # Imported where training happens: it takes a second.
+    from tensorboardX import SummaryWriter
+
+    board = SummaryWriter(str(storage.local_path(f"{room}/tensorboard")), purge_step=done)
+    with closing(board), storage.local_path(url_of(room)).open("a", encoding="utf-8") as stream:
+        yield MetricsLog(room, rows, stream, board)
 
 
 def _lines(rows: list[Row]) -> bytes:

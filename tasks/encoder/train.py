@@ -17,6 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from data_specs import checkpoint as checkpoint_record
 from data_specs.checkpoint import Checkpoint
 from data_specs.errors import ContractError, SpecError
+from data_specs.ids import seed_of
 from data_specs.run import EncoderSpec
 from data_specs.shard import ShardAddress, ShardManifest
 from tasks import storage
@@ -43,6 +44,8 @@ def train_encoder(
 
     Two processes on one encoder: the second waits for the first. Raises SpecError if the loss diverges.
     """
+    if spec.repeat:
+        seed = seed_of("encoder", "repeat", seed, spec.repeat)
     return make_shard(address, checkpoint_record.CONTRACT, lambda: trained(sources, address, spec, seed), run=run)
 
 

@@ -1,0 +1,56 @@
+"""A paper's table as recipes: every file is right before anything is walked, and figures are those of the runs."""
+
+import pytest
+
+from data_specs.errors import SpecError
+from flows import reproduce
+from flows.addresses import rooms
+from flows.request import Request
+
+
+def requests(name: str) -> dict[str, Request]:
+    asked = reproduce.read_reproduction(name)
+    return {v.name: reproduce._request(asked, v, name, "/root", 1, {}) for v in asked.variants}
+
+
+@pytest.mark.parametrize("name", reproduce.names())
+def test_every_variant_is_a_recipe_that_differs_from_the_others(name: str) -> None:
+    specs = {variant: request.resolved().spec for variant, request in requests(name).items()}
+    assert len({spec.model_dump_json() for spec in specs.values()}) == len(specs)
+    assert all(spec.encoder.repeat == 1 and not spec.embeddings.hog for spec in specs.values())
+
+
+@pytest.mark.parametrize("name", ["granularity", "components", "positives", "clip"])
+def test_variants_of_an_encoder_share_captions_and_pictures(name: str) -> None:
+    lineages = [rooms(request.resolved().spec, "/root")["images"].lineage for request in requests(name).values()]
+    assert len(set(lineages)) == 1
+
+
+def test_a_repeat_trains_anew_on_the_same_pictures() -> None:
+    asked = reproduce.read_reproduction("clip")
+    first, second = (
+        rooms(reproduce._request(asked, asked.variants[0], "clip", "/root", repeat, {}).resolved().spec, "/root")
+        for repeat in (0, 1)
+    )
+    assert first["images"].lineage == second["images"].lineage
+    assert first["encoder"].lineage != second["encoder"].lineage
+
+
+def test_a_table_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(SpecError, match="there are clip, components, granularity"):
+        reproduce.read_reproduction("table-9")
+
+
+def test_knobs_of_a_row_win_over_those_given_for_all_rows() -> None:
+    asked = reproduce.read_reproduction("clip")
+    turned = {"encoder": {"steps": 7, "captions_per_step": 5}}
+    rows = [reproduce._request(asked, v, "clip", "/root", 0, turned).resolved().spec.encoder for v in asked.variants]
+    assert [(row.steps, row.captions_per_step) for row in rows] == [(7, 128), (7, 5)]
+
+
+def test_a_spread_is_over_repeats() -> None:
+    found = [{"run": "a", "hours": 1.0, "styles ridge": 0.1}, {"run": "b", "hours": 1.0, "styles ridge": 0.3}]
+    row = reproduce._row(reproduce.read_reproduction("clip").variants[0], found)
+    assert row["hours"] == 2.0
+    assert row["ours"]["styles ridge"]["mean"] == pytest.approx(0.2)
+    assert row["ours"]["styles ridge"]["deviation"] == pytest.approx(0.1414, abs=1e-4)
