@@ -33,5 +33,7 @@ class Reproduction(Spec):
             raise ValueError(f"two variants have one name: {', '.join(names)}")
         for variant in self.variants:
             if len(variant.paper) != len(self.columns):
-                raise ValueError(f"variant {variant.name!r} has {len(variant.paper)} figures for {len(self.columns)} columns")
+                raise ValueError(
+                    f"variant {variant.name!r} has {len(variant.paper)} figures for {len(self.columns)} columns"
+                )
         return self

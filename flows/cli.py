@@ -259,8 +259,9 @@ def reproduce(
     from flows.reproduce import reproduce as walk_all
 
     if name is None:
-        known = [{"name": each, "title": (found := read_reproduction(each)).title, "source": found.source} for each in names()]
-        _print({"reproductions": known}, as_json, lambda: [out.print(f"{k['name']:<12} {k['title']}: {k['source']}") for k in known])
+        known = [{"name": each} | read_reproduction(each).model_dump(include={"title", "source"}) for each in names()]
+        listed = "\n".join(f"{one['name']:<12} {one['title']}: {one['source']}" for one in known)
+        _print({"reproductions": known}, as_json, lambda: out.print(listed))
         return
     turned = recipe_files.knobs(read_reproduction(name).recipe, set_ or [])
     told = walk_all(name, root, repeats, turned, quiet=as_json)

@@ -84,9 +84,7 @@ def _request(
     for layer in (SHARED, asked.set, turned, variant.set, {"encoder": {"repeat": repeat}}):
         for room, part in layer.items():
             knobs[room] = knobs.get(room, {}) | part if isinstance(part, Mapping) else part
-    return Request(
-        asked.recipe, f"reproduce-{name}-{variant.name}-{repeat}", root, "concepts", "scores", None, knobs
-    )
+    return Request(asked.recipe, f"reproduce-{name}-{variant.name}-{repeat}", root, "concepts", "scores", None, knobs)
 
 
 def _row(variant: Variant, found: list[dict[str, Any]]) -> dict[str, Any]:
