@@ -455,6 +455,12 @@ class EncoderSpec(Spec):
     loader_workers: int = Field(
         default=0, ge=0, le=64, description="processes per rank that decode ahead", json_schema_extra=NOT_LINEAGE
     )
+    probe_every: int = Field(
+        default=50,
+        ge=0,
+        description="steps between looks at how well its own pictures' neighbours name their concepts; 0: never",
+        json_schema_extra=NOT_LINEAGE,
+    )
     checkpoint_every: int = Field(default=100, ge=1, json_schema_extra=NOT_LINEAGE)
     keep_checkpoints: int = Field(default=2, ge=1, json_schema_extra=NOT_LINEAGE)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from data_specs import image_group
@@ -81,6 +82,12 @@ class PictureStore:
             texts=tuple(caption.text for caption in captions),
             captions_C=classes_C,
         )
+
+    def first(self, captions: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The first picture of each of the room's first captions [N, S, S, 3], and their concepts' numbers [N]."""
+        places = [(shard, row) for shard, count in enumerate(self.counts) for row in range(count)][:captions]
+        pixels = np.stack([self._picture(shard, row, 0) for shard, row in places])
+        return pixels, np.array([self.concepts[self._group(shard, row).caption.concept_id] for shard, row in places])
 
     def _group(self, shard: int, row: int) -> ImageGroup:
         return self._shard(shard).groups[row]

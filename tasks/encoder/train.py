@@ -70,6 +70,7 @@ def learn(sources: Sequence[ShardAddress], address: ShardAddress, spec: EncoderS
     from models.encoder.gather import rank, world_size
     from models.encoder.training import Training
     from tasks.encoder.loader import Batches
+    from tasks.encoder.probe import Probe
 
     batches = Batches(sources, spec, seed, rank(), world_size())
     store, _ = batches.opened()
@@ -81,10 +82,13 @@ def learn(sources: Sequence[ShardAddress], address: ShardAddress, spec: EncoderS
         for _ in steps(training, batches, address.folder, spent=0.0):
             pass
         return
+    probe = Probe(store) if spec.probe_every else None
     with logging_metrics(address.folder, training.step) as log:
         for report, row in steps(training, batches, address.folder, spent=hours(log.rows)):
-            log.add(row)
             done = report.step + 1
+            if probe and done % spec.probe_every == 0:
+                row["neighbours_name_concept"] = probe.accuracy(training.objective.exported)
+            log.add(row)
             if done % spec.checkpoint_every == 0 or done == spec.steps or row["last"]:
                 checkpoints.save(address.folder, done, training.tensors(), spec.keep_checkpoints)
                 log.publish()

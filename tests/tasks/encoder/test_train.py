@@ -222,6 +222,18 @@ def test_training_stops_when_its_hours_are_used_and_says_how_far_it_came(
     assert (sealed.step, sealed.steps) == (1, 6)
 
 
+def test_neighbours_are_asked_every_so_many_steps_and_change_nothing(
+    images: list[ShardAddress], address: Callable[..., ShardAddress]
+) -> None:
+    asked, silent = address(room="encoder", lineage="asked"), address(room="encoder", lineage="silent")
+    train_encoder(images, asked, SPEC.model_copy(update={"probe_every": 2}), seed=0)
+    train_encoder(images, silent, SPEC.model_copy(update={"probe_every": 0}), seed=0)
+    found = [row.get("neighbours_name_concept") for row in read_metrics(asked.folder)]
+    assert [value is not None for value in found] == [False, True] * 3
+    assert all(value == 1.0 for value in found if value is not None), "there is one concept"
+    assert weights(asked) == weights(silent)
+
+
 def test_a_store_holds_few_shards_and_gives_what_it_gave_before(images: list[ShardAddress]) -> None:
     spec = SPEC.model_copy(update={"shuffle_shards": 1, "captions_per_step": 4})
     store = PictureStore(images * 3, spec.shuffle_shards)
