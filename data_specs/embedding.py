@@ -20,20 +20,24 @@ class Embedding:
     encoder: str
     benchmark: str
     group: str
-    label: str
+    labels: tuple[str, ...]
     category: str
     copy: int
     dimension: int
     feature: bytes = b""
 
 
+JOINT = "joint"
+"""The encoder whose features stand in one space with those of its text tower; its shards hold prompts beside the pictures."""
+TEXT, TEXT_OF_CATEGORIES = "text", "text of categories"
+"""The groups of prompts: one row for each class (or category) and template, `copy` being the template's place."""
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
         ("encoder", pa.string()),
         ("benchmark", pa.string()),
         ("group", pa.string()),
-        ("label", pa.string()),
+        ("labels", pa.list_(pa.string())),
         ("category", pa.string()),
         ("copy", pa.int64()),
         ("dimension", pa.int64()),

@@ -14,13 +14,16 @@ from data_specs.wire import STRICT, from_json, to_json
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """`group` is what folds are cut by (a style, a split); `data` are encoded bytes whose digest is `sha256`."""
+    """`group` is what folds are cut by (a style, a split); `labels` are the classes that a picture shows, mostly one.
+
+    `data` are encoded bytes whose digest is `sha256`.
+    """
 
     __pydantic_config__ = STRICT
     id: str
     benchmark: str
     group: str
-    label: str
+    labels: tuple[str, ...]
     category: str
     copy: int
     seed: int
@@ -28,12 +31,14 @@ class Picture:
     data: bytes = b""
 
 
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+"""The groups of a benchmark that comes with splits, whatever its own names for them."""
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
         ("benchmark", pa.string()),
         ("group", pa.string()),
-        ("label", pa.string()),
+        ("labels", pa.list_(pa.string())),
         ("category", pa.string()),
         ("copy", pa.int64()),
         ("seed", pa.int64()),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -486,22 +486,94 @@ class EncoderSpec(Spec):
         return self
 
 
+Metric = Literal["top1", "mean_per_class", "map11"]
+ProtocolName = Literal["ridge", "knn", "logistic", "sgd", "few_shot"]
+TinyWorldBenchmark = Literal["styles", "training_styles"]
+
+
+class DataSet(Spec):
+    """What every benchmark of your own has in common: pictures with classes, on this machine or at a URL."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="what its scores are called")
+    path: str = Field(description="folder, local or fsspec URL; a relative path counts from the current folder")
+    metric: Metric = Field(
+        default="top1",
+        description="share of pictures named rightly; the mean of that share over classes; 11-point mAP as in VOC 2007",
+    )
+    size: int = Field(
+        default=224, ge=8, description="pixels per side: the shorter side resampled (bicubic), the centre cut out"
+    )
+
+
+class SplitDataSet(DataSet):
+    """A data set that comes in splits."""
+
+    train: str = Field(default="train", description="its split to learn from")
+    validation: str | None = Field(
+        default=None, description="its split to choose hyper-parameters on; null: a random fifth of train"
+    )
+    test: str = Field(default="test", description="its split to be tested on")
+
+
+class ImageFolder(SplitDataSet):
+    """`<path>/<split>/<class>/<picture>`."""
+
+    use: Literal["image_folder"] = "image_folder"
+
+
+class HuggingFaceImages(SplitDataSet):
+    """A data set as `save_to_disk` leaves it, or Parquet files with the pictures inside, as hubs serve them."""
+
+    use: Literal["huggingface"] = "huggingface"
+    image_column: str = "image"
+    label_column: str = Field(default="label", description="a class, or a list of the classes that a picture shows")
+
+
+class ImageShards(DataSet):
+    """The images room of any run, `<root>/images/<lineage>`: a fifth of its captions is the test, with all their pictures."""
+
+    use: Literal["image_shards"] = "image_shards"
+    label: Literal["concept", "category"] = "concept"
+
+
+OwnBenchmark = Annotated[ImageFolder | HuggingFaceImages | ImageShards, Field(discriminator="use")]
+
+
 class EmbeddingsSpec(Spec):
     """Which encoders look at which benchmarks: the trained one, and what it must beat."""
 
-    benchmarks: tuple[Literal["styles", "training_styles"], ...] = ("styles", "training_styles")
+    benchmarks: tuple[TinyWorldBenchmark, ...] = ("styles", "training_styles")
     copies: int = Field(default=8, ge=1, description="renders per concept and style")
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1, description="one drawing of the benchmark per seed")
+    data_sets: tuple[OwnBenchmark, ...] = Field(default=(), description="benchmarks of your own, beside those")
     pooling: Literal["cls", "mean", "both"] = Field(
         default="both", description="class token (paper), mean of the patch tokens, or both side by side"
     )
     random_inits: int = Field(default=3, ge=0, description="untrained encoders to compare with")
     hog: bool = Field(default=True, description="also HOG with a colour grid")
+    templates: str = Field(
+        default="tiny_world",
+        description="sentences about a class, for zero-shot by an encoder with a text tower: `tiny_world`, `clip` or a file",
+    )
+
+    @model_validator(mode="after")
+    def _named_apart(self) -> "EmbeddingsSpec":
+        names = [*get_args(TinyWorldBenchmark), "styles_categories", *(one.name for one in self.data_sets)]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two benchmarks are called {twice!r}: give each of data_sets a name of its own")
+        if not self.benchmarks and not self.data_sets:
+            raise ValueError("there is nothing to look at: name benchmarks or data_sets")
+        return self
 
 
 class ScoresSpec(Spec):
-    """By which protocols embeddings are judged."""
+    """By which protocols embeddings are judged. Zero-shot by text is measured wherever an encoder has a text tower."""
 
+    protocols: tuple[ProtocolName, ...] = Field(
+        default=("ridge", "knn"),
+        min_length=1,
+        description="linear probes (closed form, L-BFGS over SynCLR's 45 penalties, SGD over 9 learning rates), k-NN, few-shot",
+    )
     knn_k: int = Field(default=10, ge=1)
     knn_temperature: float = Field(default=0.07, gt=0, description="as in DINO")
     ridge_penalties: tuple[float, ...] = Field(
@@ -509,6 +581,15 @@ class ScoresSpec(Spec):
         min_length=1,
         description="L2, against the mean squared error on standardised features; chosen on validation splits",
     )
+    logistic_every_penalty: bool = Field(
+        default=False, description="try all 45 penalties (paper), or coarse to fine, a third of them"
+    )
+    logistic_iterations: int = Field(default=1000, ge=1, description="of L-BFGS, at most (paper 1000)")
+    sgd_epochs: int = Field(default=90, ge=1, description="over the features, which are not augmented (paper 90)")
+    few_shots: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(1, 5), min_length=1, description="pictures per class"
+    )
+    few_shot_repeats: int = Field(default=5, ge=2, description="draws of them; mean and 95 % interval are reported")
 
 
 class ExecutionSpec(Spec):

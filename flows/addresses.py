@@ -21,7 +21,9 @@ from tasks.captions.unsafe_words import unsafe_words_digest
 from tasks.concepts.background_prompts import load_prompt, prompt_file_digest
 from tasks.concepts.ingest import asked_about
 from tasks.concepts.sources import fingerprints
-from tasks.embeddings.plan import embedding_shards
+from tasks.embeddings.data_sets import fingerprint
+from tasks.embeddings.plan import looks
+from tasks.embeddings.templates import load_templates, templates_digest
 
 VERSIONS = {
     "backgrounds": 1,
@@ -29,9 +31,9 @@ VERSIONS = {
     "captions": 3,
     SELECTION: 1,
     "images": 2,
-    "encoder": 1,
-    "embeddings": 1,
-    "scores": 1,
+    "encoder": 2,
+    "embeddings": 2,
+    "scores": 2,
 }
 """Raised when a room's code would make other bytes from the same spec."""
 
@@ -89,7 +91,10 @@ def rooms(spec: RunSpec, root: str) -> dict[str, Room]:
     add("images", shards, model=[renderer.id, renderer.revision], selection=selection)
     # What an encoder learns depends on every picture it sees, so here, and only here, the number of shards counts.
     add("encoder", 1, shards=shards)
-    add("embeddings", embedding_shards(spec.embeddings))
+    own = {one.name: fingerprint(one) for one in spec.embeddings.data_sets}
+    # Sentences about classes are read by a text tower alone.
+    said = templates_digest(load_templates(spec.embeddings.templates)) if spec.encoder.text_weight > 0 else None
+    add("embeddings", len(looks(spec)), data_sets=own, templates=said)
     add("scores", 1)
     return made
 

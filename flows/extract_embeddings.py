@@ -10,6 +10,7 @@ from flows.addresses import rooms
 from flows.visit import Visit
 from flows.walk_room import engines, walk_shards
 from tasks.embeddings.extract import draw_benchmarks, extract_bundle
+from tasks.embeddings.plan import looks
 
 
 @flow(name="embeddings", flow_run_name="embeddings of {run.name}")
@@ -17,7 +18,7 @@ def extract_embeddings(run: Run, encoder: SealedRoom | None = None) -> SealedRoo
     """Show the benchmarks to the encoder and to what it must beat; `encoder` only carries the edge."""
     del encoder
     spec, all_rooms = run.spec.embeddings, rooms(run.spec, run.root)
-    trained = all_rooms["encoder"].table
+    trained, plan = all_rooms["encoder"].table, looks(run.spec)
     with Visit(run, all_rooms["embeddings"], reads=all_rooms["encoder"]) as visit:
         drawn = []
         if visit.missing:
@@ -32,6 +33,7 @@ def extract_embeddings(run: Run, encoder: SealedRoom | None = None) -> SealedRoo
                 trained,
                 run.root,
                 bundle,
+                plan,
                 spec,
                 engine,
                 seed=run.spec.seed,

@@ -68,12 +68,13 @@ def scores(room: Walked) -> Rows:
     """This encoder beside what it must beat; the spread is over drawings and initialisations."""
     return [
         {
-            "benchmark": table.benchmark,
+            "benchmark": table.benchmark + table.subset,
             "protocol": table.protocol,
             "encoder": standing.name,
             f"{table.metric} %": round(100 * standing.mean, 2),
             "± over seeds": "" if standing.spread is None else round(100 * standing.spread, 2),
             "seeds": standing.count,
+            "95 % interval": f"{100 * standing.low:.1f} to {100 * standing.high:.1f}",
             "over folds": f"{100 * min(standing.folds):.1f} to {100 * max(standing.folds):.1f}",
             "chance %": round(100 * table.chance, 2),
         }

@@ -7,7 +7,7 @@ from models.embedder.protocol import Embedder
 
 
 def build_embedder(name: str, spec: EmbeddingsSpec, trained: dict[str, bytes], seed: int) -> Embedder:
-    """`trained`; `random-0`, ... (the trained one's shape, fresh weights); `hog`. `trained` are the exported files."""
+    """`trained`; `random-0`, ... (the trained one's shape, fresh weights); `hog`; `joint`. `trained` are the exported files."""
     kind, _, number = name.partition("-")
     match kind:
         case "fake":
@@ -18,6 +18,11 @@ def build_embedder(name: str, spec: EmbeddingsSpec, trained: dict[str, bytes], s
             from models.embedder.hog import HogEmbedder
 
             return HogEmbedder()
+        case "joint":
+            from models.embedder.joint import JointVitEmbedder
+            from models.encoder.exported import load_exported, load_text
+
+            return JointVitEmbedder(load_exported(trained), load_text(trained))
         case "trained" | "random":
             from models.embedder.vit import VitEmbedder
             from models.encoder.exported import load_exported, random_backbone
@@ -27,4 +32,4 @@ def build_embedder(name: str, spec: EmbeddingsSpec, trained: dict[str, bytes], s
                 backbone = random_backbone(backbone.shape, seed_of("embeddings", "random", seed, number))
             return VitEmbedder(backbone, spec.pooling)
         case other:
-            raise SpecError(f"no encoder is called {other!r}; there are trained, random-0, ... and hog")
+            raise SpecError(f"no encoder is called {other!r}; there are trained, random-0, ..., hog and joint")

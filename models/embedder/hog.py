@@ -6,18 +6,24 @@ mean of the colours, beside the mean colour of an 8x8 grid.
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from skimage.feature import hog
 
 GRID = 8
+LARGEST = 64
+"""Larger pictures are made this small: at 224 pixels there would be 26,000 features."""
 
 
 class HogEmbedder:
-    """Pictures of any side that 8 divides."""
+    """Pictures of any side up to 64 that 8 divides, as they are; others at 64."""
 
     def embed(self, pixels_NSS3: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.stack([self._one(pixels_SS3) for pixels_SS3 in pixels_NSS3])
 
     def _one(self, pixels_SS3: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if len(pixels_SS3) > LARGEST or len(pixels_SS3) % GRID:
+            small = Image.fromarray(pixels_SS3).resize((LARGEST, LARGEST), Image.Resampling.BICUBIC)
+            pixels_SS3 = np.asarray(small)
         unit_SS3 = pixels_SS3.astype(np.float32) / 255.0
         side = len(unit_SS3) // GRID
         cells = unit_SS3[: GRID * side, : GRID * side].reshape(GRID, side, GRID, side, 3)

@@ -3,7 +3,8 @@
 Legend: N pictures, S side in pixels, D feature width.
 """
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,4 +13,13 @@ from numpy.typing import NDArray
 class Embedder(Protocol):
     def embed(self, pixels_NSS3: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features [N, D]. The same pictures are the same features, however they are batched. Raises EngineError."""
+        ...
+
+
+@runtime_checkable
+class JointEmbedder(Embedder, Protocol):
+    """Also turns sentences into features of the same space."""
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Features [number of texts, D]."""
         ...

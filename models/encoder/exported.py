@@ -1,22 +1,25 @@
 """An encoder as files: a trained backbone leaves as safetensors bytes and a config; both enter and the backbone leaves."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import nn
+from torch import Tensor, nn
 
-from data_specs.errors import ContractError
+from data_specs.errors import ContractError, SpecError
 from models.encoder.augment import MEAN, STD
 from models.encoder.objectives import TextPair
-from models.encoder.text import FILE
+from models.encoder.text import FILE, Reader, TextShape, TextTower
 from models.encoder.vit import VisionTransformer, VitShape
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 TEXT_WEIGHTS = "text.safetensors"
 TEXT_CONFIG = "text.json"
+UNREADABLE = (KeyError, TypeError, ValueError, RuntimeError, SafetensorError)
+"""What files that are no exported model are met with."""
 
 
 def export(backbone: VisionTransformer, text: TextPair | None = None) -> dict[str, bytes]:
@@ -47,9 +50,34 @@ def load_exported(files: dict[str, bytes]) -> VisionTransformer:
         config = json.loads(files[CONFIG])
         backbone = VisionTransformer(VitShape(**config["shape"]))
         backbone.load_state_dict(load(files[WEIGHTS]))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise ContractError(f"{WEIGHTS} and {CONFIG} are not an exported encoder: {error}") from error
     return backbone.eval().requires_grad_(False)
+
+
+@dataclass(frozen=True, slots=True)
+class JointSpace:
+    """What brings captions and cls tokens [N, D] into one space [N, J]: a text tower, and `projection_JD` for pictures."""
+
+    reader: Reader
+    tower: TextTower
+    projection_JD: Tensor
+
+
+def load_text(files: dict[str, bytes]) -> JointSpace:
+    """The text tower in evaluation mode. Raises ContractError for files that hold none."""
+    try:
+        shape = TextShape(**json.loads(files[TEXT_CONFIG])["shape"])
+        tensors = load(files[TEXT_WEIGHTS])
+        tower = TextTower(shape)
+        named = {name.removeprefix("tower."): tensor for name, tensor in tensors.items() if name.startswith("tower.")}
+        tower.load_state_dict(named)
+        reader = Reader(files[FILE].decode("utf-8"), shape.context)
+        return JointSpace(reader, tower.eval().requires_grad_(False), tensors["projection.weight"])
+    except (*UNREADABLE, SpecError) as error:
+        raise ContractError(
+            f"{TEXT_WEIGHTS}, {TEXT_CONFIG} and {FILE} are not an exported text tower: {error}"
+        ) from error
 
 
 def random_backbone(shape: VitShape, seed: int) -> VisionTransformer:

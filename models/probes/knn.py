@@ -1,4 +1,4 @@
-"""Weighted nearest neighbours as in DINO: labelled features enter, predicted classes leave.
+"""Weighted nearest neighbours as in DINO: labelled features enter, votes about others leave.
 
 Legend: N training rows, M test rows, D feature width, C classes, k neighbours.
 """
@@ -6,7 +6,10 @@ Legend: N training rows, M test rows, D feature width, C classes, k neighbours.
 import numpy as np
 from numpy.typing import NDArray
 
-from models.probes.ridge import Features, Labels
+from models.probes.answers import Answers, Decisions, Features, targets_of
+
+ROWS = 4096
+"""Test rows compared at a time: all at once would hold 250 GB of similarities for ImageNet."""
 
 
 def unit(features_ND: Features) -> NDArray[np.float32]:
@@ -15,18 +18,19 @@ def unit(features_ND: Features) -> NDArray[np.float32]:
     return directions_ND
 
 
-def knn(train_ND: Features, labels_N: Labels, test_MD: Features, classes: int, k: int, temperature: float) -> Labels:
+def knn(train_ND: Features, answers: Answers, test_MD: Features, classes: int, k: int, temperature: float) -> Decisions:
     """The k nearest by cosine vote with exp(similarity / temperature) (DINO, arXiv 2104.14294, section 4.1).
 
-    Ties go to the smaller class. Fewer than k training rows: all of them vote.
+    Fewer than k training rows: all of them vote.
     """
-    k = min(k, len(labels_N))
-    similarity_MN = unit(test_MD) @ unit(train_ND).T
-    nearest_Mk = np.argpartition(-similarity_MN, k - 1, axis=1)[:, :k]
-    similarity_Mk = np.take_along_axis(similarity_MN, nearest_Mk, axis=1)
-    weights_Mk = np.exp((similarity_Mk - similarity_Mk.max(1, keepdims=True)) / temperature)
-    votes_MC = np.zeros((len(test_MD), classes))
-    rows_Mk = np.broadcast_to(np.arange(len(test_MD))[:, None], nearest_Mk.shape)
-    np.add.at(votes_MC, (rows_Mk, labels_N[nearest_Mk]), weights_Mk)
-    winners: Labels = votes_MC.argmax(1)
-    return winners
+    k, directions_DN = min(k, len(answers)), unit(train_ND).T
+    votes_MC = np.zeros((len(test_MD), classes), np.float32)
+    for start in range(0, len(test_MD), ROWS):
+        similarity_RN = unit(test_MD[start : start + ROWS]) @ directions_DN
+        nearest_Rk = np.argpartition(-similarity_RN, k - 1, axis=1)[:, :k]
+        similarity_Rk = np.take_along_axis(similarity_RN, nearest_Rk, axis=1)
+        weights_Rk = np.exp((similarity_Rk - similarity_Rk.max(1, keepdims=True)) / temperature)
+        for place in range(k):
+            neighbours = answers[nearest_Rk[:, place]]
+            votes_MC[start : start + ROWS] += weights_Rk[:, place, None] * targets_of(neighbours, classes)
+    return votes_MC

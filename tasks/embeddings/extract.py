@@ -1,9 +1,10 @@
 """Extract features: sealed benchmark pictures and an encoder's files in, sealed embedding shards out.
 
-Benchmarks are drawn once per root into `<root>/benchmarks/<lineage>/` and read by every later run.
+Benchmarks are drawn, or read from where they lie, once per root into `<root>/benchmarks/<lineage>/` and read by every later run.
 """
 
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,22 +15,29 @@ from prefect.cache_policies import NO_CACHE
 
 from data_specs import checkpoint as checkpoint_record
 from data_specs import embedding, picture
-from data_specs.embedding import Embedding
-from data_specs.errors import ContractError
+from data_specs.embedding import TEXT, TEXT_OF_CATEGORIES, Embedding
+from data_specs.errors import ContractError, SpecError
 from data_specs.ids import digest
+from data_specs.picture import Picture
+from data_specs.rejection import Rejection
 from data_specs.run import EmbeddingsSpec
 from data_specs.shard import ShardAddress, ShardManifest
 from models.embedder.build import build_embedder
-from models.embedder.protocol import Embedder
+from models.embedder.protocol import Embedder, JointEmbedder
+from models.probes.answers import Features
 from tasks import storage
-from tasks.embeddings.benchmarks import PARTS, Benchmark, benchmark_of, draw_part, lineage
-from tasks.embeddings.plan import Look, looks
+from tasks.embeddings.benchmarks import PARTS, Benchmark, benchmark_of, lineage, pictures
+from tasks.embeddings.plan import Look, drawings
+from tasks.embeddings.styles import Drawing
+from tasks.embeddings.templates import load_templates, prompts
 from tasks.engines import EngineProcess
 from tasks.progress import Advanced, tell
 from tasks.retrying import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
 from tasks.shards import make_shard, read_shard, sealed
 
 BATCH = 1024
+MOST_REFUSED = 0.5
+"""A part of a benchmark that loses more of its pictures stops the run: what is left is another benchmark."""
 
 
 def benchmark_shards(root: str, benchmark: Benchmark) -> list[ShardAddress]:
@@ -41,47 +49,102 @@ def benchmark_shards(root: str, benchmark: Benchmark) -> list[ShardAddress]:
 
 def needed(root: str, spec: EmbeddingsSpec) -> list[tuple[Benchmark, ShardAddress]]:
     """Every benchmark shard that the spec's embeddings are made from."""
-    benchmarks = [benchmark_of(name, seed, spec.copies) for name in spec.benchmarks for seed in spec.seeds]
+    benchmarks = [benchmark_of(spec, name, seed) for name, seed in drawings(spec)]
     return [(benchmark, address) for benchmark in benchmarks for address in benchmark_shards(root, benchmark)]
 
 
 def draw_shard(benchmark: Benchmark, address: ShardAddress, *, run: str = "") -> ShardManifest:
-    return make_shard(address, picture.CONTRACT, lambda: draw_part(benchmark, address.index), run=run)
+    """One part of a benchmark. Raises SpecError if most of its pictures are refused."""
+
+    def check(accepted: int, rejected: Counter[str]) -> None:
+        asked = accepted + rejected.total()
+        if rejected.total() > MOST_REFUSED * asked:
+            listed = ", ".join(f"{reason} {count}" for reason, count in rejected.most_common())
+            name = benchmark.name if isinstance(benchmark, Drawing) else benchmark.source.name
+            raise SpecError(
+                f"embeddings: {name}: {rejected.total()} of {asked} pictures of a part were refused ({listed}); repair the "
+                "data set, or take it out of embeddings.data_sets"
+            )
+
+    def outcomes() -> Iterator[Picture | Rejection]:
+        return pictures(benchmark, address.index)
+
+    return make_shard(address, picture.CONTRACT, outcomes, run=run, check=check)
 
 
-def embed(sources: Sequence[ShardAddress], embedder: Embedder, look: Look) -> Iterator[Embedding]:
-    """Every picture of the sources through the embedder, in order. Raises ContractError for features that are not finite."""
-    pictures = [found for source in sources for found in read_shard(source, picture.CONTRACT)]
-    for start in range(0, len(pictures), BATCH):
-        batch = pictures[start : start + BATCH]
+def embed(
+    sources: Sequence[ShardAddress], embedder: Embedder, look: Look, templates: Sequence[str] = ()
+) -> Iterator[Embedding]:
+    """Every picture of the sources through the embedder, in order; then every class's sentences, if it reads any.
+
+    Raises ContractError for features that are not finite.
+    """
+    found = [one for source in sources for one in read_shard(source, picture.CONTRACT)]
+    for start in range(0, len(found), BATCH):
+        batch = found[start : start + BATCH]
         features = embedder.embed(np.stack([np.asarray(Image.open(io.BytesIO(p.data)).convert("RGB")) for p in batch]))
-        if not np.isfinite(features).all():
-            raise ContractError(f"encoder {look.encoder} gives features that are not finite on {look.benchmark}")
-        for about, feature in zip(batch, features, strict=True):
+        for about, feature in zip(batch, _finite(features, look), strict=True):
             yield Embedding(
                 id=digest(about.id, look.encoder),
                 encoder=look.encoder,
                 benchmark=about.benchmark,
                 group=about.group,
-                label=about.label,
+                labels=about.labels,
                 category=about.category,
                 copy=about.copy,
                 dimension=len(feature),
                 feature=np.ascontiguousarray(feature, "<f4").tobytes(),
             )
+    if isinstance(embedder, JointEmbedder):
+        yield from _embed_prompts(embedder, look, TEXT, {label for one in found for label in one.labels}, templates)
+        categories = {one.category for one in found if one.category}
+        yield from _embed_prompts(embedder, look, TEXT_OF_CATEGORIES, categories, templates)
+
+
+def _embed_prompts(
+    embedder: JointEmbedder, look: Look, group: str, names: set[str], templates: Sequence[str]
+) -> Iterator[Embedding]:
+    asked = [(name, place, text) for name in sorted(names) for place, text in enumerate(prompts(name, templates))]
+    if not asked:
+        return
+    features = _finite(embedder.embed_texts([text for _, _, text in asked]), look)
+    for (name, place, text), feature in zip(asked, features, strict=True):
+        yield Embedding(
+            id=digest(group, name, place, text, look.encoder),
+            encoder=look.encoder,
+            benchmark=look.benchmark,
+            group=group,
+            labels=(name,),
+            category="",
+            copy=place,
+            dimension=len(feature),
+            feature=np.ascontiguousarray(feature, "<f4").tobytes(),
+        )
+
+
+def _finite(features: Features, look: Look) -> Features:
+    if not np.isfinite(features).all():
+        raise ContractError(f"encoder {look.encoder} gives features that are not finite on {look.benchmark}")
+    return features
 
 
 def extract_shard(
-    encoder_room: ShardAddress, root: str, address: ShardAddress, spec: EmbeddingsSpec, *, seed: int, run: str = ""
+    encoder_room: ShardAddress,
+    root: str,
+    address: ShardAddress,
+    look: Look,
+    spec: EmbeddingsSpec,
+    *,
+    seed: int,
+    run: str = "",
 ) -> ShardManifest:
-    """One encoder on one drawing of one benchmark, `looks(spec)[address.index]`; the benchmark must be sealed."""
+    """One encoder on one drawing of one benchmark, which must be sealed."""
 
     def outcomes() -> Iterator[Embedding]:
-        look = looks(spec)[address.index]
-        files = trained_files(encoder_room) if look.encoder.startswith(("trained", "random")) else {}
+        files = {} if look.encoder == "hog" else trained_files(encoder_room)
         embedder = build_embedder(look.encoder, spec, files, seed)
-        sources = benchmark_shards(root, benchmark_of(look.benchmark, look.seed, spec.copies))
-        yield from embed(sources, embedder, look)
+        sources = benchmark_shards(root, benchmark_of(spec, look.benchmark, look.seed))
+        yield from embed(sources, embedder, look, load_templates(spec.templates))
 
     return make_shard(address, embedding.CONTRACT, outcomes, run=run)
 
@@ -131,17 +194,22 @@ def extract_bundle(
     encoder_room: ShardAddress,
     root: str,
     addresses: Sequence[ShardAddress],
+    plan: Sequence[Look],
     spec: EmbeddingsSpec,
     engine: EngineProcess,
     *,
     seed: int,
     run: str,
 ) -> int:
-    """Shards of a bundle one after the other in one engine process; returns how many embeddings were made."""
+    """Shards of a bundle one after the other in one engine process; returns how many embeddings were made.
+
+    `plan[i]` is what the room's shard i holds.
+    """
     total = 0
     for address in addresses:
         if not sealed(address):
-            manifest = engine.call(extract_shard, encoder_room, root, address, spec, seed=seed, run=run)
-            tell(Advanced("embeddings", 1, looks(spec)[address.index].encoder))
+            look = plan[address.index]
+            manifest = engine.call(extract_shard, encoder_room, root, address, look, spec, seed=seed, run=run)
+            tell(Advanced("embeddings", 1, look.encoder))
             total += manifest.accepted
     return total

@@ -1,35 +1,37 @@
-"""A spec enters; which encoder looks at which part of which benchmark leaves, one embedding shard for each. Pure."""
+"""A recipe enters; which encoder looks at which benchmark leaves, one embedding shard for each. Pure."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-from data_specs.run import EmbeddingsSpec
-
-Benchmark = Literal["styles", "training_styles"]
+from data_specs.embedding import JOINT
+from data_specs.run import EmbeddingsSpec, Metric, RunSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One embedding shard: `encoder` is `trained`, `random-0`, ... or `hog`; `seed` is the benchmark's drawing."""
+    """One embedding shard: `encoder` is `trained`, `random-0`, ..., `hog` or `joint`; `seed` is the benchmark's drawing."""
 
     encoder: str
-    benchmark: Benchmark
+    benchmark: str
     seed: int
 
 
-def encoders(spec: EmbeddingsSpec) -> tuple[str, ...]:
-    return ("trained", *(f"random-{number}" for number in range(spec.random_inits)), *(("hog",) if spec.hog else ()))
+def looks(spec: RunSpec) -> tuple[Look, ...]:
+    """In the order of embedding shards. Encoder by encoder, so that each is loaded once.
+
+    `joint` looks only where the encoder has a text tower, and so a space in which pictures and prompts are compared.
+    """
+    asked = spec.embeddings
+    randoms = (f"random-{number}" for number in range(asked.random_inits))
+    joint = (JOINT,) if spec.encoder.text_weight > 0 else ()
+    encoders = ("trained", *randoms, *(("hog",) if asked.hog else ()), *joint)
+    return tuple(Look(encoder, name, seed) for encoder in encoders for name, seed in drawings(asked))
 
 
-def looks(spec: EmbeddingsSpec) -> tuple[Look, ...]:
-    """In the order of embedding shards. Encoder by encoder, so that each is loaded once."""
-    return tuple(
-        Look(encoder, benchmark, seed)
-        for encoder in encoders(spec)
-        for benchmark in spec.benchmarks
-        for seed in spec.seeds
-    )
+def drawings(spec: EmbeddingsSpec) -> list[tuple[str, int]]:
+    """Benchmarks with their seeds. Data sets are there once, whatever the seeds: nobody draws them."""
+    drawn = [(name, seed) for name in spec.benchmarks for seed in spec.seeds]
+    return drawn + [(one.name, spec.seeds[0]) for one in spec.data_sets]
 
 
-def embedding_shards(spec: EmbeddingsSpec) -> int:
-    return len(looks(spec))
+def metric_of(spec: EmbeddingsSpec, benchmark: str) -> Metric:
+    return next((one.metric for one in spec.data_sets if one.name == benchmark), "top1")

@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_specs.errors import ContractError
+from data_specs.picture import TEST, TRAIN, VALIDATION
 
 Rows = NDArray[np.int64]
+VALIDATION_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +23,12 @@ class Fold:
     validations: tuple[tuple[Rows, Rows], ...]
 
 
-def held_out_groups(groups: Sequence[str], copies: Sequence[int]) -> Iterator[Fold]:
+def held_out_groups(groups: Sequence[str], copies: Sequence[int], seed: int) -> Iterator[Fold]:
     """One fold a group (an artist's style): all copies of the others teach, the first half of its copies test.
 
     A penalty is judged as the probe will be: learn from one of the other groups, name the pictures of the rest.
     """
+    del seed
     group_of, copy_of = np.array(groups), np.array(copies)
     names = sorted(set(groups))
     if len(names) < 3:
@@ -39,9 +42,9 @@ def held_out_groups(groups: Sequence[str], copies: Sequence[int]) -> Iterator[Fo
         yield Fold(name, train, np.flatnonzero((group_of == name) & tested), pairs)
 
 
-def held_out_copies(groups: Sequence[str], copies: Sequence[int]) -> Iterator[Fold]:
+def held_out_copies(groups: Sequence[str], copies: Sequence[int], seed: int) -> Iterator[Fold]:
     """One fold: the last copy of every concept in every group is the test, the last of the others the validation."""
-    del groups
+    del groups, seed
     copy_of = np.array(copies)
     last = int(copy_of.max())
     if last < 1:
@@ -53,3 +56,26 @@ def held_out_copies(groups: Sequence[str], copies: Sequence[int]) -> Iterator[Fo
     else:
         pairs = ((np.flatnonzero(copy_of < last - 1), np.flatnonzero(copy_of == last - 1)),)
     yield Fold("fresh_scenes", train, np.flatnonzero(copy_of == last), pairs)
+
+
+def given_splits(groups: Sequence[str], copies: Sequence[int], seed: int) -> Iterator[Fold]:
+    """One fold, as the data set says: its own validation split, else a random fifth of its training split.
+
+    What is chosen on the validation is fitted anew on both (SynCLR appendix B.5).
+    """
+    del copies
+    group_of = np.array(groups)
+    train, validation, test = (np.flatnonzero(group_of == split) for split in (TRAIN, VALIDATION, TEST))
+    if not len(train) or not len(test):
+        raise ContractError(
+            f"these embeddings are of {', '.join(sorted(set(groups)))}; a probe needs pictures of {TRAIN} and {TEST}: see "
+            "the rejects of the benchmark's shards, or name the splits in embeddings.data_sets"
+        )
+    if len(validation):
+        yield Fold("test", np.sort(np.concatenate([train, validation])), test, ((train, validation),))
+        return
+    shuffled = np.random.default_rng(seed).permutation(train)
+    judged = max(1, round(VALIDATION_SHARE * len(train)))
+    if judged == len(train):
+        raise ContractError("one picture to learn from leaves none to choose hyper-parameters on")
+    yield Fold("test", train, test, ((np.sort(shuffled[judged:]), np.sort(shuffled[:judged])),))

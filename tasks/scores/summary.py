@@ -10,26 +10,36 @@ from tasks.shards import read_rows
 
 NAMES = {"trained": "this encoder", "random": "random init", "hog": "HOG + colour"}
 ORDER = ("styles", "styles_categories", "training_styles")
+SUBSETS = {"all": "", "seen": ", concepts seen", "unseen": ", concepts not seen"}
+PROTOCOLS = ("ridge", "logistic", "sgd", "sgd_best", "zero_shot", "knn")
+"""The order in which they are shown; those of a few shots last."""
+
+
+def place(benchmark: str, subset: str, protocol: str) -> tuple[int, str, int, int, int, str]:
+    """What tables are sorted by: the hardest benchmark first, then whole benchmarks, then linear probes.
+
+    Few-shot tables by the number of shots.
+    """
+    known = PROTOCOLS.index(protocol) if protocol in PROTOCOLS else len(PROTOCOLS)
+    hard = ORDER.index(benchmark) if benchmark in ORDER else len(ORDER)
+    return hard, benchmark, list(SUBSETS).index(subset), known, len(protocol), protocol
 
 
 def headline(address: ShardAddress) -> list[str]:
-    """The hardest benchmark first; a spread is the sample standard deviation over drawings and initialisations."""
-    grouped: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    """A spread is the sample standard deviation over drawings and initialisations."""
+    grouped: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for row in read_rows(address).to_pylist():
-        grouped[row["benchmark"], row["protocol"]].append(row)
-    ordered = sorted(
-        grouped, key=lambda key: (ORDER.index(key[0]) if key[0] in ORDER else len(ORDER), key[0], -ord(key[1][0]))
-    )
-    return [_line(benchmark, protocol, grouped[benchmark, protocol]) for benchmark, protocol in ordered]
+        grouped[row["benchmark"], row["subset"], row["protocol"]].append(row)
+    return [_line(*key, grouped[key]) for key in sorted(grouped, key=lambda key: place(*key))]
 
 
-def _line(benchmark: str, protocol: str, rows: Sequence[Mapping[str, Any]]) -> str:
+def _line(benchmark: str, subset: str, protocol: str, rows: Sequence[Mapping[str, Any]]) -> str:
     kinds: dict[str, dict[tuple[str, int], list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         kinds[row["encoder"].partition("-")[0]][row["encoder"], row["seed"]].append(row["value"])
     known = [kind for kind in NAMES if kind in kinds] + sorted(set(kinds) - set(NAMES))
     said = [f"{NAMES.get(kind, kind)} {_percent(list(kinds[kind].values()))}" for kind in known]
-    return f"{benchmark} ({protocol}): {', '.join(said)}, chance {100 * rows[0]['chance']:.2f} %"
+    return f"{benchmark}{SUBSETS[subset]} ({protocol}): {', '.join(said)}, chance {100 * rows[0]['chance']:.2f} %"
 
 
 def _percent(folds_of_each: Sequence[Sequence[float]]) -> str:

@@ -23,8 +23,11 @@ RECORDS = [
             "e-000010", 10, 20, "vit_tiny", "synclr", 0, 640, "abc", ("images-000000",), {"a": "b"}, {"loss": 1.5}
         ),
     ),
-    (embedding.CONTRACT, Embedding("a-b", "trained", "styles", "twemoji", "dog", "animal", 0, 2, b"\0" * 8)),
-    (score.CONTRACT, Score("a-b", "trained", "styles", "knn", "top1", "twemoji", 0, 0.25, 0.01, 10, 5, {"k": 10.0})),
+    (embedding.CONTRACT, Embedding("a-b", "trained", "styles", "twemoji", ("dog",), "animal", 0, 2, b"\0" * 8)),
+    (
+        score.CONTRACT,
+        Score("a-b", "trained", "styles", "all", "knn", "top1", "twemoji", 0, 0.25, 0.2, 0.3, 0.01, 10, 5, {"k": 10.0}),
+    ),
 ]
 
 
@@ -65,4 +68,4 @@ def test_a_picture_that_is_not_the_recorded_one_is_found_on_request():
 
 def test_an_embedding_whose_bytes_do_not_match_its_dimension_is_refused():
     with pytest.raises(ContractError, match="promises 3"):
-        embedding.encode(Embedding("a-b", "trained", "styles", "x", "dog", "animal", 0, 3, b"\0" * 8))
+        embedding.encode(Embedding("a-b", "trained", "styles", "x", ("dog",), "animal", 0, 3, b"\0" * 8))

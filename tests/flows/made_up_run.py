@@ -147,12 +147,12 @@ def _encoder(walked: dict[str, Room], run: Run) -> None:
 
 def _embeddings(walked: dict[str, Room], run: Run) -> None:
     for address in walked["embeddings"].shards:
-        made = Embedding(f"e{address.index}", "trained", "styles", "twemoji", "dog", "animals", 0, 2, b"\0" * 8)
+        made = Embedding(f"e{address.index}", "trained", "styles", "twemoji", ("dog",), "animals", 0, 2, b"\0" * 8)
         make_shard(address, embedding.CONTRACT, lambda one=made: [one], run=run.name)
 
 
 def _scores(walked: dict[str, Room], run: Run) -> None:
-    first = Score("", "", "styles", "ridge", "top1", "", 0, 0.0, 1 / 192, 3072, 768, {"penalty": 1.0})
+    first = Score("", "", "styles", "all", "ridge", "top1", "", 0, 0.0, 0.0, 0.0, 1 / 192, 3072, 768, {"penalty": 1.0})
     made = []
     for benchmark, chance in (("styles", 1 / 192), ("training_styles", 1 / 192)):
         for protocol in ("knn", "ridge"):
@@ -167,7 +167,9 @@ def _scores(walked: dict[str, Room], run: Run) -> None:
                             protocol=protocol,
                             fold=fold,
                             chance=chance,
-                            value=level * (1 + 0.1 * number) * (0.8 if protocol == "knn" else 1),
+                            value=(value := level * (1 + 0.1 * number) * (0.8 if protocol == "knn" else 1)),
+                            low=0.9 * value,
+                            high=1.1 * value,
                         )
                     )
     contract: Contract[Score] = score.CONTRACT

@@ -1,0 +1,83 @@
+"""A folder `<split>/<class>/<picture>` enters; its pictures leave, class names being those of the folders."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from data_specs.errors import SpecError
+from data_specs.ids import digest
+from data_specs.picture import TEST, TRAIN, VALIDATION
+from data_specs.rejection import Rejection
+from data_specs.run import ImageFolder, SplitDataSet
+from tasks import storage
+from tasks.embeddings.shown import Shown
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    group: str
+    label: str
+    path: str
+    """Below the data set's folder."""
+
+
+def splits(source: SplitDataSet) -> dict[str, str]:
+    """Our name of a split -> the data set's."""
+    named = {TRAIN: source.train, VALIDATION: source.validation, TEST: source.test}
+    return {group: split for group, split in named.items() if split is not None}
+
+
+def listed(source: ImageFolder) -> list[Listed]:
+    """Sorted. Raises SpecError for a split or class without pictures, and for a class that is tested and never taught."""
+    found = [one for group, split in splits(source).items() for one in _split(source, group, split)]
+    classes = {group: {one.label for one in found if one.group == group} for group in splits(source)}
+    for group, labels in classes.items():
+        if strange := sorted(labels - classes[TRAIN]):
+            raise SpecError(
+                f"embeddings.data_sets: {source.name}: {splits(source)[group]!r} has the class {strange[0]!r}, and "
+                f"{source.train!r} has no folder of that name: a probe cannot know it"
+            )
+    return found
+
+
+def _split(source: ImageFolder, group: str, split: str) -> Iterator[Listed]:
+    folder = f"{source.path.rstrip('/')}/{split}"
+    labels = [name for name in storage.names(folder) if not _stray(f"{folder}/{name}")]
+    if not labels:
+        there = ", ".join(storage.names(source.path)[:10]) or "nothing"
+        raise SpecError(
+            f"embeddings.data_sets: {source.name}: {folder!r} holds no class folders ({source.path!r} holds {there}); it must "
+            "be <split>/<class>/<picture>, and train, validation and test name the splits"
+        )
+    for label in labels:
+        files = storage.names(f"{folder}/{label}")
+        if not files:
+            raise SpecError(
+                f"embeddings.data_sets: {source.name}: the class folder {folder}/{label} is empty; put pictures there, "
+                "or remove it"
+            )
+        for name in files:
+            yield Listed(group, label, f"{split}/{label}/{name}")
+
+
+def _stray(url: str) -> bool:
+    """A file beside the class folders, such as a list of them."""
+    return url.rsplit("/", 1)[-1].startswith(".") or (storage.is_local(url) and storage.local_path(url).is_file())
+
+
+def fingerprint(source: ImageFolder) -> str:
+    """Of the files' names, and where the folder is local of their sizes: pictures of other content are mostly of another size."""
+    told: list[str | int] = []
+    for one in listed(source):
+        url = f"{source.path.rstrip('/')}/{one.path}"
+        told += [one.group, one.path, storage.local_path(url).stat().st_size if storage.is_local(url) else 0]
+    return digest(*told)
+
+
+def shown(source: ImageFolder, part: int, parts: int) -> Iterator[Shown | Rejection]:
+    for one in listed(source)[part::parts]:
+        try:
+            data = storage.read_bytes(f"{source.path.rstrip('/')}/{one.path}")
+        except OSError as error:
+            yield Rejection(one.path, "unreadable", str(error.strerror or error))
+            continue
+        yield Rejection(one.path, "gone") if data is None else Shown(one.path, one.group, (one.label,), data)

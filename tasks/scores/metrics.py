@@ -1,0 +1,80 @@
+"""Decisions and right answers enter; one number in [0, 1], and the interval that it may lie in, leave. Pure.
+
+Legend: M test rows, C classes.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy import stats
+
+from data_specs.run import Metric
+from models.probes.answers import Answers, Decisions, targets_of
+
+RECALLS = np.linspace(0.0, 1.0, 11)
+RESAMPLES = 200
+CONFIDENCE = 0.95
+
+
+def top1(decisions_MC: Decisions, answers: Answers) -> float:
+    return float(np.mean(decisions_MC.argmax(1) == answers))
+
+
+def mean_per_class(decisions_MC: Decisions, answers: Answers) -> float:
+    """Each class that is tested counts the same, however many pictures show it."""
+    right, count = decisions_MC.argmax(1) == answers, np.bincount(answers, minlength=decisions_MC.shape[1])
+    rights = np.bincount(answers, weights=right, minlength=decisions_MC.shape[1])
+    return float(np.mean(rights[count > 0] / count[count > 0]))
+
+
+def map11(decisions_MC: Decisions, answers: Answers) -> float:
+    """VOC 2007's: a class's mean over 11 recalls of the best precision reached there or beyond; the mean over classes."""
+    targets_MC = targets_of(answers, decisions_MC.shape[1])
+    found = []
+    for place in np.flatnonzero(targets_MC.any(0)):
+        # Stable: pictures of equal decisions keep their order.
+        hits = targets_MC[np.argsort(-decisions_MC[:, place], kind="stable"), place].cumsum()
+        precision, recall = hits / np.arange(1, len(hits) + 1), hits / hits[-1]
+        best_from_here = np.maximum.accumulate(precision[::-1])[::-1]
+        # The first rank that reaches each recall; recalls are exact fractions but for the last bit.
+        found.append(best_from_here[np.searchsorted(recall, RECALLS - 1e-9)].mean())
+    return float(np.mean(found))
+
+
+METRICS: dict[Metric, Callable[[Decisions, Answers], float]] = {
+    "top1": top1,
+    "mean_per_class": mean_per_class,
+    "map11": map11,
+}
+
+
+def chance(metric: Metric, answers: Answers, classes: int) -> float:
+    """Of guesses that do not look: one class of all, or for mAP how often a class is there."""
+    if metric == "map11":
+        shares_C = targets_of(answers, classes).mean(0)
+        return float(shares_C[shares_C > 0].mean())
+    return 1.0 / classes
+
+
+def judged(metric: Metric, tries: Sequence[Decisions], answers: Answers, seed: int) -> tuple[float, float, float]:
+    """The value and its 95 % interval: over repeats if there are several, else over the draw of the test pictures.
+
+    Over repeats by Student's t; over pictures by the percentiles of a bootstrap.
+    """
+    values = [METRICS[metric](decisions_MC, answers) for decisions_MC in tries]
+    value = float(np.mean(values))
+    if len(tries) > 1:
+        half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5)
+        return value, max(0.0, value - half), min(1.0, value + half)
+    low, high = _bootstrap(metric, tries[0], answers, seed)
+    return value, min(low, value), max(high, value)
+
+
+def _bootstrap(metric: Metric, decisions_MC: Decisions, answers: Answers, seed: int) -> tuple[float, float]:
+    generator = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(RESAMPLES):
+        rows = generator.integers(0, len(answers), len(answers))
+        drawn.append(METRICS[metric](decisions_MC[rows], answers[rows]))
+    tail = 100 * (1 - CONFIDENCE) / 2
+    return float(np.percentile(drawn, tail)), float(np.percentile(drawn, 100 - tail))

@@ -1,0 +1,44 @@
+"""Class names and the concept table's names enter; which test rows count as seen, and which not, leaves. Pure.
+
+SynCLR writes its captions about the classes that it is then tested on; what it does on other classes is told apart (its
+Table 9).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.probes.answers import Answers
+
+
+@dataclass(frozen=True, slots=True)
+class Subset:
+    """`rows` are those that count; where a picture may show several classes, `classes` are those that count."""
+
+    name: str
+    rows: NDArray[np.bool_]
+    classes: NDArray[np.bool_]
+
+
+def plain(name: str) -> str:
+    """`African_elephant` is `african elephant`."""
+    return " ".join(name.replace("_", " ").replace("-", " ").casefold().split())
+
+
+def subsets(
+    concepts: frozenset[str], labels: Sequence[Sequence[str]], names: Sequence[str], answers: Answers
+) -> tuple[Subset, ...]:
+    """`all`; and `seen` and `unseen` too where both are there. A class was seen if a concept goes by its name."""
+    known = {plain(concept) for concept in concepts}
+    everything = Subset("all", np.ones(len(labels), np.bool_), np.ones(len(names), np.bool_))
+    classes = np.array([plain(name) in known for name in names])
+    if answers.ndim == 2:
+        parts = (Subset("seen", everything.rows, classes), Subset("unseen", everything.rows, ~classes))
+        both = classes.any() and not classes.all()
+    else:
+        rows = np.array([all(plain(label) in known for label in shown) for shown in labels])
+        parts = (Subset("seen", rows, everything.classes), Subset("unseen", ~rows, everything.classes))
+        both = rows.any() and not rows.all()
+    return (everything, *parts) if both else (everything,)

@@ -1,0 +1,228 @@
+"""Benchmarks of one's own: every picture is accepted or refused with a reason; what cannot be judged is refused at once."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from builders import make_caption, make_group
+from data_specs import image_group, picture
+from data_specs.errors import SpecError
+from data_specs.picture import Picture
+from data_specs.rejection import Rejection
+from data_specs.run import EmbeddingsSpec, HuggingFaceImages, ImageFolder, ImageShards, OwnBenchmark
+from data_specs.shard import ShardAddress
+from tasks.embeddings.benchmarks import PARTS, benchmark_of, lineage
+from tasks.embeddings.data_sets import admitted, centre, fingerprint
+from tasks.embeddings.extract import draw_shard, needed
+from tasks.shards import make_shard, read_rejects, read_shard
+
+
+def drawn(shade: int, size: tuple[int, int] = (24, 16), kind: str = "PNG") -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", size, (shade, 255 - shade, 128)).save(stream, kind)
+    return stream.getvalue()
+
+
+def everything(source: OwnBenchmark) -> tuple[list[Picture], list[Rejection]]:
+    outcomes = [one for part in range(PARTS) for one in admitted(source, part, PARTS)]
+    return [o for o in outcomes if isinstance(o, Picture)], [o for o in outcomes if isinstance(o, Rejection)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for split, count in (("train", 4), ("test", 2)):
+        for shade, label in enumerate(("cat", "dog")):
+            here = tmp_path / "pets" / split / label
+            here.mkdir(parents=True)
+            for number in range(count):
+                (here / f"{number}.jpg").write_bytes(drawn(90 * shade + number, kind="JPEG"))
+    return tmp_path / "pets"
+
+
+def of_folder(path: Path, **more: str) -> ImageFolder:
+    return ImageFolder(name="pets", path=str(path), size=8, **more)  # type: ignore[arg-type]
+
+
+def test_a_folder_is_read_once_with_its_splits_and_classes(folder: Path) -> None:
+    (folder / "train" / "classes.txt").write_text("cat, dog")  # beside the classes: not one of them
+    found, refused = everything(of_folder(folder))
+    assert not refused
+    assert sorted((one.group, one.labels) for one in found) == sorted(
+        [("train", (label,)) for label in ("cat", "dog") for _ in range(4)]
+        + [("test", (label,)) for label in ("cat", "dog") for _ in range(2)]
+    )
+    assert len({one.id for one in found}) == 12
+    assert {Image.open(io.BytesIO(one.data)).size for one in found} == {(8, 8)}
+
+
+def test_a_damaged_picture_is_refused_by_name_and_counted(folder: Path, tmp_path: Path) -> None:
+    whole = (folder / "train/cat/0.jpg").read_bytes()
+    (folder / "train/cat/0.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "train/dog/1.jpg").write_bytes(b"no picture")
+    (folder / "test/dog/0.jpg").write_bytes(b"")
+    found, refused = everything(of_folder(folder))
+    assert (len(found), len(refused)) == (9, 3)
+    assert {one.key for one in refused} == {"train/cat/0.jpg", "train/dog/1.jpg", "test/dog/0.jpg"}
+    assert {one.reason for one in refused} == {"unreadable"}
+    spec = EmbeddingsSpec(benchmarks=(), data_sets=(of_folder(folder),))
+    made = [(draw_shard(*one), one[1]) for one in needed(str(tmp_path / "root"), spec)]
+    assert sum(manifest.accepted for manifest, _ in made) == 9
+    assert sum(manifest.rejected.get("unreadable", 0) for manifest, _ in made) == 3
+    assert sum(len(read_rejects(address)) for _, address in made) == 3
+    assert sum(1 for _, address in made for _ in read_shard(address, picture.CONTRACT)) == 9
+
+
+def test_a_part_that_loses_most_of_its_pictures_stops_the_run(folder: Path, tmp_path: Path) -> None:
+    for path in folder.rglob("*.jpg"):
+        path.write_bytes(b"no picture")
+    spec = EmbeddingsSpec(benchmarks=(), data_sets=(of_folder(folder),))
+    [(benchmark, address), *_] = needed(str(tmp_path / "root"), spec)
+    with pytest.raises(SpecError, match=r"pets: 3 of 3 pictures .*unreadable 3"):
+        draw_shard(benchmark, address)
+
+
+def test_folders_that_cannot_be_judged_are_refused_before_any_work(folder: Path) -> None:
+    spec = EmbeddingsSpec(data_sets=(of_folder(folder),))
+    (folder / "train" / "owl").mkdir()
+    with pytest.raises(SpecError, match=r"class folder .*owl is empty"):
+        benchmark_of(spec, "pets", 0)
+    (folder / "train" / "owl").rename(folder / "test" / "owl")
+    (folder / "test" / "owl" / "0.jpg").write_bytes(drawn(0))
+    with pytest.raises(SpecError, match="'test' has the class 'owl', and 'train' has no folder of that name"):
+        benchmark_of(spec, "pets", 0)
+    with pytest.raises(SpecError, match=r"holds no class folders .*holds test, train"):
+        fingerprint(of_folder(folder, validation="val"))
+    with pytest.raises(SpecError, match="holds nothing"):
+        fingerprint(of_folder(folder / "nowhere"))
+
+
+def test_another_picture_is_another_lineage_and_another_metric_is_not(folder: Path) -> None:
+    def now(**turned: str) -> str:
+        source = of_folder(folder, **turned)
+        return lineage(benchmark_of(EmbeddingsSpec(data_sets=(source,)), "pets", 0))
+
+    first = now()
+    assert now(metric="mean_per_class") == first
+    (folder / "train/cat/0.jpg").write_bytes(drawn(3, (80, 80)))
+    assert now() != first
+
+
+def test_the_centre_is_cut_out_of_what_was_made_as_small() -> None:
+    wide = np.zeros((16, 48, 3), np.uint8)
+    wide[:, 16:32] = 255
+    assert np.asarray(centre(Image.fromarray(wide), 16)).min() == 255
+    assert centre(Image.new("RGB", (7, 100)), 8).size == (8, 8)
+    same = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8))
+    assert np.array_equal(np.asarray(centre(same, 8)), np.asarray(same))
+
+
+def features(label: dict[str, object]) -> dict[bytes, bytes]:
+    described = {"info": {"features": {"image": {"_type": "Image"}, "label": label}}}
+    return {b"huggingface": json.dumps(described).encode()}
+
+
+def table(shades: list[int], labels: list[object], kind: dict[str, object] | None) -> pa.Table:
+    images = [{"bytes": drawn(shade), "path": f"{shade}.png"} for shade in shades]
+    found = pa.table({"image": images, "label": labels})
+    return found.replace_schema_metadata(features(kind)) if kind else found
+
+
+NAMES = {"names": ["cat", "dog"], "_type": "ClassLabel"}
+
+
+def saved(path: Path, form: str, split: str, found: pa.Table) -> None:
+    """As `save_to_disk` does, or as hubs serve data sets."""
+    if form == "arrow":
+        (path / split).mkdir(parents=True)
+        (path / split / "state.json").write_text("{}")
+        file = str(path / split / "data-00000-of-00001.arrow")
+        with pa.OSFile(file, "wb") as sink, pa.ipc.new_stream(sink, found.schema) as writer:
+            writer.write_table(found, max_chunksize=2)
+    else:
+        (path / "data").mkdir(parents=True, exist_ok=True)
+        pq.write_table(found, path / "data" / f"{split}-00000-of-00001.parquet", row_group_size=2)
+
+
+@pytest.mark.parametrize("form", ["arrow", "parquet"])
+def test_a_hugging_face_data_set_is_read_by_arrow_alone(tmp_path: Path, form: str) -> None:
+    saved(tmp_path, form, "train", table([1, 2, 3, 4, 5], [0, 1, 0, 1, 1], NAMES))
+    saved(tmp_path, form, "validation", table([6], [1], NAMES))
+    saved(tmp_path, form, "test", table([7, 8], [0, 1], NAMES))
+    source = HuggingFaceImages(name="pets", path=str(tmp_path), validation="validation", size=8)
+    found, refused = everything(source)
+    assert not refused
+    assert sorted((one.group, one.labels[0]) for one in found) == sorted(
+        [*(("train", name) for name in ("cat", "dog", "cat", "dog", "dog")), ("validation", "dog")]
+        + [("test", "cat"), ("test", "dog")]
+    )
+    assert len({one.id for one in found}) == 8
+    assert fingerprint(source) == fingerprint(source)
+
+
+def test_labels_may_be_words_or_lists_of_classes(tmp_path: Path) -> None:
+    several = {"feature": NAMES, "_type": "List"}
+    saved(tmp_path, "parquet", "train", table([1, 2, 3], [[0, 1], [1], []], several))
+    saved(tmp_path, "parquet", "test", table([4], [[0]], [NAMES]))  # type: ignore[arg-type]
+    found, _ = everything(HuggingFaceImages(name="pets", path=str(tmp_path), size=8))
+    assert sorted(one.labels for one in found) == [(), ("cat",), ("cat", "dog"), ("dog",)]
+    words = tmp_path / "words"
+    saved(words, "parquet", "train", table([1], ["heron"], None))
+    saved(words, "parquet", "test", table([1], ["heron"], None))
+    found, _ = everything(HuggingFaceImages(name="birds", path=str(words), size=8))
+    assert {one.labels for one in found} == {("heron",)}
+
+
+def test_rows_without_pixels_or_label_are_refused_with_a_reason(tmp_path: Path) -> None:
+    whole = table([1, 2, 3, 4], [0, -1, None, 7], NAMES)
+    images = whole["image"].to_pylist()
+    images[0] = {"bytes": None, "path": "cat.png"}
+    saved(
+        tmp_path, "parquet", "train", whole.set_column(0, "image", pa.array(images, whole.schema.field("image").type))
+    )
+    saved(tmp_path, "parquet", "test", table([4], [0], NAMES))
+    found, refused = everything(HuggingFaceImages(name="pets", path=str(tmp_path), size=8))
+    assert len(found) == 1
+    assert sorted(one.reason for one in refused) == ["no_label", "no_label", "no_pixels", "unknown_label"]
+
+
+def test_a_hugging_face_data_set_that_is_not_as_described_is_refused_at_once(tmp_path: Path) -> None:
+    saved(tmp_path, "parquet", "train", table([1], [0], NAMES))
+    with pytest.raises(SpecError, match=r"no Arrow or Parquet files of the split 'test' .*holds data"):
+        fingerprint(HuggingFaceImages(name="pets", path=str(tmp_path)))
+    saved(tmp_path, "parquet", "test", table([1], [0], NAMES))
+    with pytest.raises(SpecError, match="no column 'kind'; its columns are image, label"):
+        fingerprint(HuggingFaceImages(name="pets", path=str(tmp_path), label_column="kind"))
+    (tmp_path / "data" / "test-00000-of-00001.parquet").write_bytes(b"PAR1")
+    with pytest.raises(SpecError, match="cannot be read"):
+        fingerprint(HuggingFaceImages(name="pets", path=str(tmp_path)))
+
+
+def test_image_shards_of_a_run_are_a_benchmark_too(address: Callable[..., ShardAddress]) -> None:
+    data = drawn(5)
+    groups = [make_group(make_caption(name, slot)) for name in ("dog", "cat") for slot in range(6)]
+    groups.append(make_group(make_caption("owl", 0)))
+    groups = [image_group.ImageGroup(g.caption, g.rendering, g.images, tuple(data for _ in g.images)) for g in groups]
+    for index in range(2):
+        make_shard(address(index, "images"), image_group.CONTRACT, lambda i=index: groups[i::2])
+    source = ImageShards(name="own", path=address(0, "images").folder, size=8)
+    found, refused = everything(source)
+    assert not refused and len(found) == 13 * 4
+    tested = [one.labels[0] for one in found if one.group == "test"]
+    assert sorted(tested) == ["cat"] * 4 + ["dog"] * 4  # a fifth of six captions, with all their pictures; owl is alone
+    assert fingerprint(source) == fingerprint(source)
+    with pytest.raises(SpecError, match="no sealed image shards"):
+        fingerprint(ImageShards(name="own", path=f"{source.path}/nowhere"))
+
+
+def test_two_benchmarks_of_one_name_are_refused(folder: Path) -> None:
+    with pytest.raises(ValueError, match="two benchmarks are called 'pets'"):
+        EmbeddingsSpec(data_sets=(of_folder(folder), of_folder(folder)))
+    with pytest.raises(ValueError, match="two benchmarks are called 'styles'"):
+        EmbeddingsSpec(data_sets=(ImageFolder(name="styles", path="x"),))
