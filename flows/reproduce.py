@@ -71,7 +71,7 @@ def scores(root: str, run: str) -> dict[str, float]:
     here = rooms(recorded.spec, root)
     grouped: dict[str, list[float]] = {}
     for row in read_rows(here["scores"].table).to_pylist():
-        if row["encoder"] == "trained":
+        if row["encoder"] == "trained" and row["subset"] == "all":
             grouped.setdefault(f"{row['benchmark']} {row['protocol']}", []).append(row["value"])
     told = {question: statistics.fmean(values) for question, values in grouped.items()}
     return told | {"hours": math.fsum(row["seconds"] for row in read_metrics(here["encoder"].folder)) / 3600}

@@ -4,8 +4,10 @@ Legend: M test rows, C classes.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from data_specs.run import Metric
@@ -14,20 +16,30 @@ from models.probes.answers import Answers, Decisions, targets_of
 RECALLS = np.linspace(0.0, 1.0, 11)
 RESAMPLES = 200
 CONFIDENCE = 0.95
+Guesses = NDArray[Any]
 
 
-def top1(decisions_MC: Decisions, answers: Answers) -> float:
-    return float(np.mean(decisions_MC.argmax(1) == answers))
+def measured(metric: Metric, decisions_MC: Decisions, answers: Answers) -> float:
+    return METRICS[metric](_looked_at(metric, decisions_MC), answers)
 
 
-def mean_per_class(decisions_MC: Decisions, answers: Answers) -> float:
+def _looked_at(metric: Metric, decisions_MC: Decisions) -> Guesses:
+    """mAP ranks pictures by all decisions; the others count the surest alone, [M]."""
+    return decisions_MC if metric == "map11" else decisions_MC.argmax(1)
+
+
+def top1(guesses_M: Guesses, answers: Answers) -> float:
+    return float(np.mean(guesses_M == answers))
+
+
+def mean_per_class(guesses_M: Guesses, answers: Answers) -> float:
     """Each class that is tested counts the same, however many pictures show it."""
-    right, count = decisions_MC.argmax(1) == answers, np.bincount(answers, minlength=decisions_MC.shape[1])
-    rights = np.bincount(answers, weights=right, minlength=decisions_MC.shape[1])
+    count = np.bincount(answers)
+    rights = np.bincount(answers, weights=guesses_M == answers)
     return float(np.mean(rights[count > 0] / count[count > 0]))
 
 
-def map11(decisions_MC: Decisions, answers: Answers) -> float:
+def map11(decisions_MC: Guesses, answers: Answers) -> float:
     """VOC 2007's: a class's mean over 11 recalls of the best precision reached there or beyond; the mean over classes."""
     targets_MC = targets_of(answers, decisions_MC.shape[1])
     found = []
@@ -41,7 +53,7 @@ def map11(decisions_MC: Decisions, answers: Answers) -> float:
     return float(np.mean(found))
 
 
-METRICS: dict[Metric, Callable[[Decisions, Answers], float]] = {
+METRICS: dict[Metric, Callable[[Guesses, Answers], float]] = {
     "top1": top1,
     "mean_per_class": mean_per_class,
     "map11": map11,
@@ -61,7 +73,7 @@ def judged(metric: Metric, tries: Sequence[Decisions], answers: Answers, seed: i
 
     Over repeats by Student's t; over pictures by the percentiles of a bootstrap.
     """
-    values = [METRICS[metric](decisions_MC, answers) for decisions_MC in tries]
+    values = [measured(metric, decisions_MC, answers) for decisions_MC in tries]
     value = float(np.mean(values))
     if len(tries) > 1:
         half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5)
@@ -71,10 +83,10 @@ def judged(metric: Metric, tries: Sequence[Decisions], answers: Answers, seed: i
 
 
 def _bootstrap(metric: Metric, decisions_MC: Decisions, answers: Answers, seed: int) -> tuple[float, float]:
-    generator = np.random.default_rng(seed)
+    generator, guesses = np.random.default_rng(seed), _looked_at(metric, decisions_MC)
     drawn = []
     for _ in range(RESAMPLES):
         rows = generator.integers(0, len(answers), len(answers))
-        drawn.append(METRICS[metric](decisions_MC[rows], answers[rows]))
+        drawn.append(METRICS[metric](guesses[rows], answers[rows]))
     tail = 100 * (1 - CONFIDENCE) / 2
     return float(np.percentile(drawn, tail)), float(np.percentile(drawn, 100 - tail))

@@ -13,7 +13,7 @@ from models.probes.logistic import Logistic
 from models.probes.ridge import fit_ridge
 from models.probes.sgd import Epoch, train_sgd
 from tasks.scores.folds import Fold, Rows
-from tasks.scores.metrics import METRICS
+from tasks.scores.metrics import measured
 from tasks.scores.search import best_place
 
 LOGISTIC_PENALTIES = np.logspace(5, -6, 45)
@@ -37,7 +37,7 @@ class Problem:
     seed: int
 
     def worth(self, decisions_MC: Decisions, rows: Rows) -> float:
-        return METRICS[self.metric](decisions_MC, self.answers[rows])
+        return measured(self.metric, decisions_MC, self.answers[rows])
 
 
 @dataclass(frozen=True, slots=True)

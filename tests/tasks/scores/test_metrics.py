@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, precision_recall_curve
 
-from tasks.scores.metrics import chance, judged, map11, mean_per_class, top1
+from tasks.scores.metrics import chance, judged, map11, measured
 
 
 def guesses(rows: int = 60, classes: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -17,15 +17,17 @@ def test_top1_and_mean_per_class_count_as_a_loop_does() -> None:
     decisions, answers = guesses()
     answers[:30] = 0  # classes of unequal size
     right = [int(row.argmax()) == answer for row, answer in zip(decisions, answers, strict=True)]
-    assert top1(decisions, answers) == sum(right) / 60
-    assert mean_per_class(decisions, answers) == pytest.approx(balanced_accuracy_score(answers, decisions.argmax(1)))
+    assert measured("top1", decisions, answers) == sum(right) / 60
+    assert measured("mean_per_class", decisions, answers) == pytest.approx(
+        balanced_accuracy_score(answers, decisions.argmax(1))
+    )
 
 
 def test_a_class_that_is_not_tested_counts_for_nothing() -> None:
     decisions, answers = guesses()
     keep = answers != 2
     expected = [np.mean(decisions[answers == c].argmax(1) == c) for c in (0, 1, 3)]
-    assert mean_per_class(decisions[keep], answers[keep]) == pytest.approx(np.mean(expected))
+    assert measured("mean_per_class", decisions[keep], answers[keep]) == pytest.approx(np.mean(expected))
 
 
 def test_map_is_vocs_eleven_points() -> None:
