@@ -84,6 +84,24 @@ def test_the_headline_is_the_mean_over_folds_beside_random_init_hog_and_chance(w
         assert word in words, words[:3000]
 
 
+def test_a_score_says_its_interval_and_what_was_chosen_for_it(tmp_path):
+    room = walked_rooms(make_run(str(tmp_path)))["scores"]
+    score = {
+        "encoder": "trained", "benchmark": "pets", "protocol": "logistic", "metric": "map11", "seed": 0, "chance": 0.1,
+        "train_size": 9, "test_size": 5,
+    }  # fmt: skip
+    told = [
+        score | {"subset": subset, "fold": fold, "value": 0.5, "low": low, "high": 0.7, "settings": settings}
+        for subset in ("unseen", "seen", "all")
+        for fold, low, settings in (("a", 0.2, {"penalty": 1.0, "k": 3}), ("b", 0.4, {"penalty": 0.01, "k": 3}))
+    ]
+    found = [standings._table(*key, told[:2]) for key in (("pets", "unseen", "logistic"),)]
+    [standing] = found[0].standings
+    assert (found[0].subset, found[0].settings, found[0].chosen) == (", concepts not seen", "k 3", "penalty 0.01, 1")
+    assert (standing.low, standing.high) == pytest.approx((0.3, 0.7))
+    assert [table.protocol for table in standings.tables(room)] == ["ridge", "knn", "ridge", "knn"]
+
+
 def test_what_was_asked_is_what_was_accepted_and_refused(whole):
     words = " ".join(Page(whole).words.split())
     assert "captions captions 48 68 48 20" in words
