@@ -1,4 +1,4 @@
-"""Weighted nearest neighbours as in DINO: labelled features enter, votes about others leave.
+"""Weighted nearest neighbours as in DINO: labelled features enter, votes about others, or the classes that win, leave.
 
 Legend: N training rows, M test rows, D feature width, C classes, k neighbours.
 """
@@ -18,7 +18,15 @@ def unit(features_ND: Features) -> NDArray[np.float32]:
     return directions_ND
 
 
-def knn(train_ND: Features, answers: Answers, test_MD: Features, classes: int, k: int, temperature: float) -> Decisions:
+def knn(train_ND: Features, answers: Answers, test_MD: Features, classes: int, k: int, temperature: float) -> Answers:
+    """[M]: the class with most votes, the smaller one on a tie."""
+    found_M: Answers = votes(train_ND, answers, test_MD, classes, k, temperature).argmax(1)
+    return found_M
+
+
+def votes(
+    train_ND: Features, answers: Answers, test_MD: Features, classes: int, k: int, temperature: float
+) -> Decisions:
     """The k nearest by cosine vote with exp(similarity / temperature) (DINO, arXiv 2104.14294, section 4.1).
 
     Fewer than k training rows: all of them vote.

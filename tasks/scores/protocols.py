@@ -7,8 +7,8 @@ import numpy as np
 
 from data_specs.ids import seed_of
 from data_specs.run import Metric, ProtocolName, ScoresSpec
+from models.probes import knn
 from models.probes.answers import Answers, Decisions, Features, targets_of
-from models.probes.knn import knn
 from models.probes.logistic import Logistic
 from models.probes.ridge import fit_ridge
 from models.probes.sgd import Epoch, train_sgd
@@ -75,7 +75,7 @@ def _ridge(problem: Problem, fit: Rows, test: Rows, penalty: float) -> Decisions
 
 def by_knn(problem: Problem, spec: ScoresSpec) -> Iterator[Judged]:
     features_ND, answers, fold = problem.features_ND, problem.answers, problem.fold
-    votes_MC = knn(
+    votes_MC = knn.votes(
         features_ND[fold.train], answers[fold.train], features_ND[fold.test], problem.classes, spec.knn_k,
         spec.knn_temperature,
     )  # fmt: skip

@@ -16,7 +16,7 @@ from PIL import Image
 from data_specs.errors import SpecError
 from flows.addresses import rooms
 from flows.long_captions import long_captions
-from flows.report import write_report
+from flows.report import standings, write_report
 from flows.report.curves import curves
 from flows.report.galleries import CARDS
 from flows.report.walked import walked_rooms

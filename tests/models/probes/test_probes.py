@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from models.probes.knn import knn
+from models.probes.knn import knn, votes
 from models.probes.logistic import Logistic
 from models.probes.ridge import fit_ridge
 from models.probes.sgd import train_sgd
@@ -44,14 +44,13 @@ def test_neighbours_vote_as_in_a_double_loop(k: int) -> None:
     expected = []
     for picture in test:
         similarity = [float(picture @ row / np.linalg.norm(picture) / np.linalg.norm(row)) for row in train]
-        votes = np.zeros(4)
+        counted = np.zeros(4)
         for row in sorted(range(len(train)), key=lambda row: -similarity[row])[:k]:
-            votes[labels[row]] += np.exp(similarity[row] / 0.07)
-        expected.append(int(votes.argmax()))
-    assert knn(train, labels, test, 4, k, 0.07).argmax(1).tolist() == expected
-    assert np.array_equal(
-        knn(train, np.eye(4, dtype=np.int64)[labels], test, 4, k, 0.07), knn(train, labels, test, 4, k, 0.07)
-    )
+            counted[labels[row]] += np.exp(similarity[row] / 0.07)
+        expected.append(int(counted.argmax()))
+    assert knn(train, labels, test, 4, k, 0.07).tolist() == expected
+    several = np.eye(4, dtype=np.int64)[labels]
+    assert np.array_equal(votes(train, several, test, 4, k, 0.07), votes(train, labels, test, 4, k, 0.07))
 
 
 @pytest.mark.parametrize("penalty", [100.0, 1.0, 0.01])
