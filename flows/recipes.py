@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -163,7 +163,9 @@ def _knobs(outer: list[str]) -> list[str]:
     model: type[BaseModel] = RunSpec
     for key in outer:
         annotation = model.model_fields[key].annotation if key in model.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        inner = [each for each in (annotation, *get_args(annotation)) if isinstance(each, type)]
+        inner = [each for each in inner if issubclass(each, BaseModel)]
+        if not inner:
             return []
-        model = annotation
+        model = inner[0]
     return list(model.model_fields)

@@ -30,6 +30,7 @@ def test_a_run_has_one_field_a_room_in_walking_order():
     ("override", "said"),
     [
         ("captions.totl=3", "did you mean 'captions.total'"),
+        ("concepts.backgrounds_by={model: x, per_concpt: 3}", "did you mean 'concepts.backgrounds_by.per_concept'"),
         ("capions.total=3", "did you mean 'captions'"),
         ("captions.total=-1", r"captions.total: .*greater than or equal to 1 \(given: -1\)"),
         ("captions.total=many", "captions.total: .*valid integer"),
