@@ -45,7 +45,8 @@ class VllmCaptioner:
     def __init__(self, weights: str, identity: ModelIdentity, spec: LanguageModelSpec) -> None:
         self.model = identity
         self._spec = spec
-        own_nucleus = current_platform.is_cpu() and spec.top_p < 1
+        # The class that is made for it cannot travel to the processes of tensor parallelism.
+        own_nucleus = current_platform.is_cpu() and spec.top_p < 1 and spec.tensor_parallel == 1
         self._top_p = 1.0 if own_nucleus else spec.top_p
         local = Path(weights).is_dir()
         if local:
