@@ -29,6 +29,8 @@ from tasks.shards import make_shard, missing, read_rows
 
 AT_ONCE = 200_000
 """Captions held in memory, about 200 MB with their keys; each such bundle reads the keys of all shards before it."""
+SLOT_BITS = 24
+SLOTS = (1 << SLOT_BITS) - 1
 VERDICTS: dict[str, Verdict] = {"duplicate": "duplicate_elsewhere", "near_duplicate": "near_duplicate_elsewhere"}
 
 
@@ -137,8 +139,9 @@ class _Passing:
 
     def __init__(self, captions: ShardAddress, selection: ShardAddress) -> None:
         self.shard = selection.index
-        self._captions, self._table = captions, read_rows(selection, ["id", "keys", "names"])
-        self._texts: list[str] | None = None
+        self._captions, self._selection = captions, selection
+        self._table = read_rows(selection, ["keys", "names"])
+        self._texts: list[tuple[CaptionId, str]] | None = None
 
     def keys(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """All of them, and the row that each is of."""
@@ -153,12 +156,12 @@ class _Passing:
     def caption(self, row: int) -> tuple[CaptionId, str]:
         if self._texts is None:
             columns = read_rows(self._captions, ["id", "text"]).to_pydict()
-            if columns["id"] != self._table["id"].to_pylist():
+            if columns["id"] != read_rows(self._selection, ["id"])["id"].to_pylist():
                 raise ContractError(
                     f"{self._captions.stem} is not what {self._captions.folder} held when it was compared"
                 )
-            self._texts = columns["text"]
-        return self._table["id"][row].as_py(), self._texts[row]
+            self._texts = list(zip(columns["id"], columns["text"], strict=True))
+        return self._texts[row]
 
 
 class _Crowd:
@@ -176,10 +179,15 @@ class _Crowd:
         order = np.argsort(self._keys, axis=None, kind="stable")
         self._sorted = self._keys.ravel()[order]
         self._owners = order // max(1, self._keys.shape[1])
+        # Most keys that pass by are nobody's here: this says so of seven in eight without a search.
+        self._may_hold = np.zeros(1 << SLOT_BITS, bool)
+        self._may_hold[self._sorted & SLOTS] = True
 
     def meet(self, earlier: _Passing) -> None:
         """Compare with what an earlier shard has kept; shards come in order, so the first one found stands."""
         known, rows = earlier.keys()
+        held = self._may_hold[known & SLOTS]
+        known, rows = known[held], rows[held]
         first, end = (np.searchsorted(self._sorted, known, side) for side in ("left", "right"))
         for row, hits in groupby(np.flatnonzero(end > first), key=lambda hit: int(rows[hit])):
             sharing = {member for hit in hits for member in self._owners[first[hit] : end[hit]].tolist()}

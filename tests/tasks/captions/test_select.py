@@ -19,7 +19,7 @@ from tasks.shards import make_shard, read_rows, sealed, verify_shard
 NAMES = ["dog", "red fox", "tram", "owl", "teapot"]
 PLACES = ["in an old wooden house", "on a sunny beach near the pier", "under a tall pine", "beside two small boats"]
 LOOKS = ["sleeping", "with blue doors", "seen from far away", "in the rain", "wearing a green hat"]
-PER_SHARD, SHARDS = 30, 8
+PER_SHARD, SHARDS = 24, 8
 SPEC = CaptionsSpec(engine="fake", total=PER_SHARD * SHARDS, per_shard=PER_SHARD)
 
 
@@ -64,8 +64,9 @@ def naive(root, similarity):
     """Every caption against every one that was kept before it, in order."""
     kept, verdicts = [], []
     for address in captions_in(root):
-        for row in read_rows(address).to_pylist():
-            mine = set(keys([row["text"]], similarity)[0].tolist())
+        rows = read_rows(address).to_pylist()
+        hashed = keys([row["text"] for row in rows], similarity).tolist()
+        for row, mine in zip(rows, map(set, hashed), strict=True):
             for other, shard, theirs in kept:
                 said = repeats(row["text"], other["text"], similarity) if mine & theirs else None
                 if said:
@@ -143,8 +144,8 @@ def test_balancing_thins_out_what_is_named_often_by_the_id_and_the_seed_alone(tm
     spec = SPEC.model_copy(update={"across_shards": None, "balance": 8})
     rows = [row for shard in chosen(tmp_path / "a", spec) for row in shard]
     kept = sum(row["verdict"] == "kept" for row in rows)
-    # Each of five names stands in about 86 of 240 captions; the first shard is drawn against its own counts alone.
-    assert 40 < kept < 110 and kept + sum(row["verdict"] == "balanced_away" for row in rows) == len(rows)
+    # Each of five names stands in about 69 of 192 captions; the first shard is drawn against its own counts alone.
+    assert 40 < kept < 100 and kept + sum(row["verdict"] == "balanced_away" for row in rows) == len(rows)
     assert all(row["names"] for row in rows)
     for count in (3, SHARDS):
         chosen(tmp_path / "b", spec, count)
