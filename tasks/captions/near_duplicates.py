@@ -69,15 +69,20 @@ def keys(texts: Sequence[str], similarity: float | None) -> NDArray[np.int64]:
 
 def repeats(text: str, known: str, similarity: float | None) -> Literal["duplicate", "near_duplicate"] | None:
     """Whether a text says what a known one says, compared exactly."""
+    # Copies have the same pairs, so that nearly all candidates are done with after the cheaper question.
+    if similarity is not None and not _near(_remembered(text), _remembered(known), similarity):
+        return None
     if fingerprint(text) == fingerprint(known):
         return "duplicate"
-    if similarity is not None and _near(_remembered(text), _remembered(known), similarity):
-        return "near_duplicate"
-    return None
+    return None if similarity is None else "near_duplicate"
 
 
 def _near(pairs: frozenset[str], known: frozenset[str], similarity: float) -> bool:
-    return len(pairs & known) >= similarity * len(pairs | known)
+    fewer, more = sorted((len(pairs), len(known)))
+    if fewer < similarity * more:
+        return False
+    shared = len(pairs & known)
+    return shared >= similarity * (fewer + more - shared)
 
 
 def _index(similarity: float) -> MinHashLSH:
@@ -96,7 +101,7 @@ def _pairs(text: str) -> frozenset[str]:
 
 
 # A caption is compared with many: its pairs are found once while it is at hand.
-_remembered = lru_cache(maxsize=4096)(_pairs)
+_remembered = lru_cache(maxsize=50_000)(_pairs)
 
 
 @cache
