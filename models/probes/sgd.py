@@ -3,6 +3,7 @@
 Legend: N training rows, M test rows, B rows of a batch, D feature width, C classes, R learning rates.
 SynCLR Table 13 and its reference: batch norm without affine parameters before the classifier, SGD with momentum 0.9, no
 weight decay, cosine to 0, weights drawn from N(0, 0.01^2), all learning rates trained side by side on the same features.
+Rows that do not fill a last batch wait for the next epoch, as they do there.
 """
 
 from collections.abc import Iterator, Sequence

@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import numpy as np
 from PIL import Image
@@ -79,9 +80,11 @@ def embed(
 
     Raises ContractError for features that are not finite.
     """
-    found = [one for source in sources for one in read_shard(source, picture.CONTRACT)]
-    for start in range(0, len(found), BATCH):
-        batch = found[start : start + BATCH]
+    found = (one for source in sources for one in read_shard(source, picture.CONTRACT))
+    labels, categories = set[str](), set[str]()
+    while batch := list(islice(found, BATCH)):
+        labels |= {label for about in batch for label in about.labels}
+        categories |= {about.category for about in batch if about.category}
         features = embedder.embed(np.stack([np.asarray(Image.open(io.BytesIO(p.data)).convert("RGB")) for p in batch]))
         for about, feature in zip(batch, _finite(features, look), strict=True):
             yield Embedding(
@@ -96,8 +99,7 @@ def embed(
                 feature=np.ascontiguousarray(feature, "<f4").tobytes(),
             )
     if isinstance(embedder, JointEmbedder):
-        yield from _embed_prompts(embedder, look, TEXT, {label for one in found for label in one.labels}, templates)
-        categories = {one.category for one in found if one.category}
+        yield from _embed_prompts(embedder, look, TEXT, labels, templates)
         yield from _embed_prompts(embedder, look, TEXT_OF_CATEGORIES, categories, templates)
 
 

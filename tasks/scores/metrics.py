@@ -3,6 +3,7 @@
 Legend: M test rows, C classes.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,7 +41,10 @@ def mean_per_class(guesses_M: Guesses, answers: Answers) -> float:
 
 
 def map11(decisions_MC: Guesses, answers: Answers) -> float:
-    """VOC 2007's: a class's mean over 11 recalls of the best precision reached there or beyond; the mean over classes."""
+    """VOC 2007's: a class's mean over 11 recalls of the best precision reached there or beyond; the mean over classes.
+
+    Classes that no picture shows have none; not a number where that is all of them.
+    """
     targets_MC = targets_of(answers, decisions_MC.shape[1])
     found = []
     for place in np.flatnonzero(targets_MC.any(0)):
@@ -50,7 +54,7 @@ def map11(decisions_MC: Guesses, answers: Answers) -> float:
         best_from_here = np.maximum.accumulate(precision[::-1])[::-1]
         # The first rank that reaches each recall; recalls are exact fractions but for the last bit.
         found.append(best_from_here[np.searchsorted(recall, RECALLS - 1e-9)].mean())
-    return float(np.mean(found))
+    return float(np.mean(found)) if found else math.nan
 
 
 METRICS: dict[Metric, Callable[[Guesses, Answers], float]] = {
@@ -89,4 +93,5 @@ def _bootstrap(metric: Metric, decisions_MC: Decisions, answers: Answers, seed: 
         rows = generator.integers(0, len(answers), len(answers))
         drawn.append(METRICS[metric](guesses[rows], answers[rows]))
     tail = 100 * (1 - CONFIDENCE) / 2
-    return float(np.percentile(drawn, tail)), float(np.percentile(drawn, 100 - tail))
+    # A draw that shows no class at all says nothing.
+    return float(np.nanpercentile(drawn, tail)), float(np.nanpercentile(drawn, 100 - tail))

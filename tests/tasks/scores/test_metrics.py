@@ -47,6 +47,10 @@ def test_map_is_vocs_eleven_points() -> None:
 def test_a_class_nowhere_in_the_test_has_no_precision() -> None:
     answers = np.array([[1, 0], [0, 0], [1, 0]])
     assert map11(np.array([[3, 0], [1, 1], [2, 2]], np.float32), answers) == 1.0
+    assert np.isnan(map11(np.zeros((2, 2), np.float32), np.zeros((2, 2), np.int64)))
+    rare = np.eye(40, 1, dtype=np.int64)  # one picture in forty: many draws have none
+    value, low, high = judged("map11", [rare.astype(np.float32)], rare, seed=0)
+    assert (value, low, high) == (1.0, 1.0, 1.0)
 
 
 def test_an_interval_over_pictures_is_about_the_binomials_and_the_same_each_time() -> None:
