@@ -22,7 +22,7 @@ def build_embedder(name: str, spec: EmbeddingsSpec, trained: dict[str, bytes], s
             from models.embedder.joint import JointVitEmbedder
             from models.encoder.exported import load_exported, load_text
 
-            return JointVitEmbedder(load_exported(trained), load_text(trained))
+            return JointVitEmbedder(load_exported(trained).to(_device()), load_text(trained))
         case "trained" | "random":
             from models.embedder.vit import VitEmbedder
             from models.encoder.exported import load_exported, random_backbone
@@ -30,6 +30,12 @@ def build_embedder(name: str, spec: EmbeddingsSpec, trained: dict[str, bytes], s
             backbone = load_exported(trained)
             if kind == "random":
                 backbone = random_backbone(backbone.shape, seed_of("embeddings", "random", seed, number))
-            return VitEmbedder(backbone, spec.pooling)
+            return VitEmbedder(backbone.to(_device()), spec.pooling)
         case other:
             raise SpecError(f"no encoder is called {other!r}; there are trained, random-0, ..., hog and joint")
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -16,20 +16,20 @@ BATCH = 256
 
 
 class VitEmbedder:
-    """Pictures are resampled (bicubic, antialiased) to the size that the backbone was trained at."""
+    """Pictures are resampled (bicubic, antialiased) to the size that the backbone was trained at, where the backbone is."""
 
     def __init__(self, backbone: VisionTransformer, pooling: Pooling) -> None:
         self._backbone, self._pooling = backbone.eval(), pooling
 
     @torch.no_grad()
     def embed(self, pixels_NSS3: NDArray[np.uint8]) -> NDArray[np.float32]:
-        parts = []
+        parts, device = [], next(self._backbone.parameters()).device
         pixels_N3SS = torch.from_numpy(pixels_NSS3).permute(0, 3, 1, 2)
         for start in range(0, len(pixels_N3SS), BATCH):
             batch = pixels_N3SS[start : start + BATCH]
             # Always full batches: matrix products of another shape may round differently.
             padded = F.pad(batch, (0, 0, 0, 0, 0, 0, 0, BATCH - len(batch)))
-            parts.append(self._pool(self._backbone(self._prepare(padded)))[: len(batch)])
+            parts.append(self._pool(self._backbone(self._prepare(padded.to(device))))[: len(batch)].cpu())
         return torch.cat(parts).float().numpy()
 
     def _prepare(self, pixels_N3SS: Tensor) -> Tensor:

@@ -78,7 +78,7 @@ def measure(found: Sequence[Embedding], exam: Exam, spec: ScoresSpec, concepts: 
                 prompts = [one for one in ordered if one.group == question.prompts]
                 outcomes: Iterator[Judged] = iter([by_text(problem, names, prompts)])
             else:
-                outcomes = (one for name in spec.protocols for one in PROTOCOLS[name](problem, spec))
+                outcomes = (one for name in dict.fromkeys(spec.protocols) for one in PROTOCOLS[name](problem, spec))
             for outcome in outcomes:
                 yield from _scores(outcome, problem, question.benchmark, encoder, exam, parts)
 
