@@ -50,7 +50,7 @@ def test_every_caption_has_its_four_pictures_and_says_what_made_it(walked, syncl
         for each in addresses(synclr.root, "images")
         for group in read_shard(each, image_group.CONTRACT, check_digest=True)
     ]
-    assert len(captions) >= 14, "of 16; the LLM never says cracked earth, so that slot ends without a caption"
+    assert len(captions) >= 14, "of 16; the LLM hardly says cracked earth, and a slot may end without a caption"
     left_out = {each.key: each.reason for one in addresses(synclr.root, "images") for each in read_rejects(one)}
     assert {group.caption.id: group.caption for group in groups} == {
         key: caption for key, caption in captions.items() if key not in left_out
