@@ -1,6 +1,6 @@
 """What became of one sealed caption when it was looked at beside those of other shards. Leaves `selection`, enters `images`."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -53,7 +53,8 @@ def decode(sample: Sample) -> Choice:
 
 
 def row(choice: Choice) -> dict[str, Any]:
-    return asdict(choice)
+    # By hand: `asdict` copies every key, which took a sixth of the pass.
+    return {name: getattr(choice, name) for name in SCHEMA.names}
 
 
 CONTRACT = Contract("choice", encode, decode, row, SCHEMA)
