@@ -28,7 +28,7 @@ from tasks.progress import Advanced, Said, tell
 from tasks.shards import make_shard, missing, read_rows
 
 AT_ONCE = 200_000
-"""Captions held in memory, about 200 MB with their keys; each such bundle reads the keys of all shards before it."""
+"""Captions held in memory, about 300 MB with their keys and words; each such bundle reads the keys of all shards before it."""
 SLOT_BITS = 24
 SLOTS = (1 << SLOT_BITS) - 1
 VERDICTS: dict[str, Verdict] = {"duplicate": "duplicate_elsewhere", "near_duplicate": "near_duplicate_elsewhere"}
