@@ -165,7 +165,10 @@ class LanguageModelSpec(Spec):
         json_schema_extra=NOT_LINEAGE,
     )
     tensor_parallel: int = Field(
-        default=1, ge=1, description="engine vllm: GPUs that hold one copy of the model", json_schema_extra=NOT_LINEAGE
+        default=1,
+        ge=1,
+        description="engine vllm: GPUs that hold one copy of the model",
+        json_schema_extra=LINEAGE_IF_TURNED,
     )
     gpu_memory: float | None = Field(
         default=None,
@@ -210,7 +213,11 @@ class BackgroundsSpec(LanguageModelSpec):
     )
     per_shard: int = Field(default=64, ge=1, le=10_000, description="objects in one shard, which is asked in one go")
     min_kept: float = Field(
-        default=0.5, ge=0, le=1, description="a shard that ends with a smaller share of what is wanted stops the run"
+        default=0.5,
+        ge=0,
+        le=1,
+        description="a shard that ends with a smaller share of what is wanted stops the run",
+        json_schema_extra=NOT_LINEAGE,
     )
 
 
@@ -323,7 +330,11 @@ class CaptionsSpec(LanguageModelSpec):
         json_schema_extra=NOT_LINEAGE,
     )
     min_kept: float = Field(
-        default=0.5, ge=0, le=1, description="a shard that keeps a smaller share of its plan stops the run"
+        default=0.5,
+        ge=0,
+        le=1,
+        description="a shard that keeps a smaller share of its plan stops the run",
+        json_schema_extra=NOT_LINEAGE,
     )
 
     @model_validator(mode="after")

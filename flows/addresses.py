@@ -28,7 +28,7 @@ from tasks.embeddings.templates import load_templates, templates_digest
 VERSIONS = {
     "backgrounds": 1,
     "concepts": 1,
-    "captions": 3,
+    "captions": 4,
     SELECTION: 1,
     "images": 2,
     "encoder": 2,
@@ -154,7 +154,8 @@ def selection_knobs(spec: CaptionsSpec) -> dict[str, Any] | None:
     if spec.across_shards is None and spec.balance is None:
         return None
     near = spec.near_duplicates if spec.across_shards == "near" else None
-    return {"across_shards": spec.across_shards, "near_duplicates": near, "balance": spec.balance}
+    knobs = {"across_shards": spec.across_shards, "near_duplicates": near, "balance": spec.balance}
+    return knobs | {"version": VERSIONS[SELECTION]}  # in the lineage of images, which do not read that room's
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:

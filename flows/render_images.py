@@ -26,9 +26,10 @@ def render_images(run: Run, captions: SealedRoom | None = None) -> SealedRoom:
     sources = all_rooms["captions"].shards
     with Visit(run, all_rooms["images"], reads=all_rooms["captions"]) as visit:
         selections = all_rooms[SELECTION].shards if SELECTION in all_rooms else ()
-        if visit.missing and selections:
-            # A task only where there is work for it: a graph shows what was done.
-            (select if missing(selections) else select_captions)(run, visit.by)
+        absent = missing(selections)
+        if selections and (visit.missing or not absent):
+            # A task only where there is work for it: a graph shows what was done. Without, the run is pointed at them.
+            (select if absent else select_captions)(run, visit.by)
         sealed = walk_shards(
             visit,
             "images",

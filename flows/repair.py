@@ -34,8 +34,14 @@ def repair(root: str, name: str) -> dict[str, Any]:
     repaired = []
     if faulty:
         room.remember()
-        select_captions(run, run.name)
         selections = walked[SELECTION].shards if SELECTION in walked else [None] * len(captions)
+        for table in filter(None, selections):
+            # Its verdicts follow from the captions: what is put aside comes back to the byte.
+            if faults := _faults(table, run):
+                put_aside(
+                    table, json.dumps({"shard": table.stem, "unix_time": time.time(), "faults": faults}, indent=2)
+                )
+        select_captions(run, run.name)
         threads = run.spec.execution.threads or os.cpu_count() or 1
         with EngineProcess(threads, log_folder(run) / "images-repair.log") as engine:
             for address, faults in faulty.items():

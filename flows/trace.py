@@ -48,7 +48,7 @@ def trace(root: str, key: str, name: str | None = None) -> dict[str, Any]:
         },
         "background": _background(root, words),
         "captioner": {"model": row["model"], "sampling": row["sampling"], "seed": row["seed"]},
-        "left_out": None if pictures else _left_out(root, words),
+        "left_out": None if pictures else _left_out(root, words, name),
         "images": _images(pictures, copy) if pictures else None,
         "checkpoints": list(_checkpoints(root, pictures)) if pictures else [],
         "also_in": [
@@ -108,9 +108,9 @@ def _upstream(pictures: Found, written: list[Found]) -> Found:
     return next((place for place in written if place.home.lineage == pictures.home.facts["upstream"]), written[0])
 
 
-def _left_out(root: str, words: Found) -> dict[str, Any] | None:
-    """What the latest selection that looked at these captions says, if it leaves this one out."""
-    looked = [home for home in homes(root, SELECTION) if home.facts["upstream"] == words.home.lineage]
+def _left_out(root: str, words: Found, name: str | None) -> dict[str, Any] | None:
+    """What the latest selection (of the run `name`) that looked at these captions says, if it leaves this one out."""
+    looked = [home for home in homes(root, SELECTION, name) if home.facts["upstream"] == words.home.lineage]
     found = next(find(looked[:1], "id", words.row["id"]), None)
     if found is None or found.row["verdict"] == "kept":
         return None

@@ -12,6 +12,7 @@ from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectNotFound
 from prefect.futures import PrefectFuture, wait
 
+from data_specs.errors import EngineError, SpecError
 from data_specs.run import Run
 from data_specs.shard import SealedRoom, ShardAddress
 from flows.addresses import Room
@@ -24,6 +25,8 @@ from tasks.shards import unclaimed
 
 MOST_BUNDLES = 100
 """Task runs a room, however many shards: beyond some hundreds the run graph cannot be read."""
+MOST_FAILED_ENGINES = 2
+"""Bundles that may end with an EngineError, their retries used up, before a room is given up."""
 ENGINE_LIMIT = "synclr-engines"
 """The server's limit on rooms that hold engines, over all its runs: a GPU, or a laptop's cores, serve one room at a time.
 
@@ -54,24 +57,39 @@ def walk_shards(visit: Visit, unit: str, per_shard: int, submit: Submit) -> Seal
 def hand_out(
     waiting: Iterable[Sequence[ShardAddress]], idle: Iterable[EngineProcess], submit: Submit
 ) -> list[PrefectFuture[Any]]:
-    """Each engine has one bundle in hand and takes the next when that has ended, well or not; returns once all are handed out.
+    """Each engine has one bundle in hand and takes the next when that has ended; returns once all are handed out, or it is lost.
+
+    A wrong request is wrong for all, and an engine that failed twice over its retries fails again: what is in hand then
+    ends, and no more is asked. A damaged shard is its bundle's alone.
 
     Were all submitted at once, all would be shown running and end together: nobody would see how far the room is.
     """
     free: SimpleQueue[EngineProcess] = SimpleQueue()
     for engine in idle:
         free.put(engine)
-    futures = []
+    futures: list[PrefectFuture[Any]] = []
+    errors: list[BaseException] = []
+
+    def ended(engine: EngineProcess, future: PrefectFuture[Any]) -> None:
+        try:
+            future.result()
+        except BaseException as error:
+            errors.append(error)
+        free.put(engine)
+
     for bundle in waiting:
         engine = free.get()
+        if _lost(errors):
+            break
         future = submit(bundle, engine)
-        future.add_done_callback(partial(_give_back, free, engine))
+        future.add_done_callback(partial(ended, engine))
         futures.append(future)
     return futures
 
 
-def _give_back(free: "SimpleQueue[EngineProcess]", engine: EngineProcess, _ended: PrefectFuture[Any]) -> None:
-    free.put(engine)
+def _lost(errors: Sequence[BaseException]) -> bool:
+    failed = sum(isinstance(error, EngineError) for error in errors)
+    return failed >= MOST_FAILED_ENGINES or any(isinstance(error, SpecError) for error in errors)
 
 
 @contextmanager

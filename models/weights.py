@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import re
 from pathlib import Path
 
 import httpx
@@ -10,6 +11,7 @@ from data_specs.errors import SpecError
 from data_specs.model_identity import ModelIdentity
 
 LOOK_SECONDS = 15.0
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def identify(model: str, revision: str | None, *, knob: str) -> ModelIdentity:
@@ -25,9 +27,11 @@ def identify(model: str, revision: str | None, *, knob: str) -> ModelIdentity:
         return ModelIdentity(folder.name, f"sha256:{_folder_digest(folder.resolve())}")
     if model.startswith((".", "/", "~")):
         raise SpecError(f"{knob}: there is no folder {model!r}")
-    if not revision:
+    if not revision or not COMMIT.fullmatch(revision):
+        # A branch moves, and with it the weights of half a run.
+        said = f"; {revision!r} is no commit" if revision else ""
         raise SpecError(
-            f"{knob}: {model!r} is no folder here; for a hub id, pin its commit with revision=<40 hex digits>"
+            f"{knob}: {model!r} is no folder here; for a hub id, pin its commit with revision=<40 hex digits>{said}"
         )
     return ModelIdentity(model, revision)
 
@@ -64,6 +68,13 @@ def require_reachable(model: str, revision: str | None, *, knob: str, described_
         raise SpecError(f"{knob}: {model!r} has moved to {found.id!r}; name it so")
     if not any(file.rfilename.endswith(".safetensors") for file in found.siblings or ()):
         raise SpecError(f"{knob}: {model!r} holds no .safetensors at {revision}; other formats are not read")
+
+
+def passes(error: Exception) -> bool:
+    """A failure to load that may be gone at the next try: a hub that stumbles, memory that another process still holds."""
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    return isinstance(error, HfHubHTTPError | LocalEntryNotFoundError) or "Free memory on device" in str(error)
 
 
 def _line(error: Exception) -> str:

@@ -47,7 +47,7 @@ class EngineProcess:
         self._closed = False
 
     def call(self, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        """Raises what the function raises; EngineError if the child dies, and the next call starts another."""
+        """Raises what the function raises; EngineError if the child dies. After an EngineError the next call starts another."""
         with self._turn:
             if self._closed:  # the run is stopping: a retry must not bring back what was just ended
                 raise StoppedError(f"{function.__name__} was not started: the run is stopping")
@@ -62,6 +62,11 @@ class EngineProcess:
                     raise StoppedError(f"{function.__name__} was ended: the run is stopping") from error
                 self._pool = None
                 raise EngineError(f"the engine's process died in {function.__name__}; starting another") from error
+            except EngineError:
+                # What is left of the failed call stays in the engine, and a GPU's error in its process: a retry gets a new one.
+                self._pool.shutdown(wait=True)
+                self._pool = None
+                raise
 
     def __enter__(self) -> "EngineProcess":
         return self

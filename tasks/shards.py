@@ -264,9 +264,14 @@ def _content(archive: tarfile.TarFile, item: tarfile.TarInfo, url: str) -> bytes
     return stream.read() if stream else b""
 
 
-def read_rows(address: ShardAddress, columns: list[str] | None = None) -> pa.Table:
-    """The metadata of a sealed shard, one row a sample, without its pixels; some columns of it where others are not wanted."""
-    require_sealed(address)
+def read_rows(address: ShardAddress, columns: list[str] | None = None, *, check_digest: bool = False) -> pa.Table:
+    """The metadata of a sealed shard, one row a sample, without its pixels; some columns of it where others are not wanted.
+
+    `check_digest` raises ContractError for a file that is not as sealed.
+    """
+    manifest = require_sealed(address)
+    if check_digest and (faults := _damaged(address, manifest)):
+        raise ContractError(f"{'; '.join(faults)}; `synclr redraw --missing RUN` makes it again")
     with storage.open_read(address.file("parquet")) as stream:
         # Without threads: sidecars are small, and a process that ends while Arrow's threads start is aborted by libstdc++.
         return pq.ParquetFile(stream, pre_buffer=False).read(columns, use_threads=False)

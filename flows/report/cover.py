@@ -1,7 +1,7 @@
 """The rooms of a run enter; how its captions spread over concepts and strategies leaves: a chart, sums, the worst covered."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from markupsafe import Markup
 from data_specs.caption import STRATEGIES
 from data_specs.concept import from_row
 from data_specs.run import RunSpec
+from data_specs.shard import ShardAddress
 from flows.charts import Part, columns
 from flows.coverage import covered
 from flows.report.walked import Walked
@@ -20,6 +21,7 @@ MOST_CAPTIONS = 200_000
 MOST_COLUMNS = 120
 WORST = 10
 CSS = {"concept": "kept", "background": "k-trained", "relation": "time"}
+UNDRAWN = "r1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Row:
     planned: int
     asked: int
     kept: int
+    left_out: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +49,13 @@ class Cover:
     worst: tuple[dict[str, Any], ...]
 
 
-def cover(rooms: dict[str, Walked], spec: RunSpec) -> Cover | None:
-    """None where no caption was made."""
+def cover(rooms: dict[str, Walked], spec: RunSpec, selection: Mapping[int, ShardAddress]) -> Cover | None:
+    """`selection` are the sealed tables of what is left undrawn, by index. None where no caption was made."""
     if "captions" not in rooms or not rooms["captions"].sealed.shards:
         return None
     concepts = [from_row(row) for row in read_rows(rooms["concepts"].addresses[0]).to_pylist()]
     shards = rooms["captions"].spread(max(1, MOST_CAPTIONS // spec.captions.per_shard))
-    rows = covered(concepts, shards, spec)
+    rows = covered(concepts, shards, spec, selection)
     by_concept: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         by_concept.setdefault(row["concept_id"], []).append(row)
@@ -78,14 +81,24 @@ def _column(concepts: Sequence[Sequence[dict[str, Any]]]) -> list[Part]:
     planned, kept = _sum(rows, "planned"), _sum(rows, "kept")
     parts = []
     for strategy, css in CSS.items():
-        count = _sum((row for row in rows if row["strategy"] == strategy), "kept")
+        found = [row for row in rows if row["strategy"] == strategy]
+        count = _sum(found, "kept") - _sum(found, "left_out")
         parts.append(Part(f"{told}: {count:,} kept as {strategy}, of {planned:,} planned", count, css))
+    undrawn = _sum(rows, "left_out")
+    parts.append(Part(f"{told}: {undrawn:,} left undrawn, of {planned:,} planned", undrawn, UNDRAWN))
     return [*parts, Part(f"{told}: {planned - kept:,} lost of {planned:,} planned", planned - kept, "r0")]
 
 
 def _strategy(strategy: str, rows: Sequence[dict[str, Any]]) -> Row:
     found = [row for row in rows if row["strategy"] == strategy]
-    return Row(strategy, CSS[strategy], _sum(found, "planned"), _sum(found, "asked"), _sum(found, "kept"))
+    return Row(
+        strategy,
+        CSS[strategy],
+        _sum(found, "planned"),
+        _sum(found, "asked"),
+        _sum(found, "kept"),
+        _sum(found, "left_out"),
+    )
 
 
 def _worst(ranked: Iterable[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:

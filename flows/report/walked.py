@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from data_specs.choice import SELECTION
 from data_specs.run import ROOMS, Run
 from data_specs.shard import SealedRoom, ShardAddress
 from flows.addresses import lineage_knobs, selection_knobs
@@ -56,6 +57,18 @@ def walked_rooms(run: Run) -> dict[str, Walked]:
         found[room] = Walked(home, summary, float(pointer["seconds"]), float(pointer["unix_time"]))
         upstream = home.lineage
     return found
+
+
+def selection_of(run: Run) -> dict[int, ShardAddress]:
+    """The sealed tables of what is left out across shards, by index; empty where this recipe leaves nothing out."""
+    pointers = read_pointers(run)
+    if SELECTION not in pointers or "captions" not in pointers:
+        return {}
+    home = _home(run, SELECTION, pointers[SELECTION]["lineage"])
+    knobs, upstream = selection_knobs(run.spec.captions), pointers["captions"]["lineage"]
+    if home is None or home.facts["spec"] != knobs or home.facts["upstream"] != upstream:
+        return {}
+    return {address.index: address for address in home.shards()}
 
 
 def _home(run: Run, room: str, lineage: str) -> Home | None:

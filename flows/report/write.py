@@ -21,7 +21,7 @@ from flows.report.funnel import funnel, refusals
 from flows.report.galleries import galleries
 from flows.report.standings import tables
 from flows.report.variety import variety
-from flows.report.walked import Walked, bytes_on_disk, walked_rooms
+from flows.report.walked import Walked, bytes_on_disk, selection_of, walked_rooms
 from flows.run_folder import folder, read_recipe
 from tasks import storage
 
@@ -92,7 +92,7 @@ def write_report(run: Run) -> str:
         per_caption=run.spec.images.per_caption,
         stages=stages,
         refusals=refusals(stages),
-        cover=cover(rooms, run.spec),
+        cover=cover(rooms, run.spec, selection_of(run)),
         long=long_captions(rooms["images"].addresses) if "images" in rooms else None,
         curves=drawn,
         checkpoint=checkpoints[-1] if checkpoints else None,

@@ -59,7 +59,11 @@ def access(spec: LanguageModelSpec, environment: Mapping[str, str] = os.environ)
     if not (servers := server_addresses(named or "")):
         raise SpecError(f"{spec.at}.engine openai: say where with {spec.at}.server=http://host:port/v1, or {SERVER}")
     key_from = next((name for name in KEYS if environment.get(name)), None)
-    return Access(spec.at, tuple(servers), environment[key_from] if key_from else None, key_from)
+    key = environment[key_from].strip() if key_from else None
+    # A header that is refused is shown in the refusal, key and all.
+    if key is not None and not (key and key.isascii() and key.isprintable()):
+        raise SpecError(f"{key_from} is not a key: it must be letters, digits and signs of ASCII, on one line")
+    return Access(spec.at, tuple(servers), key, key_from)
 
 
 def require_served(spec: LanguageModelSpec, environment: Mapping[str, str] = os.environ) -> None:

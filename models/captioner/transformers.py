@@ -18,6 +18,7 @@ from data_specs.run import LanguageModelSpec
 from models.captioner.nucleus import keep_nucleus
 from models.captioner.protocol import Ask
 from models.memory import give_back, is_out_of_memory
+from models.weights import passes
 
 BATCH = 64
 """Prompts in one call, at first: a batch that does not fit is halved."""
@@ -39,6 +40,8 @@ class TransformersCaptioner:
             )
             self._model = model.to(self._device).eval()
         except (ValueError, OSError, KeyError) as error:
+            if passes(error):
+                raise EngineError(f"{spec.at}.model: {identity.id!r} did not load: {_sentence(error)}") from error
             raise SpecError(f"{spec.at}.model: transformers cannot load {identity.id!r}: {_sentence(error)}") from error
         except Exception as error:
             raise EngineError(f"{spec.at}.model: {identity.id!r} did not start: {_sentence(error)}") from error

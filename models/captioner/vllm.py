@@ -34,6 +34,7 @@ from data_specs.model_identity import ModelIdentity  # noqa: E402
 from data_specs.run import LanguageModelSpec  # noqa: E402
 from models.captioner.nucleus import keep_nucleus  # noqa: E402
 from models.captioner.protocol import Ask  # noqa: E402
+from models.weights import passes  # noqa: E402
 
 CPU_BLOCK = 32
 """Tokens of a prefix are kept by whole blocks; vLLM's 128 on CPU are more than most prompts have."""
@@ -69,6 +70,8 @@ class VllmCaptioner:
                 seed=0,
             )
         except (ValueError, OSError) as error:
+            if passes(error):
+                raise EngineError(f"{spec.at}.model: {identity.id!r} did not load: {_sentence(error)}") from error
             raise SpecError(f"{spec.at}.model: vLLM cannot load {identity.id!r}: {_sentence(error)}") from error
         except Exception as error:
             raise EngineError(
@@ -96,6 +99,13 @@ class VllmCaptioner:
             raise SpecError(f"{self._spec.at}: {self.model.id!r} refused a prompt: {_sentence(error)}") from error
         except Exception as error:
             raise EngineError(f"{self.model.id!r} failed on {len(asks)} prompts: {_sentence(error)}") from error
+        longest = max(len(output.prompt_token_ids) for output in outputs)
+        if longest + self._spec.max_tokens > self._spec.max_model_len:
+            # vLLM would cut such a completion short, and a cut one is asked for again and again.
+            raise SpecError(
+                f"{self._spec.at}: a prompt of {longest} tokens and max_tokens={self._spec.max_tokens} are more than "
+                f"max_model_len={self._spec.max_model_len}; raise it, or shorten the examples"
+            )
         return [_ended(output.outputs[0]) for output in outputs]
 
 

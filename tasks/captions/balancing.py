@@ -6,7 +6,6 @@ t / max(n(c), t). So what is rare stays, and of what is frequent about t a conce
 
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,6 @@ from data_specs.ids import CaptionId, ConceptId, seed_of
 from tasks.captions.naming import forms, words
 
 # The words of a run's captions are few and come again: found once, a caption costs a look-up a word.
-_forms = lru_cache(maxsize=100_000)(forms)
 
 
 class NamedConcepts:
@@ -36,7 +34,7 @@ class NamedConcepts:
         """Rows of the table: the concept that the caption was asked for, and every name in it, whole words, plurals too."""
         found, said = {self._rows[about]}, words(text)
         for place, word in enumerate(said):
-            for form in _forms(word):
+            for form in forms(word):
                 for before, row in self._ending.get(form, ()):
                     if not before or tuple(said[max(0, place - len(before)) : place]) == before:
                         found.add(row)

@@ -162,7 +162,8 @@ def _check(kept: int, refused: Counter[str], address: ShardAddress, spec: Captio
         reasons = ", ".join(f"{reason} {count}" for reason, count in refused.most_common() if reason != "exhausted")
         raise SpecError(
             f"{address.stem}: {kept} of {spec.per_shard} captions kept after {spec.attempts} attempts, less than "
-            f"captions.min_kept={spec.min_kept:g} wants; refused: {reasons}; raise attempts, or change model or prompts"
+            f"captions.min_kept={spec.min_kept:g} wants; refused: {reasons}; raise attempts, lower "
+            "min_kept, or change model or prompts"
         )
 
 

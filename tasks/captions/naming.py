@@ -1,21 +1,11 @@
 """Does a sentence name a concept, or a relation of two? Plural forms and joined or split compounds count. Pure."""
 
 import re
+from functools import lru_cache
+from typing import Any
 
 from data_specs.prompt_set import RELATIONS
 
-IRREGULAR = {
-    "mice": "mouse",
-    "geese": "goose",
-    "men": "man",
-    "women": "woman",
-    "children": "child",
-    "teeth": "tooth",
-    "feet": "foot",
-    "people": "person",
-    "oxen": "ox",
-    "dice": "die",
-}
 # A word, its inner hyphens and apostrophes taken out: "t-shirt" and "tshirt" are one word.
 _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 _INNER = re.compile(r"[-'’]")
@@ -68,9 +58,13 @@ def words(text: str) -> list[str]:
     return found
 
 
-def forms(word: str) -> set[str]:
-    """The word and every singular it may be the plural of."""
-    found = {word, IRREGULAR.get(word, word)}
+@lru_cache(maxsize=100_000)
+def forms(word: str) -> frozenset[str]:
+    """The word and every singular it may be the plural of, those of Latin and Greek and irregular ones by `inflect`."""
+    found = {word}
+    if len(word) > 2 and word.isalpha() and (singular := _english().singular_noun(word)):
+        found.add(str(singular))
+    # All that an ending may stand for: axes are of an axe and of an axis, and the library names one.
     if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
         found.add(word[:-1])
         if word.endswith("es"):
@@ -79,4 +73,13 @@ def forms(word: str) -> set[str]:
             found.add(f"{word[:-3]}y")
         if word.endswith("ves"):
             found |= {f"{word[:-3]}f", f"{word[:-3]}fe"}
-    return found
+    return frozenset(found)
+
+
+@lru_cache(maxsize=1)
+def _english() -> Any:
+    import inflect  # here: it takes a quarter of a second, which `status` need not
+
+    engine = inflect.engine()
+    engine.classical(all=True)  # cacti and fungi
+    return engine

@@ -102,7 +102,8 @@ def write_shard(
             reasons = ", ".join(f"{reason} {count}" for reason, count in refused.most_common())
             raise SpecError(
                 f"{address.stem}: {kept} of {wanted} backgrounds after {spec.attempts} attempts, less than "
-                f"{spec.at}.min_kept={spec.min_kept:g} wants; refused: {reasons}; raise attempts, or change model or prompt"
+                f"{spec.at}.min_kept={spec.min_kept:g} wants; refused: {reasons}; raise "
+                "attempts, lower min_kept, or change model or prompt"
             )
 
     return make_shard(address, CONTRACT, lambda: write(objects, captioner, spec, seed), run=run, tar=False, check=check)

@@ -93,7 +93,7 @@ def render_shard(
 
 
 def _left_out(captions: Sequence[Caption], selection: ShardAddress) -> dict[CaptionId, Rejection]:
-    choices = read_rows(selection, ["id", "verdict", "repeats", "repeats_in"]).to_pylist()
+    choices = read_rows(selection, ["id", "verdict", "repeats", "repeats_in"], check_digest=True).to_pylist()
     if [choice["id"] for choice in choices] != [each.id for each in captions]:
         raise ContractError(
             f"{selection.stem} of lineage {selection.lineage} was made for other captions than those it is to choose from"

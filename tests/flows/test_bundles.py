@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from data_specs.errors import EngineError
+from data_specs.errors import ContractError, EngineError, SpecError
 from data_specs.run import CaptionsSpec, ConceptsSpec
 from data_specs.shard import ShardAddress
 from flows.walk_room import MOST_BUNDLES, bundles, hand_out, unclaimed_first
@@ -45,12 +45,26 @@ def test_each_engine_has_one_bundle_in_hand_and_a_failed_bundle_gives_its_engine
             threading.Event().wait(0.01)
             busy.remove(engine)
             if bundle[0].index % 3 == 0:
-                raise EngineError("planted")
+                raise ContractError("planted")
             return len(bundle)
 
         futures = hand_out(bundles(addresses(12), 2), engines, submit)  # type: ignore[arg-type]
     assert len(futures) == 12 and max(most) == 2
-    assert sum(isinstance(future.exception(), EngineError) for future in futures) == 4  # type: ignore[attr-defined]
+    assert sum(isinstance(future.exception(), ContractError) for future in futures) == 4  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("error", "asked"), [(SpecError("wrong"), 1), (EngineError("down"), 2)])
+def test_a_room_that_is_lost_hands_out_no_more(error, asked):
+    with ThreadPoolExecutor(1) as pool:
+
+        def submit(bundle: Any, engine: EngineProcess) -> "Future[int]":
+            return pool.submit(work)
+
+        def work() -> int:
+            raise error
+
+        futures = hand_out(bundles(addresses(12), 1), [EngineProcess(1)], submit)  # type: ignore[arg-type]
+    assert len(futures) == asked
 
 
 def test_a_second_run_of_a_lineage_takes_the_bundles_that_the_first_is_not_making(tmp_path):

@@ -12,7 +12,7 @@ from flows.cli import app
 from flows.coverage import coverage, write_parquet
 from flows.report import write_report
 from flows.report.cover import cover
-from flows.report.walked import walked_rooms
+from flows.report.walked import selection_of, walked_rooms
 from flows.run_folder import point, summarise, write_recipe
 from models.captioner.fake import FakeCaptioner
 from tasks.captions.compose import compose_shard
@@ -72,7 +72,7 @@ def test_the_report_draws_every_concept_and_names_those_that_lost_most(tmp_path)
     for room in ("concepts", "captions"):
         here[room].remember()
         point(run, summarise(here[room], made=1), seconds=1)
-    found, rows = cover(walked_rooms(run), run.spec), coverage(run.root, "a")
+    found, rows = cover(walked_rooms(run), run.spec, selection_of(run)), coverage(run.root, "a")
     assert (found.planned, found.whole, found.concepts) == (80, True, len({row["concept_id"] for row in rows}))
     assert sum(row.kept for row in found.strategies) == sum(row["kept"] for row in rows)
     assert found.worst[0]["kept"] == 0 and all(row["kept"] < row["planned"] for row in found.worst)

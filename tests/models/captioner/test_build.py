@@ -13,9 +13,10 @@ def test_a_folder_that_is_not_there_is_refused_before_any_work():
 
 
 def test_a_hub_id_must_be_pinned():
-    with pytest.raises(SpecError, match="revision"):
-        identify_captioner(CaptionsSpec(model="some/model"))
-    assert identify_captioner(CaptionsSpec(model="some/model", revision="abc")).revision == "abc"
+    for moves in (None, "main", "abc"):
+        with pytest.raises(SpecError, match="revision=<40 hex digits>"):
+            identify_captioner(CaptionsSpec(model="some/model", revision=moves))
+    assert identify_captioner(CaptionsSpec(model="some/model", revision="a" * 40)).revision == "a" * 40
 
 
 def test_the_embedded_model_is_pinned_by_its_bytes():

@@ -14,9 +14,20 @@ from models.captioner.build import build_captioner, identify_captioner, require_
 from models.captioner.fake import FakeCaptioner
 from models.captioner.openai import OpenAiCaptioner
 from models.captioner.protocol import Ask
-from models.captioner.server import KEYS, SERVER
+from models.captioner.server import KEYS, SERVER, access
 
 SECRET = "sk-never-to-be-seen"
+
+
+def test_a_key_with_white_space_is_used_without_and_one_that_is_no_header_is_refused_unseen():
+    spec = CaptionsSpec(engine="openai", model="m", revision="1", server="http://127.0.0.1:9/v1")
+    assert access(spec, {"SYNCLR_API_KEY": f" {SECRET}\n"}).headers["Authorization"].endswith(SECRET)
+    for odd in (f"{SECRET}\nX: y", f"{SECRET}é", " "):
+        with pytest.raises(SpecError, match="SYNCLR_API_KEY is not a key") as refused:
+            access(spec, {"SYNCLR_API_KEY": odd})
+        assert SECRET not in str(refused.value)
+
+
 ASKS = [Ask(f"fox => A fox.\n\nthing {number} =>", 2**62 + number) for number in range(12)]
 WANTED = FakeCaptioner().complete(ASKS)
 
