@@ -87,7 +87,7 @@ def test_two_processes_grow_one_lineage_without_remaking_or_corrupting_a_shard(w
     assert [process.returncode for process in both] == [0, 0], outputs
     assert all("4 shards" in out for out, _ in outputs)
     assert {path: times(synclr.root, "captions", "images", "concepts")[path] for path in before} == before
-    assert json.loads(synclr("verify", "one", "--json")) == {"shards": {"one": 9}, "faults": []}
+    assert json.loads(synclr("verify", "one", "--json")) == {"shards": {"one": 13}, "faults": []}
 
 
 def test_status_show_trace_and_verify_agree(walked, synclr):
