@@ -157,7 +157,8 @@ def test_every_command_of_the_readme_runs(walked, synclr, tmp_path):
         assert program == ".venv/bin/synclr", command
         if arguments[0] == "run":  # as it stands, and cut small by what follows
             arguments += sets()
-        synclr(*[str(tmp_path / "sheet.png") if argument == "sheet.png" else argument for argument in arguments])
+        made = {"sheet.png", "drawn"}
+        synclr(*[str(tmp_path / argument) if argument in made else argument for argument in arguments])
 
 
 def test_ctrl_c_ends_at_once_and_leaves_no_process_behind(walked, synclr, tmp_path):
