@@ -7,6 +7,7 @@ import pytest
 
 from data_specs.run import RunSpec
 from data_specs.shard import ShardAddress
+from flows import addresses
 from flows.addresses import rooms
 from flows.lineages import homes
 from flows.picture_lists import rebuild, write_list
@@ -72,6 +73,26 @@ def test_a_shard_that_is_lost_is_made_again_even_if_its_selection_is_lost_too(ru
     mended = repair(run.root, run.name)
     assert [shard["shard"] for shard in mended["repaired"]] == ["images-000002"]
     assert [sealed(address) for address in shards(run, "images")] == before
+
+
+def test_a_damaged_selection_is_put_aside_and_comes_back_to_the_byte(run):
+    before = [sealed(address) for room in ("selection", "images") for address in shards(run, room)]
+    Path(shards(run, "selection")[1].file("parquet")).write_bytes(b"torn")
+    Path(shards(run, "images")[1].file("json")).unlink()
+    repair(run.root, run.name)
+    assert [sealed(address) for room in ("selection", "images") for address in shards(run, room)] == before
+    assert verify(run.root, run.name)[1] == []
+    [aside] = Path(shards(run, "selection")[1].folder, "damaged").iterdir()
+    assert "not as sealed" in (aside / "reason.json").read_text()
+
+
+def test_another_version_of_the_selection_is_another_lineage_of_images(monkeypatch):
+    before = rooms(RunSpec.model_validate({"captions": {"engine": "fake"}, "images": {"engine": "fake"}}), "root")
+    monkeypatch.setitem(addresses.VERSIONS, "selection", 99)
+    after = rooms(RunSpec.model_validate({"captions": {"engine": "fake"}, "images": {"engine": "fake"}}), "root")
+    assert before["captions"].lineage == after["captions"].lineage
+    assert before["selection"].lineage != after["selection"].lineage
+    assert before["images"].lineage != after["images"].lineage
 
 
 def test_captions_keep_their_lineage_and_images_do_not(run):

@@ -1,5 +1,7 @@
 """Groups are complete or refused; a picture follows from its caption and copy, not from its neighbours."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -121,6 +123,9 @@ def test_captions_that_the_selection_leaves_out_are_refused_and_another_selectio
         Rejection(first, "balanced_away", CAPTIONS[0].text),
         Rejection(third, "duplicate_elsewhere", f"{CAPTIONS[2].text} (repeats {first} of captions-000000)"),
     ]
+    Path(table.file("parquet")).write_bytes(b"torn")
+    with pytest.raises(ContractError, match=r"not as sealed.*redraw --missing"):
+        render_shard(address(), table, address(room="images", lineage="torn"), FakeRenderer(), SPEC, seed=0)
     other = address(room="selection", lineage="o")
     make_shard(other, choice.CONTRACT, lambda: chosen[:2], tar=False)
     with pytest.raises(ContractError, match="selection-000000 of lineage o"):
