@@ -42,6 +42,20 @@ def test_a_process_that_dies_is_an_engine_error_and_the_next_call_starts_another
         assert engine.call(os.getpid) != first
 
 
+@pytest.mark.parametrize(("error", "anew"), [(EngineError, True), (SpecError, False)])
+def test_after_a_failure_of_the_engine_the_next_call_starts_another_and_after_a_wrong_request_not(error, anew):
+    with EngineProcess(1) as engine:
+        first = engine.call(os.getpid)
+        with pytest.raises(error):
+            engine.call(_raise, error)
+        assert (engine.call(os.getpid) != first) == anew
+        assert Path(f"/proc/{first}").exists() != anew
+
+
+def _raise(error):
+    raise error("planted")
+
+
 def test_what_an_engine_prints_goes_to_its_log(tmp_path):
     log = tmp_path / "logs" / "engine.log"
     with EngineProcess(1, log) as engine:
