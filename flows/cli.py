@@ -473,7 +473,7 @@ def _show_reproduction(told: dict[str, Any]) -> None:
     for row in told["variants"]:
         ours = [_percent(row["ours"][question]) for question in questions]
         figures = ["" if figure is None else f"{figure:g}" for figure in row["paper"]]
-        shown.add_row(row["says"], *ours, *figures, f"{row['hours']:.2f}")
+        shown.add_row(row["name"], *ours, *figures, f"{row['hours']:.2f}")
     out.print(f"{told['title']}: {told['source']}; ours over {told['repeats']} trainings, in %")
     out.print(shown)
 
