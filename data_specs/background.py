@@ -5,10 +5,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from data_specs.caption import Sampling
+from data_specs.caption import SAMPLING, Sampling
 from data_specs.contract import Contract
 from data_specs.ids import ConceptId
-from data_specs.model_identity import ModelIdentity
+from data_specs.model_identity import MODEL, ModelIdentity
 from data_specs.sample import Sample
 from data_specs.wire import STRICT, from_json, to_json
 
@@ -38,11 +38,8 @@ SCHEMA = pa.schema(
         ("concept", pa.string()),
         ("examples", pa.list_(pa.string())),
         ("prompt_digest", pa.string()),
-        ("model", pa.struct([("id", pa.string()), ("revision", pa.string())])),
-        (
-            "sampling",
-            pa.struct([("temperature", pa.float64()), ("top_p", pa.float64()), ("max_tokens", pa.int64())]),
-        ),
+        ("model", MODEL),
+        ("sampling", SAMPLING),
         ("seed", pa.int64()),
         ("attempt", pa.int64()),
     ]

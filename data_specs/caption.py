@@ -8,7 +8,7 @@ import pyarrow as pa
 from data_specs.concept import Kind
 from data_specs.contract import Contract
 from data_specs.ids import CaptionId, ConceptId
-from data_specs.model_identity import ModelIdentity
+from data_specs.model_identity import MODEL, ModelIdentity
 from data_specs.sample import Sample
 from data_specs.wire import STRICT, from_json, to_json
 
@@ -25,6 +25,9 @@ class Sampling:
     temperature: float
     top_p: float
     max_tokens: int
+
+
+SAMPLING = pa.struct([("temperature", pa.float64()), ("top_p", pa.float64()), ("max_tokens", pa.int64())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,8 @@ SCHEMA = pa.schema(
         ("other", pa.string()),
         ("examples", pa.list_(pa.string())),
         ("prompt_digest", pa.string()),
-        ("model", pa.struct([("id", pa.string()), ("revision", pa.string())])),
-        (
-            "sampling",
-            pa.struct([("temperature", pa.float64()), ("top_p", pa.float64()), ("max_tokens", pa.int64())]),
-        ),
+        ("model", MODEL),
+        ("sampling", SAMPLING),
         ("seed", pa.int64()),
         ("shard", pa.int64()),
         ("slot", pa.int64()),

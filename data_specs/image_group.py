@@ -15,7 +15,7 @@ from data_specs import caption as caption_record
 from data_specs.caption import Caption
 from data_specs.contract import Contract
 from data_specs.errors import ContractError
-from data_specs.model_identity import ModelIdentity
+from data_specs.model_identity import MODEL, ModelIdentity
 from data_specs.sample import Sample
 from data_specs.wire import STRICT, from_json, to_json
 
@@ -79,7 +79,7 @@ SCHEMA = pa.schema(
             "rendering",
             pa.struct(
                 [
-                    ("model", pa.struct([("id", pa.string()), ("revision", pa.string())])),
+                    ("model", MODEL),
                     ("scheduler", pa.string()),
                     ("steps", pa.int64()),
                     ("guidance_scale", pa.float64()),

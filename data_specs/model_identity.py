@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
@@ -12,3 +14,6 @@ class ModelIdentity:
 
     id: str
     revision: str
+
+
+MODEL = pa.struct([("id", pa.string()), ("revision", pa.string())])

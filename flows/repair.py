@@ -38,9 +38,7 @@ def repair(root: str, name: str) -> dict[str, Any]:
         for table in filter(None, selections):
             # Its verdicts follow from the captions: what is put aside comes back to the byte.
             if faults := _faults(table, run):
-                put_aside(
-                    table, json.dumps({"shard": table.stem, "unix_time": time.time(), "faults": faults}, indent=2)
-                )
+                put_aside(table, _reason(table, run, faults))
         select_captions(run, run.name)
         threads = run.spec.execution.threads or os.cpu_count() or 1
         with EngineProcess(threads, log_folder(run) / "images-repair.log") as engine:
@@ -67,11 +65,14 @@ def _make_again(
     engine: EngineProcess,
 ) -> dict[str, Any]:
     before = _promised(address)
-    reason = json.dumps({"shard": address.stem, "run": run.name, "unix_time": time.time(), "faults": faults}, indent=2)
-    aside = put_aside(address, reason)
+    aside = put_aside(address, _reason(address, run, faults))
     made = engine.call(render_here, *reads, address, run.spec.images, seed=run.spec.seed, run=run.name)
     identical = None if before is None else made == before
     return {"shard": address.stem, "identical": identical, "put_aside": aside, "faults": faults}
+
+
+def _reason(address: ShardAddress, run: Run, faults: list[str]) -> str:
+    return json.dumps({"shard": address.stem, "run": run.name, "unix_time": time.time(), "faults": faults}, indent=2)
 
 
 def _promised(address: ShardAddress) -> ShardManifest | None:

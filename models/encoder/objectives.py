@@ -18,7 +18,7 @@ from data_specs.run import EncoderSpec
 from models.encoder.batch import Crops
 from models.encoder.draws import Draws
 from models.encoder.gather import gather, gather_with_gradient, over_ranks
-from models.encoder.heads import ContrastiveHead, PatchHead
+from models.encoder.heads import ContrastiveHead, PatchHead, initialise
 from models.encoder.momentum import follow, teacher_of
 from models.encoder.text import reader_of, text_tower_of
 from models.encoder.vit import Tokens, VisionTransformer, vit_of
@@ -70,7 +70,7 @@ class TextPair(nn.Module):
         self.reader = reader_of(spec)
         self.tower = text_tower_of(spec, self.reader)
         self.projection = nn.Linear(width, spec.text_out, bias=False)
-        nn.init.trunc_normal_(self.projection.weight, std=0.02)
+        initialise(self.projection)
         self.logit_scale = nn.Parameter(torch.tensor(FIRST_LOGIT_SCALE))
 
     def forward(self, cls_ND: Tensor, texts: tuple[str, ...]) -> tuple[Tensor, Tensor]:
@@ -98,8 +98,7 @@ class Objective(nn.Module):
         )
         self.classifier = nn.Linear(width, concepts) if spec.concept_weight > 0 else None
         if self.classifier:
-            nn.init.trunc_normal_(self.classifier.weight, std=0.02)
-            nn.init.zeros_(self.classifier.bias)
+            initialise(self.classifier)
         self.text = TextPair(spec, width) if spec.text_weight > 0 else None
         self.teacher = teacher_of(self.student) if spec.ema else None
 

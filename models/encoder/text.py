@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from data_specs.errors import SpecError
 from data_specs.run import EncoderSpec
+from models.encoder.heads import initialise
 from models.encoder.vit import Block
 
 OWN_TOKENIZER = Path(__file__).parents[1] / "renderer" / "tiny" / "tokenizer"
@@ -71,11 +72,7 @@ class TextTower(nn.Module):
         self.projection = nn.Linear(shape.width, shape.out, bias=False)
         nn.init.normal_(self.embedding.weight, std=0.02)
         nn.init.normal_(self.positions, std=0.01)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        initialise(self)
 
     def forward(self, tokens_CL: Tensor, end: int) -> Tensor:
         states_CLD = self.embedding(tokens_CL) + self.positions

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from data_specs.errors import SpecError
 from data_specs.ids import digest
 from data_specs.prompt_set import PROMPT_KINDS, PromptSet
+from tasks.yaml_files import read_yaml
 
 SETS = Path(__file__).parent.parent.parent / "data_specs" / "prompts"
 
@@ -36,8 +35,6 @@ def prompts_digest(prompts: PromptSet) -> str:
 
 def _read(path: Path) -> Any:
     try:
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        return read_yaml(path, "captions.prompts")
     except FileNotFoundError as error:
         raise SpecError(f"captions.prompts: {path} is missing; a set has {', '.join(PROMPT_KINDS)}.yaml") from error
-    except (YAMLError, UnicodeDecodeError, OSError) as error:
-        raise SpecError(f"captions.prompts: {path} is no readable YAML: {' '.join(str(error).split())}") from error

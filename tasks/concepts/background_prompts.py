@@ -4,13 +4,12 @@ from pathlib import Path
 from random import Random
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from data_specs.background_prompt import SEPARATOR, BackgroundPrompt, Places
 from data_specs.errors import SpecError
 from data_specs.ids import ConceptId, digest, seed_of
 from data_specs.prompt_set import ARROW, EXAMPLES_PER_PROMPT
+from tasks.yaml_files import read_yaml
 
 SHIPPED = Path(__file__).parents[2] / "data_specs" / "prompts"
 KNOB = "concepts.backgrounds_by.prompt"
@@ -21,15 +20,13 @@ def load_prompt(name: str) -> BackgroundPrompt:
     shipped = SHIPPED / f"{name}.yaml"
     path = shipped if shipped.is_file() else Path(name).expanduser()
     try:
-        return BackgroundPrompt.model_validate(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
+        return BackgroundPrompt.model_validate(read_yaml(path, KNOB))
     except FileNotFoundError as error:
         known = ", ".join(sorted(each.stem for each in SHIPPED.glob("*.yaml")))
         raise SpecError(f"{KNOB}: {name!r} is neither a file nor one of: {known}") from error
     except ValidationError as error:
         fault = error.errors()[0]
         raise SpecError(f"{KNOB}: {path}: {' '.join(map(str, fault['loc']))}: {fault['msg']}") from error
-    except (YAMLError, UnicodeDecodeError, OSError) as error:
-        raise SpecError(f"{KNOB}: {path} is no readable YAML: {' '.join(str(error).split())}") from error
 
 
 def prompt_file_digest(prompt: BackgroundPrompt) -> str:

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from data_specs.errors import SpecError
 from data_specs.ids import digest
+from tasks.yaml_files import read_yaml
 
 LISTS = Path(__file__).parents[2] / "data_specs" / "templates"
 PLACE = "{}"
@@ -17,12 +15,10 @@ def load_templates(name: str) -> tuple[str, ...]:
     """`name` is one of the lists that ship here, or a YAML list of sentences with one `{}` each. Raises SpecError."""
     path = LISTS / f"{name}.yaml" if (LISTS / f"{name}.yaml").is_file() else Path(name).expanduser()
     try:
-        found = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        found = read_yaml(path, "embeddings.templates")
     except FileNotFoundError as error:
         shipped = ", ".join(sorted(one.stem for one in LISTS.glob("*.yaml")))
         raise SpecError(f"embeddings.templates: {name!r} is neither a file nor one of: {shipped}") from error
-    except (YAMLError, UnicodeDecodeError, OSError) as error:
-        raise SpecError(f"embeddings.templates: {path} is no readable YAML: {' '.join(str(error).split())}") from error
     if not isinstance(found, list) or not found:
         raise SpecError(f"embeddings.templates: {path} must be a list of sentences")
     for sentence in found:

@@ -1,0 +1,19 @@
+"""A YAML file that a recipe names enters; what stands in it leaves, or one line that says why not."""
+
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from data_specs.errors import SpecError
+
+
+def read_yaml(path: Path, knob: str) -> Any:
+    """`knob` is the recipe's, for the message. Raises SpecError; FileNotFoundError for the caller, who knows what there is."""
+    try:
+        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except (YAMLError, UnicodeDecodeError, OSError) as error:
+        raise SpecError(f"{knob}: {path} is no readable YAML: {' '.join(str(error).split())}") from error
