@@ -49,12 +49,12 @@ class Bars:
                 self._tasks[event.room] = self._progress.add_task(
                     title, total=event.total, completed=event.found, unit=event.unit, note="", found=event.found
                 )
-            case Advanced():
+            case Advanced() if event.room in self._tasks:
                 self._progress.update(self._tasks[event.room], advance=event.by, note=event.note)
             case Finished():
                 task = self._tasks[event.room]
                 total = self._progress.tasks[task].total
-                self._progress.update(task, completed=total)
+                self._progress.update(task, completed=total, note=_busy(event))
                 self._progress.stop_task(task)
             case Said():
                 self._progress.console.print(event.text, style="yellow", markup=False)
@@ -75,13 +75,14 @@ class Lines:
                 self._done[event.room] = event.found
                 self._since[event.room] = self._said[event.room] = now
                 self._say(f"{event.room}: {event.found} of {event.total} {event.unit} found")
-            case Advanced():
+            case Advanced() if event.room in self._rooms:
                 self._done[event.room] += event.by
                 if now - self._said[event.room] >= QUIET_SECONDS:
                     self._said[event.room] = now
                     self._say(self._state(event.room, now) + (f", {event.note}" if event.note else ""))
             case Finished():
-                self._say(f"{self._state(event.room, now)}: done in {event.seconds:.1f} s")
+                busy = f", {note}" if (note := _busy(event)) else ""
+                self._say(f"{self._state(event.room, now)}: done in {event.seconds:.1f} s{busy}")
             case Said():
                 self._say(event.text)
 
@@ -96,6 +97,10 @@ class Lines:
 
     def _say(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
+
+
+def _busy(room: Finished) -> str:
+    return "" if room.engine_busy is None else f"engines {room.engine_busy:.0%} busy"
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from flows.long_captions import long_captions
 from flows.select_captions import select_captions
 from flows.visit import Visit
 from flows.walk_room import walk_shards
-from tasks.images.render import render_bundle
+from tasks.images.render import Work, render_bundle
 from tasks.progress import Said, tell
 from tasks.shards import missing
 
@@ -35,9 +35,10 @@ def render_images(run: Run, captions: SealedRoom | None = None) -> SealedRoom:
             "images",
             run.spec.captions.per_shard * spec.per_caption,
             lambda bundle, engine: render_bundle.submit(
-                [sources[address.index] for address in bundle],
-                [selections[address.index] if selections else None for address in bundle],
-                bundle,
+                [
+                    Work(sources[address.index], selections[address.index] if selections else None, address)
+                    for address in bundle
+                ],
                 spec,
                 engine,
                 seed=run.spec.seed,

@@ -14,7 +14,7 @@ from flows.run_folder import log_folder, read_recipe
 from flows.select_captions import select_captions
 from flows.verify import shard_faults
 from tasks.engines import EngineProcess
-from tasks.images.render import render_here
+from tasks.images.render import Work, render_here
 from tasks.shards import put_aside, require_sealed, sealed
 
 
@@ -43,8 +43,8 @@ def repair(root: str, name: str) -> dict[str, Any]:
         threads = run.spec.execution.threads or os.cpu_count() or 1
         with EngineProcess(threads, log_folder(run) / "images-repair.log") as engine:
             for address, faults in faulty.items():
-                reads = captions[address.index], selections[address.index]
-                repaired.append(_make_again(reads, address, faults, run, engine))
+                work = Work(captions[address.index], selections[address.index], address)
+                repaired.append(_make_again(work, faults, run, engine))
     return {"checked": len(room.shards), "repaired": repaired}
 
 
@@ -57,17 +57,12 @@ def _faults(address: ShardAddress, run: Run) -> list[str]:
     return shard_faults(address, run)
 
 
-def _make_again(
-    reads: tuple[ShardAddress, ShardAddress | None],
-    address: ShardAddress,
-    faults: list[str],
-    run: Run,
-    engine: EngineProcess,
-) -> dict[str, Any]:
+def _make_again(work: Work, faults: list[str], run: Run, engine: EngineProcess) -> dict[str, Any]:
+    address = work.address
     before = _promised(address)
     aside = put_aside(address, _reason(address, run, faults))
-    made = engine.call(render_here, *reads, address, run.spec.images, seed=run.spec.seed, run=run.name)
-    identical = None if before is None else made == before
+    engine.call(render_here, [work], run.spec.images, seed=run.spec.seed, run=run.name)
+    identical = None if before is None else require_sealed(address) == before
     return {"shard": address.stem, "identical": identical, "put_aside": aside, "faults": faults}
 
 

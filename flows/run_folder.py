@@ -68,11 +68,16 @@ def summarise(room: Room, made: int) -> SealedRoom:
     )
 
 
-def point(run: Run, sealed: SealedRoom, seconds: float) -> None:
-    """Note that a room of this run is done. The rate of a walk that made something outlives walks that made nothing."""
+def point(run: Run, sealed: SealedRoom, seconds: float, engine_busy: float | None = None) -> None:
+    """Note that a room of this run is done. The rate of a walk that made something outlives walks that made nothing.
+
+    `engine_busy` is the share of their time for which the engines worked.
+    """
     pointers = read_pointers(run)
     known = pointers.get(sealed.room, {})
     entry = sealed.model_dump() | {"seconds": round(seconds, 2), "unix_time": round(time.time(), 2)}
+    if engine_busy is not None:
+        entry["engine_busy"] = round(engine_busy, 4)
     if sealed.made == 0 and known.get("lineage") == sealed.lineage:
-        entry |= {key: known[key] for key in ("made", "seconds", "unix_time") if key in known}
+        entry |= {key: known[key] for key in ("made", "seconds", "unix_time", "engine_busy") if key in known}
     storage.write_bytes(f"{folder(run)}/rooms.json", json.dumps(pointers | {sealed.room: entry}, indent=2).encode())

@@ -14,7 +14,7 @@ from flows.open_lineage import Emitter
 from flows.room_artifacts.progress import ProgressArtifact
 from flows.run_folder import point, read_pointers, summarise
 from flows.status import stale_fields
-from tasks.progress import Finished, Started, listening, tell
+from tasks.progress import Event, Finished, Started, Worked, listening, tell
 from tasks.shards import missing
 
 
@@ -32,6 +32,7 @@ class Visit:
         self.flow_run: str | None = flow_run.id
         self._started = time.monotonic()
         self._open = ExitStack()
+        self._worked: dict[int, Worked] = {}
         self._lineage = Emitter(run, room, reads, self.flow_run, self.stale)
         room.remember()
 
@@ -44,7 +45,18 @@ class Visit:
     def seconds(self) -> float:
         return time.monotonic() - self._started
 
+    @property
+    def engine_busy(self) -> float | None:
+        """The share of their time for which this room's engines worked, of those that tell; None if none does."""
+        spent = sum(engine.seconds for engine in self._worked.values())
+        return sum(engine.busy_seconds for engine in self._worked.values()) / spent if spent else None
+
+    def _look(self, event: Event) -> None:
+        if isinstance(event, Worked) and event.room == self.room.name:
+            self._worked[event.engine] = event
+
     def __enter__(self) -> Self:
+        self._open.enter_context(listening(self._look))
         if self.flow_run:
             progress = ProgressArtifact(self.run.name, self.room.name, self.flow_run)
             self._open.enter_context(listening(self._open.enter_context(progress)))
@@ -64,7 +76,7 @@ class Visit:
     def leave(self) -> SealedRoom:
         """Sum up a room whose shards are all sealed, and point the run at it. Raises ContractError if one is not."""
         summary = summarise(self.room, made=len(self.missing))
-        point(self.run, summary, self.seconds)
-        tell(Finished(self.room.name, self.seconds))
+        point(self.run, summary, self.seconds, self.engine_busy)
+        tell(Finished(self.room.name, self.seconds, self.engine_busy))
         self._lineage.completed(summary)
         return summary

@@ -9,9 +9,10 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
@@ -19,12 +20,15 @@ from typing import Any, ParamSpec, TypeVar, cast
 from pydantic import BaseModel
 
 from data_specs.errors import EngineError, SynclrError
+from tasks.progress import Event, listen, tell
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 Engine = TypeVar("Engine")
 Specification = TypeVar("Specification", bound=BaseModel)
 
+LOOK_SECONDS = 0.2
+"""Between two looks at what a child has told."""
 _loaded: dict[tuple[str, str], Any] = {}
 
 
@@ -36,13 +40,15 @@ class EngineProcess:
     """Runs functions one at a time in one child process, started at the first call.
 
     The functions and their arguments are pickled between live processes of one program, never to disk. A function
-    keeps its engine in a module-level cache, so that later calls in the same child find it loaded.
+    keeps its engine in a module-level cache, so that later calls in the same child find it loaded. What it tells of its
+    progress is told here, while the call lasts.
     """
 
     def __init__(self, threads: int, log: Path | None = None) -> None:
         """`threads` CPU threads for the engine; what it prints goes to the end of `log`."""
         self._settings = (threads, log)
         self._pool: ProcessPoolExecutor | None = None
+        self._events: Connection | None = None
         self._turn = threading.Lock()
         self._closed = False
 
@@ -52,11 +58,11 @@ class EngineProcess:
             if self._closed:  # the run is stopping: a retry must not bring back what was just ended
                 raise StoppedError(f"{function.__name__} was not started: the run is stopping")
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(
-                    1, multiprocessing.get_context("spawn"), initializer=_prepare, initargs=self._settings
-                )
+                spawning = multiprocessing.get_context("spawn")
+                self._events, told = spawning.Pipe(duplex=False)
+                self._pool = ProcessPoolExecutor(1, spawning, _prepare, (*self._settings, told))
             try:
-                return self._pool.submit(function, *args, **kwargs).result()
+                return self._followed(self._pool.submit(function, *args, **kwargs))
             except BrokenProcessPool as error:
                 if self._closed:
                     raise StoppedError(f"{function.__name__} was ended: the run is stopping") from error
@@ -67,6 +73,17 @@ class EngineProcess:
                 self._pool.shutdown(wait=True)
                 self._pool = None
                 raise
+
+    def _followed(self, call: Future[Result]) -> Result:
+        while wait_for([call], LOOK_SECONDS).not_done:
+            self._pass_on()
+        self._pass_on()
+        return call.result()
+
+    def _pass_on(self) -> None:
+        # An event is smaller than what a pipe takes at once, so a child that is killed leaves none half-told.
+        while self._events and self._events.poll():
+            tell(self._events.recv())
 
     def __enter__(self) -> "EngineProcess":
         return self
@@ -92,8 +109,8 @@ def loaded(build: Callable[[Specification], Engine], spec: Specification) -> Eng
     return cast(Engine, _loaded[key])
 
 
-def _prepare(threads: int, log: Path | None) -> None:
-    """In the child, before any heavy import: its share of the cores, its log, and an end when its parent ends."""
+def _prepare(threads: int, log: Path | None, events: Connection) -> None:
+    """In the child, before any heavy import: its share of the cores, its log, whom it tells, and an end when its parent ends."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
     # Threads that spin while they wait take the core from the engine beside them: 1.8 instead of 8 captions/s, measured.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
@@ -104,6 +121,13 @@ def _prepare(threads: int, log: Path | None) -> None:
         with log.open("ab") as stream:
             os.dup2(stream.fileno(), 1)
             os.dup2(stream.fileno(), 2)
+    told = threading.Lock()
+
+    def pass_on(event: Event) -> None:
+        with told:
+            events.send(event)
+
+    listen(pass_on)
     end_with_parent()
 
 

@@ -26,9 +26,22 @@ class Advanced:
 
 
 @dataclass(frozen=True, slots=True)
+class Worked:
+    """So far this engine (its process) has drawn, or written, for `busy_seconds` of the `seconds` since it was first asked."""
+
+    room: str
+    engine: int
+    busy_seconds: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
+    """`engine_busy` is the share of their time for which the room's engines worked; None where nobody measures it."""
+
     room: str
     seconds: float
+    engine_busy: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +51,20 @@ class Said:
     text: str
 
 
-Event = Started | Advanced | Finished | Said
+Event = Started | Advanced | Worked | Finished | Said
 Listener = Callable[[Event], None]
 _listeners: list[Listener] = []
 logger = logging.getLogger("synclr")
 
 
+def listen(listener: Listener) -> None:
+    """For as long as the process lives."""
+    _listeners.append(listener)
+
+
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    _listeners.append(listener)
+    listen(listener)
     try:
         yield
     finally:

@@ -1,8 +1,8 @@
 """Files by local path or fsspec URL: read, publish whole or not at all, list, claim."""
 
 import os
-import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -143,16 +143,14 @@ def parts_for(url: str, *, apart: bool = False) -> Iterator[Path]:
         target = local_path(url)
         part = target.parent / (APART if apart else "") / f"{target.name}.part-{HOST}-{os.getpid()}"
         part.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+        finally:
+            part.unlink(missing_ok=True)
     else:
-        scratch = Path(os.environ.get("TMPDIR", "/tmp")) / f"synclr-{os.getpid()}"
-        scratch.mkdir(parents=True, exist_ok=True)
-        part = scratch / url.rsplit("/", 1)[-1]
-    try:
-        yield part
-    finally:
-        part.unlink(missing_ok=True)
-        if not is_local(url):
-            shutil.rmtree(part.parent, ignore_errors=True)
+        # A folder each: two shards are written at once.
+        with tempfile.TemporaryDirectory(prefix=f"synclr-{os.getpid()}-") as scratch:
+            yield Path(scratch) / url.rsplit("/", 1)[-1]
 
 
 def sweep(folder: str) -> None:

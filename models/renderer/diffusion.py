@@ -43,6 +43,10 @@ class DiffusionRenderer:
         # The unconditional prompt is the same for every picture of a run: encoded once, not once a batch.
         self._unconditional = self._encode([spec.negative_prompt]) if self._splits_text() else None
 
+    @property
+    def batch_size(self) -> int:
+        return self._batches.size
+
     def render(self, drawings: Sequence[Drawing]) -> list[Pixels]:
         """Raises EngineError if the backend fails, or memory does not hold one picture."""
         try:

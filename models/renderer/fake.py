@@ -16,6 +16,8 @@ TEXT_TOKENS = 32
 class FakeRenderer:
     """Its tokens are words."""
 
+    batch_size = 32
+
     def __init__(self, size: int = 16) -> None:
         self.rendering = Rendering(IDENTITY, "none", 1, 1.0, "", size, size, "float32", TEXT_TOKENS)
 

@@ -22,10 +22,13 @@ class Drawing:
 
 
 class Renderer(Protocol):
-    """`rendering` is all that its pictures have in common."""
+    """`rendering` is all that its pictures have in common; `batch_size` how many are best asked for at once."""
 
     @property
     def rendering(self) -> Rendering: ...
+
+    @property
+    def batch_size(self) -> int: ...
 
     def render(self, drawings: Sequence[Drawing]) -> list[Pixels]:
         """One picture per drawing, in order. Raises EngineError if the backend fails."""

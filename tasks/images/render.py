@@ -1,7 +1,10 @@
 """Render one shard of image groups from one shard of captions: complete groups, or the caption with a reason."""
 
-import hashlib
+import os
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -15,81 +18,82 @@ from data_specs.image_group import Image, ImageGroup
 from data_specs.rejection import Rejection
 from data_specs.run import ImagesSpec
 from data_specs.shard import ShardAddress, ShardManifest
-from models.renderer.build import build_renderer
-from models.renderer.protocol import Drawing, Renderer
+from models.renderer.protocol import Drawing
 from tasks.engines import EngineProcess, loaded
-from tasks.images.pictures import fault, store
-from tasks.progress import Advanced, tell
+from tasks.images.render_queue import RenderQueue, open_queue
+from tasks.progress import Advanced, Worked, tell
 from tasks.retrying import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
 from tasks.shards import make_shard, missing_first, read_rows, read_shard
 
 Wanted = tuple[int, int]
 """Which caption of the shard, which copy."""
+IN_HAND = 2
+"""Shards of one engine at a time: one is drawn, the one before is encoded and sealed."""
 
 
 def render(
-    captions: Sequence[Caption], renderer: Renderer, spec: ImagesSpec, seed: int
+    captions: Sequence[Caption], queue: RenderQueue, spec: ImagesSpec, seed: int
 ) -> Iterator[ImageGroup | Rejection]:
     """Draw every caption `per_caption` times; a faulty picture again with the next attempt; groups in caption order.
 
     All pictures of an attempt go to the engine together, in the order (caption, copy), so what stands in one batch
     follows from the shard alone.
     """
+    turn = queue.turn()
     kept: dict[Wanted, tuple[Image, bytes]] = {}
     faults: dict[Wanted, str] = {}
     wanted = [(row, copy) for row in range(len(captions)) for copy in range(spec.per_caption)]
     for attempt in range(spec.attempts):
         seeds = {place: image_seed(seed, captions[place[0]].id, place[1], attempt) for place in wanted}
-        drawn = renderer.render([Drawing(captions[row].text, seeds[row, copy]) for row, copy in wanted])
+        drawn = queue.draw(turn, [Drawing(captions[row].text, seeds[row, copy]) for row, copy in wanted])
         again = []
-        for place, pixels in zip(wanted, drawn, strict=True):
+        for place, made in zip(wanted, drawn, strict=True):
             row, copy = place
-            reason = fault(pixels)
+            reason = made.fault
             if reason is None:
-                data, width, height = store(pixels, spec.save_size, spec.format, spec.quality)
-                digest = hashlib.sha256(data).hexdigest()
                 siblings = {kept[row, other][0].sha256 for other in range(spec.per_caption) if (row, other) in kept}
-                if digest not in siblings:
-                    kept[place] = (
-                        Image(copy, seeds[place], attempt, width, height, spec.format, digest),
-                        data,
-                    )
-                    continue
-                reason = "identical_sibling"
-            faults[place] = reason
-            again.append(place)
+                if made.sha256 not in siblings:
+                    image = Image(copy, seeds[place], attempt, made.width, made.height, spec.format, made.sha256)
+                    kept[place] = image, made.data
+                else:
+                    reason = "identical_sibling"
+            if reason is not None:
+                faults[place] = reason
+                again.append(place)
+            if attempt == 0 and copy == spec.per_caption - 1:
+                tell(Advanced("images", spec.per_caption, f"engine {queue.busy_share:.0%} busy"))
         wanted = again
         if not wanted:
             break
-    unseen = renderer.unseen([about.text for about in captions])
+    unseen = queue.unseen(turn, [about.text for about in captions])
     for row, about in enumerate(captions):
         places = [(row, copy) for copy in range(spec.per_caption)]
         if lost := [place for place in places if place not in kept]:
             yield Rejection(about.id, faults[lost[0]], about.text)
         else:
             images, pixels_of = zip(*(kept[place] for place in places), strict=True)
-            yield ImageGroup(about, renderer.rendering, images, pixels_of, unseen[row])
+            yield ImageGroup(about, queue.rendering, images, pixels_of, unseen[row])
 
 
-def render_shard(
-    source: ShardAddress,
-    selection: ShardAddress | None,
-    address: ShardAddress,
-    renderer: Renderer,
-    spec: ImagesSpec,
-    *,
-    seed: int,
-    run: str = "",
-) -> ShardManifest:
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One shard to draw: the captions, which of them the selection left, and where the pictures go."""
+
+    source: ShardAddress
+    selection: ShardAddress | None
+    address: ShardAddress
+
+
+def render_shard(work: Work, queue: RenderQueue, spec: ImagesSpec, *, seed: int, run: str = "") -> ShardManifest:
     """Nothing is drawn for a shard that is sealed already. Captions that the selection leaves out are refused first."""
 
     def outcomes() -> Iterator[ImageGroup | Rejection]:
-        captions = list(read_shard(source, caption_record.CONTRACT, check_digest=True))
-        left_out = _left_out(captions, selection) if selection else {}
+        captions = list(read_shard(work.source, caption_record.CONTRACT, check_digest=True))
+        left_out = _left_out(captions, work.selection) if work.selection else {}
         yield from left_out.values()
-        yield from render([each for each in captions if each.id not in left_out], renderer, spec, seed)
+        yield from render([each for each in captions if each.id not in left_out], queue, spec, seed)
 
-    return make_shard(address, image_group.CONTRACT, outcomes, run=run)
+    return make_shard(work.address, image_group.CONTRACT, outcomes, run=run)
 
 
 def _left_out(captions: Sequence[Caption], selection: ShardAddress) -> dict[CaptionId, Rejection]:
@@ -106,17 +110,22 @@ def _left_out(captions: Sequence[Caption], selection: ShardAddress) -> dict[Capt
     return found
 
 
-def render_here(
-    source: ShardAddress,
-    selection: ShardAddress | None,
-    address: ShardAddress,
-    spec: ImagesSpec,
-    *,
-    seed: int,
-    run: str,
-) -> ShardManifest:
-    """In an engine's process: the pipeline is loaded for the first shard and kept for the others."""
-    return render_shard(source, selection, address, loaded(build_renderer, spec), spec, seed=seed, run=run)
+def render_here(works: Sequence[Work], spec: ImagesSpec, *, seed: int, run: str) -> int:
+    """In an engine's process: the pipeline is loaded once and kept; returns how many pictures were made.
+
+    Two shards are in hand: while one is encoded and sealed, the other is drawn.
+    """
+    queue = loaded(open_queue, spec)
+    given = {work.address: work for work in works}
+    made, in_hand = 0, deque[Future[ShardManifest]]()
+    with ThreadPoolExecutor(IN_HAND, "shard") as hands:
+        for address in missing_first([work.address for work in works]):
+            if len(in_hand) == IN_HAND:
+                made += in_hand.popleft().result().accepted
+            in_hand.append(hands.submit(render_shard, given[address], queue, spec, seed=seed, run=run))
+        made += sum(shard.result().accepted for shard in in_hand)
+    tell(Worked("images", os.getpid(), queue.busy_seconds, queue.seconds))
+    return made * spec.per_caption
 
 
 @task(
@@ -126,21 +135,6 @@ def render_here(
     retry_condition_fn=engine_failed,
     cache_policy=NO_CACHE,
 )
-def render_bundle(
-    sources: Sequence[ShardAddress],
-    selections: Sequence[ShardAddress | None],
-    addresses: Sequence[ShardAddress],
-    spec: ImagesSpec,
-    engine: EngineProcess,
-    *,
-    seed: int,
-    run: str,
-) -> int:
-    """Shards of a bundle one after the other in one engine process; returns how many pictures were made."""
-    reads = dict(zip(addresses, zip(sources, selections, strict=True), strict=True))
-    total = 0
-    for address in missing_first(addresses):
-        manifest = engine.call(render_here, *reads[address], address, spec, seed=seed, run=run)
-        tell(Advanced("images", manifest.accepted * spec.per_caption))
-        total += manifest.accepted * spec.per_caption
-    return total
+def render_bundle(works: Sequence[Work], spec: ImagesSpec, engine: EngineProcess, *, seed: int, run: str) -> int:
+    """The shards of a bundle in one engine process; returns how many pictures were made."""
+    return engine.call(render_here, works, spec, seed=seed, run=run)

@@ -23,7 +23,8 @@ from flows.select_captions import select_captions
 from models.renderer.fake import FakeRenderer
 from models.renderer.protocol import Renderer
 from tasks import storage
-from tasks.images.render import render_shard
+from tasks.images.render import Work, render_shard
+from tasks.images.render_queue import RenderQueue
 from tasks.shards import make_shard
 
 NAMES = [
@@ -119,8 +120,9 @@ def _planned(shard: int, count: int) -> Iterable[Caption | Rejection]:
 def _images(walked: dict[str, Room], run: Run, renderer: Renderer) -> None:
     select_captions(run, run.name)
     shards = (walked[name].shards for name in ("captions", "selection", "images"))
-    for captions, selection, address in zip(*shards, strict=True):
-        render_shard(captions, selection, address, renderer, run.spec.images, seed=0, run=run.name)
+    queue = RenderQueue(renderer, run.spec.images)
+    for shard in zip(*shards, strict=True):
+        render_shard(Work(*shard), queue, run.spec.images, seed=0, run=run.name)
 
 
 def _encoder(walked: dict[str, Room], run: Run) -> None:

@@ -12,6 +12,7 @@ import pytest
 from data_specs.errors import EngineError, SpecError
 from data_specs.run import ImagesSpec
 from tasks.engines import EngineProcess, loaded
+from tasks.progress import Advanced, listening, tell
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,6 +55,22 @@ def test_after_a_failure_of_the_engine_the_next_call_starts_another_and_after_a_
 
 def _raise(error):
     raise error("planted")
+
+
+def test_what_a_child_tells_is_told_here_while_the_call_lasts_and_all_of_it_before_it_returns():
+    told = []
+    with EngineProcess(1) as engine, listening(lambda event: told.append((event, time.monotonic()))):
+        engine.call(_tell, 300)
+        returned = time.monotonic()
+    assert [event for event, _ in told] == [Advanced("images", number, "x" * 100) for number in range(300)]
+    assert told[0][1] < returned - 0.2
+
+
+def _tell(count):
+    for number in range(count):
+        tell(Advanced("images", number, "x" * 100))
+        if number == 0:
+            time.sleep(0.6)
 
 
 def test_what_an_engine_prints_goes_to_its_log(tmp_path):

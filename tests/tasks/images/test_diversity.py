@@ -10,6 +10,7 @@ from data_specs.run import ImagesSpec
 from models.renderer.fake import FakeRenderer
 from tasks.images.diversity import diversity, thumbnail
 from tasks.images.render import render
+from tasks.images.render_queue import RenderQueue
 
 SPEC = ImagesSpec(engine="fake", format="png")
 CAPTIONS = [make_caption(name, slot) for slot, name in enumerate(["dog", "cat", "owl"])]
@@ -27,7 +28,7 @@ class Tinted(FakeRenderer):
 
 
 def test_figures_are_those_of_a_naive_double_loop():
-    groups = list(render(CAPTIONS, Tinted(32), SPEC, seed=0))
+    groups = list(render(CAPTIONS, RenderQueue(Tinted(32), SPEC), SPEC, seed=0))
     within, between = [], []
     placed = [(number, thumbnail(data)) for number, group in enumerate(groups) for data in group.pixels]
     for (one, first), (other, second) in itertools.combinations(placed, 2):
@@ -46,10 +47,10 @@ def test_a_picture_that_is_all_but_its_sibling_is_counted():
             pictures[1] = (pictures[0] + 0.01).clip(0, 1)
             return pictures
 
-    assert diversity(list(render(CAPTIONS[:1], Twins(), SPEC, seed=0))).near == 1
-    assert diversity(list(render(CAPTIONS, FakeRenderer(), SPEC, seed=0))).near == 0
+    assert diversity(list(render(CAPTIONS[:1], RenderQueue(Twins(), SPEC), SPEC, seed=0))).near == 1
+    assert diversity(list(render(CAPTIONS, RenderQueue(FakeRenderer(), SPEC), SPEC, seed=0))).near == 0
 
 
 def test_one_group_has_nothing_to_compare_with_and_none_has_no_figures():
-    assert diversity(list(render(CAPTIONS[:1], FakeRenderer(), SPEC, seed=0))).between is None
+    assert diversity(list(render(CAPTIONS[:1], RenderQueue(FakeRenderer(), SPEC), SPEC, seed=0))).between is None
     assert diversity([]) is None

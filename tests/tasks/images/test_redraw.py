@@ -11,6 +11,7 @@ from data_specs.run import ImagesSpec
 from models.renderer.fake import FakeRenderer
 from tasks.images.redraw import redraw
 from tasks.images.render import render
+from tasks.images.render_queue import RenderQueue
 
 SPEC = ImagesSpec(engine="fake", format="png", save_size=8)
 CAPTIONS = [make_caption(name, slot) for slot, name in enumerate(["dog", "cat"])]
@@ -28,14 +29,14 @@ class Faulty(FakeRenderer):
 
 
 def test_groups_come_out_of_their_records_bit_by_bit_without_a_faulty_try_again():
-    groups = list(render(CAPTIONS, Faulty(), SPEC, seed=0))
+    groups = list(render(CAPTIONS, RenderQueue(Faulty(), SPEC), SPEC, seed=0))
     assert groups[0].images[1].attempt == 1
     records = [replace(group, pixels=()) for group in groups]
     assert redraw(records, FakeRenderer(), SPEC) == groups
 
 
 def test_a_picture_is_drawn_alone_from_its_metadata_row():
-    group = next(iter(render(CAPTIONS, FakeRenderer(), SPEC, seed=0)))
+    group = next(iter(render(CAPTIONS, RenderQueue(FakeRenderer(), SPEC), SPEC, seed=0)))
     row = image_group.row(group)
     row["images"] = [image | {"scores": dict(image["scores"])} for image in row["images"]]
     record = image_group.from_row(row)
@@ -45,6 +46,6 @@ def test_a_picture_is_drawn_alone_from_its_metadata_row():
 
 
 def test_other_pixels_have_another_digest():
-    groups = [replace(group, pixels=()) for group in render(CAPTIONS, FakeRenderer(), SPEC, seed=0)]
+    groups = [replace(group, pixels=()) for group in render(CAPTIONS, RenderQueue(FakeRenderer(), SPEC), SPEC, seed=0)]
     [drawn, _] = redraw(groups, FakeRenderer(24), SPEC)
     assert drawn.images[0].sha256 != groups[0].images[0].sha256 and drawn.rendering.width == 24

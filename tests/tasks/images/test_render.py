@@ -16,7 +16,8 @@ from data_specs.rejection import Rejection
 from data_specs.run import ImagesSpec
 from models.renderer.fake import FakeRenderer
 from tasks.images.pictures import fault, store
-from tasks.images.render import render, render_shard
+from tasks.images.render import Work, render, render_shard
+from tasks.images.render_queue import RenderQueue
 from tasks.shards import make_shard, read_rejects, read_shard
 
 SPEC = ImagesSpec(engine="fake", format="png")
@@ -41,15 +42,15 @@ class Faulty(FakeRenderer):
 
 
 def test_every_caption_comes_out_with_all_its_pictures_and_they_differ():
-    groups = list(render(CAPTIONS, FakeRenderer(), SPEC, seed=0))
+    groups = list(render(CAPTIONS, RenderQueue(FakeRenderer(), SPEC), SPEC, seed=0))
     assert [group.caption for group in groups] == CAPTIONS
     assert all(len(set(group.pixels)) == 4 for group in groups)
     assert all([image.copy for image in group.images] == [0, 1, 2, 3] for group in groups)
 
 
 def test_a_picture_does_not_depend_on_its_neighbours():
-    together = list(render(CAPTIONS, FakeRenderer(), SPEC, seed=0))
-    alone = [next(iter(render([caption], FakeRenderer(), SPEC, seed=0))) for caption in CAPTIONS]
+    together = list(render(CAPTIONS, RenderQueue(FakeRenderer(), SPEC), SPEC, seed=0))
+    alone = [next(iter(render([caption], RenderQueue(FakeRenderer(), SPEC), SPEC, seed=0))) for caption in CAPTIONS]
     assert together == alone
 
 
@@ -57,7 +58,7 @@ def test_a_picture_does_not_depend_on_its_neighbours():
 def test_a_faulty_picture_alone_is_drawn_again_with_the_next_attempt(value, reason):
     broken = image_seed(0, CAPTIONS[1].id, 2, attempt=0)
     renderer = Faulty({broken: value})
-    groups = list(render(CAPTIONS, renderer, SPEC, seed=0))
+    groups = list(render(CAPTIONS, RenderQueue(renderer, SPEC), SPEC, seed=0))
     assert renderer.calls == [12, 1]
     assert all(isinstance(group, ImageGroup) for group in groups)
     assert [image.attempt for image in groups[1].images] == [0, 0, 1, 0]
@@ -66,7 +67,7 @@ def test_a_faulty_picture_alone_is_drawn_again_with_the_next_attempt(value, reas
 
 def test_a_caption_whose_picture_fails_every_time_is_refused_whole_with_the_reason():
     broken = {image_seed(0, CAPTIONS[1].id, 2, attempt): 0.0 for attempt in range(SPEC.attempts)}
-    outcomes = list(render(CAPTIONS, Faulty(broken), SPEC, seed=0))
+    outcomes = list(render(CAPTIONS, RenderQueue(Faulty(broken), SPEC), SPEC, seed=0))
     assert [type(outcome) for outcome in outcomes] == [ImageGroup, Rejection, ImageGroup]
     assert outcomes[1] == Rejection(CAPTIONS[1].id, "constant_colour", CAPTIONS[1].text)
 
@@ -79,7 +80,7 @@ def test_a_picture_equal_to_its_sibling_is_drawn_again():
                 pictures[3] = pictures[0]
             return pictures
 
-    [group] = render(CAPTIONS[:1], Twin(), SPEC, seed=0)
+    [group] = render(CAPTIONS[:1], RenderQueue(Twin(), SPEC), SPEC, seed=0)
     assert len(set(group.pixels)) == 4
     assert group.images[3].attempt == 1
 
@@ -87,7 +88,7 @@ def test_a_picture_equal_to_its_sibling_is_drawn_again():
 def test_a_shard_goes_in_and_a_shard_of_groups_comes_out_with_the_captions_inside(address):
     make_shard(address(), caption_record.CONTRACT, lambda: CAPTIONS)
     target = address(room="images", lineage="def")
-    manifest = render_shard(address(), None, target, FakeRenderer(), SPEC, seed=0)
+    manifest = render_shard(Work(address(), None, target), RenderQueue(FakeRenderer(), SPEC), SPEC, seed=0)
     groups = list(read_shard(target, image_group.CONTRACT, check_digest=True))
     assert (manifest.accepted, [group.caption for group in groups]) == (3, CAPTIONS)
 
@@ -101,7 +102,7 @@ def test_large_pictures_are_made_smaller_and_small_ones_never_larger():
 
 def test_tokens_that_the_model_does_not_read_are_told():
     long = make_caption("dog", 9, "a dog " + "and a cat " * 12)
-    groups = list(render([CAPTIONS[0], long], FakeRenderer(), SPEC, seed=0))
+    groups = list(render([CAPTIONS[0], long], RenderQueue(FakeRenderer(), SPEC), SPEC, seed=0))
     assert [group.unseen_tokens for group in groups] == [0, 6]
     assert groups[0].rendering.text_tokens == 32
 
@@ -117,7 +118,7 @@ def test_captions_that_the_selection_leaves_out_are_refused_and_another_selectio
     ]
     make_shard(table, choice.CONTRACT, lambda: chosen, tar=False)
     target = address(room="images", lineage="def")
-    manifest = render_shard(address(), table, target, FakeRenderer(), SPEC, seed=0)
+    manifest = render_shard(Work(address(), table, target), RenderQueue(FakeRenderer(), SPEC), SPEC, seed=0)
     assert manifest.rejected == {"balanced_away": 1, "duplicate_elsewhere": 1} and manifest.accepted == 1
     assert read_rejects(target) == [
         Rejection(first, "balanced_away", CAPTIONS[0].text),
@@ -125,8 +126,15 @@ def test_captions_that_the_selection_leaves_out_are_refused_and_another_selectio
     ]
     Path(table.file("parquet")).write_bytes(b"torn")
     with pytest.raises(ContractError, match=r"not as sealed.*redraw --missing"):
-        render_shard(address(), table, address(room="images", lineage="torn"), FakeRenderer(), SPEC, seed=0)
+        render_shard(
+            Work(address(), table, address(room="images", lineage="torn")),
+            RenderQueue(FakeRenderer(), SPEC),
+            SPEC,
+            seed=0,
+        )
     other = address(room="selection", lineage="o")
     make_shard(other, choice.CONTRACT, lambda: chosen[:2], tar=False)
     with pytest.raises(ContractError, match="selection-000000 of lineage o"):
-        render_shard(address(), other, address(room="images", lineage="x"), FakeRenderer(), SPEC, seed=0)
+        render_shard(
+            Work(address(), other, address(room="images", lineage="x")), RenderQueue(FakeRenderer(), SPEC), SPEC, seed=0
+        )

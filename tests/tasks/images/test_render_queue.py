@@ -1,0 +1,177 @@
+"""The engine is asked by one thread, waits for nobody, goes on with the shard that came first, and leaves nothing out."""
+
+import io
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from builders import make_caption
+from data_specs import caption as caption_record
+from data_specs import image_group
+from data_specs.errors import EngineError
+from data_specs.run import ImagesSpec
+from models.renderer.fake import FakeRenderer
+from models.renderer.protocol import Drawing
+from tasks import engines
+from tasks.images import render as room
+from tasks.images import render_queue
+from tasks.images.render import Work, render_here
+from tasks.images.render_queue import RenderQueue
+from tasks.progress import Advanced, Worked, listening
+from tasks.shards import make_shard, read_shard, require_sealed, sealed
+
+SPEC = ImagesSpec(engine="fake", format="png")
+DRAWINGS = [Drawing(f"a dog, number {number}", number) for number in range(10)]
+
+
+class Watched(FakeRenderer):
+    """Batches of four; notes what it was asked, and by which threads; sleeps over each batch."""
+
+    batch_size = 4
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        super().__init__()
+        self.calls: list[list[int]] = []
+        self.threads: set[int] = set()
+        self.seconds = seconds
+
+    def render(self, drawings):
+        self.calls.append([drawing.seed for drawing in drawings])
+        self.threads.add(threading.get_ident())
+        time.sleep(self.seconds)
+        return super().render(drawings)
+
+
+def test_pictures_come_in_order_from_batches_of_the_engines_size():
+    renderer = Watched()
+    drawn = list(RenderQueue(renderer, SPEC).draw(0, DRAWINGS))
+    assert renderer.calls == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    alone = [next(RenderQueue(FakeRenderer(), SPEC).draw(0, [drawing])) for drawing in DRAWINGS]
+    assert drawn == alone and len({attempt.sha256 for attempt in drawn}) == 10
+
+
+def test_two_shards_share_one_thread_and_the_first_goes_first_also_with_what_it_draws_again():
+    renderer = Watched(0.05)
+    queue = RenderQueue(renderer, SPEC)
+    first, second = queue.turn(), queue.turn()
+
+    def draws_again():
+        list(queue.draw(first, DRAWINGS[:4]))
+        return list(queue.draw(first, [Drawing("again", 100)]))
+
+    with ThreadPoolExecutor(2) as shards:
+        one = shards.submit(draws_again)
+        while not renderer.calls:
+            time.sleep(0.001)
+        other = shards.submit(lambda: list(queue.draw(second, [Drawing("b", seed) for seed in range(200, 220)])))
+        assert len(one.result()) == 1 and len(other.result()) == 20
+    assert len(renderer.threads) == 1
+    # One batch of the second shard may have begun before the first shard knew what it must draw again.
+    assert [100] in renderer.calls[:4]
+
+
+def test_the_engine_draws_on_while_pictures_are_encoded_and_waits_only_where_they_pile_up(monkeypatch):
+    encoding, go_on = threading.Semaphore(0), threading.Event()
+
+    def slow(pixels, spec):
+        encoding.release()
+        go_on.wait(10)
+        return render_queue.Attempt(sha256=str(float(pixels.sum())))
+
+    monkeypatch.setattr(render_queue, "_encode", slow)
+    renderer = Watched()
+    queue = RenderQueue(renderer, SPEC)
+    drawn = queue.draw(0, [Drawing("a", seed) for seed in range(40)])
+    with ThreadPoolExecutor(1) as shard:
+        got = shard.submit(list, drawn)
+        until = time.monotonic() + 5
+        while len(renderer.calls) < render_queue.AHEAD and time.monotonic() < until:
+            time.sleep(0.001)
+        time.sleep(0.05)
+        assert len(renderer.calls) == render_queue.AHEAD and not got.done()
+        go_on.set()
+        assert len(got.result()) == 40
+
+
+def test_a_failing_engine_fails_the_shard_that_asked_and_what_it_still_wanted_is_not_drawn():
+    class Failing(Watched):
+        def render(self, drawings):
+            pictures = super().render(drawings)
+            if drawings[0].seed == 4:
+                raise EngineError("planted")
+            return pictures
+
+    renderer = Failing(0.02)
+    queue = RenderQueue(renderer, SPEC)
+    with pytest.raises(EngineError, match="planted"):
+        list(queue.draw(0, [Drawing("a", seed) for seed in range(40)]))
+    asked = len(renderer.calls)
+    assert asked <= 3
+    assert len(list(queue.draw(1, DRAWINGS[:2]))) == 2 and len(renderer.calls) <= asked + 2
+
+
+def test_busy_is_the_time_at_the_engine_alone():
+    queue = RenderQueue(Watched(0.1), SPEC)
+    list(queue.draw(0, DRAWINGS[:8]))
+    time.sleep(0.2)
+    assert 0.2 <= queue.busy_seconds < 0.35 and queue.seconds >= 0.4
+    assert queue.busy_share == pytest.approx(queue.busy_seconds / queue.seconds, abs=0.05)
+
+
+@pytest.fixture
+def works(address):
+    made = []
+    for index in range(5):
+        captions = [make_caption(name, slot, f"{name} {index} on a sofa") for slot, name in enumerate(["dog", "cat"])]
+        make_shard(address(index=index), caption_record.CONTRACT, lambda captions=captions: captions)
+        made.append(Work(address(index=index), None, address(room="images", lineage="def", index=index)))
+    return made
+
+
+def test_a_bundle_is_drawn_two_shards_in_hand_and_tells_how_far_it_is(works, monkeypatch):
+    monkeypatch.setattr(engines, "_loaded", {})
+    told = []
+    with listening(told.append):
+        assert render_here(works[:3], SPEC, seed=0, run="r") == 24
+        assert render_here(works, SPEC, seed=0, run="r") == 16
+    for work in works:
+        captions = list(read_shard(work.source, caption_record.CONTRACT))
+        groups = list(read_shard(work.address, image_group.CONTRACT))
+        assert [group.caption for group in groups] == captions
+    assert sum(event.by for event in told if isinstance(event, Advanced)) == 40
+    worked = [event for event in told if isinstance(event, Worked)]
+    assert len(worked) == 2 and 0 < worked[0].busy_seconds < worked[1].busy_seconds < worked[1].seconds
+
+
+def test_a_shard_that_fails_takes_none_of_its_neighbours_along(works, monkeypatch):
+    class Failing(FakeRenderer):
+        broken = True
+
+        def render(self, drawings):
+            if self.broken and any("2 on a sofa" in drawing.text for drawing in drawings):
+                raise EngineError("planted")
+            return super().render(drawings)
+
+    renderer = Failing()
+    queue = RenderQueue(renderer, SPEC)
+    monkeypatch.setattr(room, "loaded", lambda build, spec: queue)
+    told = []
+    with listening(told.append):
+        with pytest.raises(EngineError, match="planted"):
+            render_here(works, SPEC, seed=0, run="r")
+        assert [sealed(work.address) is not None for work in works[:3]] == [True, True, False]
+        renderer.broken = False
+        render_here(works, SPEC, seed=0, run="r")
+    assert all(require_sealed(work.address).accepted == 2 for work in works)
+    assert sum(event.by for event in told if isinstance(event, Advanced)) == 40
+
+
+def test_what_is_encoded_is_what_was_drawn():
+    pixels = FakeRenderer().render(DRAWINGS[:1])[0]
+    [attempt] = RenderQueue(FakeRenderer(), SPEC).draw(0, DRAWINGS[:1])
+    decoded = np.asarray(Image.open(io.BytesIO(attempt.data)), np.float32) / 255
+    assert np.abs(decoded - pixels).max() <= 0.5 / 255 + 1e-6
