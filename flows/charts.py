@@ -89,6 +89,25 @@ def bar(
     return _wide(Markup("").join(pieces), label)
 
 
+def reach(
+    low: float, mean: float, high: float, ends: tuple[float, float], mark: float, label: str, *, css: str
+) -> Markup:
+    """A whisker from `low` to `high` with a block at `mean` and a tick at `mark`; `ends` are the values at the box's sides.
+
+    For numbers whose zero means nothing, where a bar from zero would show nothing.
+    """
+
+    def at(number: float) -> str:
+        return _short(100 * (number - ends[0]) / (ends[1] - ends[0]) if ends[1] > ends[0] else 50.0)
+
+    pieces = [
+        Markup('<path class="whisker" d="M{0} 5H{1}M{0} 3V7M{1} 3V7"/>').format(at(low), at(high)),
+        Markup('<path class="chance" d="M{0} 0V10"/>').format(at(mark)),
+        Markup('<rect class="{}" x="{}" y="1" width="1.6" height="8"/>').format(css, _short(float(at(mean)) - 0.8)),
+    ]
+    return _wide(Markup("").join(pieces), label)
+
+
 def line(points: Sequence[tuple[float, float]], label: str) -> Markup:
     """y over x, thin as measured and bold as a moving mean; the y axis spans the values, without their worst 1 %."""
     points = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]

@@ -221,6 +221,32 @@ def coverage(
 
 
 @app.command()
+def quality(
+    name: Annotated[str, typer.Argument(help="name of a run")],
+    root: Root = WORKSPACE,
+    look_at: Annotated[
+        int, typer.Option(min=0, help="shards whose pictures are compared with their siblings; their tars are opened")
+    ] = 6,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="the best and the worst as a contact sheet (PNG)")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """How good the pictures of a run are, shard by shard: redraws, scores, how much siblings differ; the best and the worst.
+
+    Read from the sealed shards, also while a run walks. Without a scorer: those that are most and least like their siblings.
+    """
+    from flows.quality import as_json as told
+    from flows.quality import quality as look
+    from flows.quality import write_sheet
+
+    found = look(root, name, look_at)
+    if output:
+        write_sheet(found, output)
+    _print(told(found), as_json, lambda: _show_quality(told(found)))
+
+
+@app.command()
 def verify(name: Name = None, root: Root = WORKSPACE, as_json: Json = False) -> None:
     """Read every sealed shard of a run: counts, digests, records, complete groups. Exit code 1 if anything is wrong."""
     from flows.status import runs
@@ -450,6 +476,30 @@ def _show_shares(planned: dict[str, Any]) -> None:
     for category, share in mean["categories"].items():
         add(f"category {category}", planned["categories"].get(category, 0), share)
     out.print(shown)
+
+
+def _show_quality(told: dict[str, Any]) -> None:
+    score = told["score"]
+    columns = ("captions", "pictures", "drawn again", "rejected", "near-duplicates", "siblings apart", "others")
+    shown = Table("shard", *columns, *([score] if score else []), box=None, pad_edge=False)
+    for row in told["shards"]:
+        cells = [str(row["captions"]), str(row["pictures"]), str(row["redrawn"])]
+        cells.append(", ".join(f"{reason} {count}" for reason, count in row["rejected"].items()))
+        if (of := row["siblings"]) is None:
+            cells += ["", "", ""]
+        else:
+            cells += [f"{of['near']} of {of['siblings']}", f"{of['within']:.3f}"]
+            cells.append("" if of["between"] is None else f"{of['between']:.3f}")
+        if score:
+            cells.append(f"{row['fit']['mean']:.3f}" if row["fit"] else "")
+        shown.add_row(row["shard"], *cells)
+    out.print(shown)
+    if told["shards_read"] < told["shards_sealed"]:
+        out.print(f"{told['shards_read']} of {told['shards_sealed']} sealed shards were read, spread over the run")
+    listed = [(what, f"{one['scores'][score]:.3f}", one) for what in ("best", "worst") for one in told[what]]
+    listed += [(what, f"{one['distance']:.3f}", one) for what in ("alike", "unlike") if not score for one in told[what]]
+    for what, value, one in listed:
+        out.print(f"{what:<7} {value}  {one['key']}  {one['text']}", markup=False, soft_wrap=True, highlight=False)
 
 
 def _show_summary(summary: dict[str, Any]) -> None:

@@ -132,11 +132,18 @@ def _card(group: Caption | ImageGroup) -> Card:
     aim = caption.background or " ".join(filter(None, (caption.relation, caption.other)))
     if not isinstance(group, ImageGroup):
         return Card(caption, aim, (), 0)
-    pictures = tuple(
-        Picture(_uri(data, image.format), f"{caption.text} (picture {image.copy + 1})", image.seed, image.width)
-        for image, data in islice(zip(group.images, group.pixels, strict=True), PICTURES)
-    )
+    pictures = pictures_of(group)
     return Card(caption, aim, pictures, len(group.images) - len(pictures))
+
+
+def pictures_of(group: ImageGroup, copies: Sequence[int] | None = None) -> tuple[Picture, ...]:
+    """Of a group: those of `copies`, else the first `PICTURES`."""
+    wanted = range(PICTURES) if copies is None else copies
+    return tuple(
+        Picture(_uri(data, image.format), f"{group.caption.text} (picture {image.copy + 1})", image.seed, image.width)
+        for image, data in zip(group.images, group.pixels, strict=True)
+        if image.copy in wanted
+    )
 
 
 def _uri(data: bytes, form: str) -> str:

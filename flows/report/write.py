@@ -19,8 +19,8 @@ from flows.report.cover import cover
 from flows.report.curves import curves
 from flows.report.funnel import funnel, refusals
 from flows.report.galleries import galleries
+from flows.report.judged import judged
 from flows.report.standings import tables
-from flows.report.variety import variety
 from flows.report.walked import Walked, bytes_on_disk, selection_of, walked_rooms
 from flows.run_folder import folder, read_recipe
 from tasks import storage
@@ -88,7 +88,7 @@ def write_report(run: Run) -> str:
         rooms=ROOMS,
         headline=scored[0] if scored else None,
         galleries=galleries(rooms.get("captions"), rooms.get("images")),
-        varied=variety(rooms.get("images")),
+        judged=judged(rooms.get("images")),
         per_caption=run.spec.images.per_caption,
         stages=stages,
         refusals=refusals(stages),

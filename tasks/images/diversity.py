@@ -23,13 +23,17 @@ NEAR = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Diversity:
-    """Of so many groups; `near` of `siblings` pairs are near-duplicates. `between` is None for a single group."""
+    """Of so many groups; `near` of `siblings` pairs are near-duplicates. `between` is None for a single group.
+
+    `apart` is the mean distance of siblings, group by group.
+    """
 
     groups: int
     within: float
     between: float | None
     near: int
     siblings: int
+    apart: tuple[float, ...]
 
 
 def diversity(groups: Sequence[ImageGroup]) -> Diversity | None:
@@ -44,12 +48,15 @@ def diversity(groups: Sequence[ImageGroup]) -> Diversity | None:
     distance_P = np.sqrt(np.maximum(squared_NN[first, second], 0) / thumbnails_ND.shape[1])
     sibling_P = caption_N[first] == caption_N[second]
     siblings, others = distance_P[sibling_P], distance_P[~sibling_P]
+    of_P = caption_N[first][sibling_P]
+    apart_G = np.bincount(of_P, siblings, len(groups)) / np.bincount(of_P, minlength=len(groups))
     return Diversity(
         groups=len(groups),
         within=float(siblings.mean()),
         between=float(others.mean()) if len(others) else None,
         near=int((siblings < NEAR).sum()),
         siblings=len(siblings),
+        apart=tuple(apart_G.tolist()),
     )
 
 

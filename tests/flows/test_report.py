@@ -19,6 +19,7 @@ from flows.long_captions import long_captions
 from flows.report import standings, write_report
 from flows.report.curves import curves
 from flows.report.galleries import CARDS
+from flows.report.judged import GROUPS
 from flows.report.walked import walked_rooms
 from models.renderer.fake import FakeRenderer
 from tests.flows.made_up_run import make_run
@@ -60,7 +61,7 @@ def test_each_strategy_and_kind_has_captions_with_their_four_pictures(whole):
     page = Page(whole)
     pictures = [attributes for tag, attributes in page.tags if tag == "img"]
     cards = sum(tag == "article" for tag, _ in page.tags)
-    assert len(pictures) == 4 * cards and cards <= 5 * CARDS
+    assert len(pictures) == 4 * cards and cards <= 5 * CARDS + 2 * GROUPS
     for title in ("Concept alone", "Concept and background", "Concept and relation", "Places", "Textures"):
         assert title in page.words
     assert "8 of 48 captions, 16.7 %" in " ".join(page.words.split())
@@ -201,6 +202,21 @@ def test_siblings_are_compared_with_others_shard_by_shard(whole):
     words = " ".join(Page(whole).words.split())
     assert words.count("0 of 72 pairs") == 4  # 12 captions a shard, 6 pairs of 4 pictures; noise is never its neighbour
     assert "images-000003" in words and "How much siblings differ" in words
+    assert "192 pictures by their records; 0 of them were drawn again" in words and "No scorer was set" in words
+    assert "Most alike" in words and "Most unlike" in words and "The best" not in words
+
+
+def test_scores_are_shown_by_concept_with_the_best_and_the_worst_pictures(tmp_path):
+    words = " ".join(
+        Page(Path(write_report(make_run(str(tmp_path), until="images", scored=True))).read_text()).words.split()
+    )
+    assert "No scorer" not in words and "The best by clip" in words and "The worst by clip" in words
+    # Twelve concepts of four captions each: dogs lead with 0.3 to 0.303, woven wool ends.
+    board = words[words.index("Concepts by clip") : words.index("The best by clip")]
+    assert board.index("dog 0.301 of 16") < board.index("red apple 0.281 of 16") < board.index("woven wool 0.08")
+    best, worst = words.index("The best by clip"), words.index("The worst by clip")
+    assert words[best:worst].count("A dog") == 4, "one picture a caption"
+    assert words[worst : words.index("How much siblings differ")].count("woven wool") == 4
 
 
 def test_captions_that_are_too_long_for_the_text_encoder_are_told(tmp_path):

@@ -38,6 +38,8 @@ def test_figures_are_those_of_a_naive_double_loop():
     assert found.between == pytest.approx(np.mean(between), abs=1e-6)
     assert (found.groups, found.siblings, found.near) == (3, 18, sum(value < 0.02 for value in within))
     assert found.within < found.between / 5
+    by_group = [np.mean(within[6 * number : 6 * number + 6]) for number in range(3)]
+    assert found.apart == pytest.approx(by_group, abs=1e-6) and np.argmin(found.apart) == 0
 
 
 def test_a_picture_that_is_all_but_its_sibling_is_counted():
