@@ -14,18 +14,20 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tasks.tiny_world.labels import label_names, label_scenes
 from tasks.tiny_world.picture_set import PictureSet
 from tasks.tiny_world.scenes import Scene
+from tasks.tiny_world.stages import Workshop, render_scenes
 from tasks.tiny_world.train_autoencoder import to_tensor
 from tasks.tiny_world.training_loop import Schedule, StepReport, Training
 from tasks.tiny_world.world import read_world
 
 ASKED = ("concept", "place", "relation", "other", "texture")
 WIDTHS = (32, 64, 128, 256)
+STEPS = 2_600
 
 
 def canonical(scene: Scene) -> Scene:
@@ -84,7 +86,9 @@ class Residual(nn.Module):
 
 
 def train_judge(folder: Path, steps: int, styles: Collection[str] | None = None, batch: int = 64) -> Judge:
-    """Train on the rendered scenes of ``folder``; the running means of its norms are re-estimated at the end."""
+    """Train on the scenes of ``folder``, rendered if it has none; the norms' running means are re-estimated at the end."""
+    if not any((folder / "scenes").glob("training-*.json")):
+        render_scenes(Workshop(folder))
     torch.manual_seed(0)
     judge = Judge().to(memory_format=torch.channels_last)
     training = Training("judge", {"judge": judge}, Schedule(steps, batch, 2e-3, cool=0.6, decay=0.998), folder)
@@ -104,7 +108,7 @@ def train_judge(folder: Path, steps: int, styles: Collection[str] | None = None,
     for report in training.run(losses_of):
         _tell(report)
     training.load_average()
-    _settle_norms(judge, pictures)
+    _settle_norms(judge, pictures, batch)
     return judge.eval()
 
 
@@ -119,7 +123,7 @@ def _disturb(pictures: Tensor, draw: np.random.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def _settle_norms(judge: Judge, pictures: PictureSet) -> None:
+def _settle_norms(judge: Judge, pictures: PictureSet, batch: int) -> None:
     for module in judge.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
@@ -127,7 +131,7 @@ def _settle_norms(judge: Judge, pictures: PictureSet) -> None:
     judge.train()
     for step in range(20):
         draw = np.random.default_rng([6, step])
-        rows = draw.integers(0, len(pictures), 64)
+        rows = draw.integers(0, len(pictures), batch)
         judge(_disturb(to_tensor(pictures.pixels(rows), torch.device("cpu")), draw))
 
 
@@ -137,41 +141,77 @@ def _tell(report: StepReport) -> None:
 
 
 @torch.inference_mode()
-def judge_pictures(judge: Judge, pictures: Sequence[Image.Image]) -> dict[str, np.ndarray]:
-    """Return the predicted class of each label for RGB pictures of 64 px."""
-    pixels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
-    found: dict[str, list[np.ndarray]] = {name: [] for name in ASKED}
+def look(judge: Judge, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    """Return the probability of every class of each label, none last, for pictures (N, 64, 64, 3)."""
+    found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in ASKED}
     for first in range(0, len(pixels), 128):
         logits = judge(to_tensor(pixels[first : first + 128], torch.device("cpu")))
         for name in ASKED:
-            found[name].append(logits[name].argmax(dim=1).numpy())
+            found[name].append(logits[name].softmax(dim=1).numpy())
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def held_out_accuracy(judge: Judge, folder: Path, styles: Collection[str] | None = None) -> dict[str, float]:
-    """Return the share of right answers on the held-out scenes that have the label."""
-    pictures = PictureSet(folder / "scenes", "held-out-*", styles)
-    images = [Image.fromarray(p) for p in pictures.pixels(np.arange(len(pictures)))]
-    found, labels = judge_pictures(judge, images), label_scenes(map(canonical, pictures.scenes), read_world())
-    names = label_names(read_world())
+def accuracy_by_head(judge: Judge, pictures: PictureSet) -> dict[str, float]:
+    """Return the share of right answers on the scenes that have the label, each head alone."""
+    found, labels = look(judge, pictures.pixels(np.arange(len(pictures)))), _labels(pictures.scenes)
     shares = {}
     for k, name in enumerate(ASKED):
-        asked = labels[:, k] < len(names[name])
-        shares[name] = float((found[name][asked] == labels[asked, k]).mean())
+        asked = labels[:, k] < found[name].shape[1] - 1
+        if asked.any():
+            shares[name] = float((found[name].argmax(axis=1)[asked] == labels[asked, k]).mean())
     return shares
+
+
+def alignment(judge: Judge, pixels: NDArray[np.uint8], said: Sequence[Scene]) -> dict[str, float]:
+    """Return the share of pictures in which the judge sees what was asked for, per label of those that name it.
+
+    Either of two related things counts as the concept seen, and its category as the category seen; `concept_top5` wants it
+    among the five names that either head holds most likely. `relation` counts between the right two alone.
+    """
+    world = read_world()
+    found, labels = look(judge, pixels), _labels(said)
+    best = {name: values.argmax(axis=1) for name, values in found.items()}
+    likely = np.maximum(found["concept"], found["other"])[:, :-1].argsort(axis=1)[:, -5:]
+    number = {name: k for k, name in enumerate(world.names())}
+    category = [concept.category for concept in world.concepts] + [None]
+    hits: dict[str, list[bool]] = {}
+    for row, scene in enumerate(said):
+        seen = best["concept"][row], best["other"][row]
+        told = {name: bool(best[name][row] == labels[row, k]) for k, name in enumerate(ASKED)}
+        answers: dict[str, bool] = {}
+        if scene.concept is not None:
+            subject = number[scene.concept]
+            answers["concept"], answers["concept_top5"] = subject in seen, subject in likely[row]
+            answers["category"] = category[subject] in (category[seen[0]], category[seen[1]])
+        if scene.relation is not None:
+            answers["relation_alone"] = told["relation"]
+            answers["relation"] = told["relation"] and told["concept"] and told["other"]
+        for name in ("place", "texture"):
+            if getattr(scene, name) is not None:
+                answers[name] = told[name]
+        for name, right in answers.items():
+            hits.setdefault(name, []).append(right)
+    return {name: round(float(np.mean(hits[name])), 4) for name in sorted(hits)}
+
+
+def _labels(scenes: Sequence[Scene]) -> NDArray[np.int64]:
+    return label_scenes([canonical(scene) for scene in scenes], read_world())
 
 
 def main() -> None:
     """Train, or go on training, and print the judge's accuracy on held-out scenes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument(
+        "--work", type=Path, required=True, help="the training's folder; scenes are rendered if it has none"
+    )
+    parser.add_argument("--steps", type=int, default=STEPS, help="in all; a judge that has made fewer goes on")
     parser.add_argument("--styles", nargs="+", help="the styles that the generator was trained on; all unless named")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     judge = train_judge(arguments.work, arguments.steps, arguments.styles)
-    print({name: round(share, 4) for name, share in held_out_accuracy(judge, arguments.work, arguments.styles).items()})
+    shares = accuracy_by_head(judge, PictureSet(arguments.work / "scenes", "held-out-*", arguments.styles))
+    print({name: round(share, 4) for name, share in shares.items()})
 
 
 if __name__ == "__main__":

@@ -1,96 +1,116 @@
 """An exported renderer, a judge and captions enter, the figures of the model's card leave as JSON lines.
 
-``python -m benchmarks.tiny_renderer.measure --work DIR [--model models/renderer/tiny] [--captions 128]``; ``DIR`` holds the
-judge (``judge.safetensors``), the rendered scenes, and gets ``figures.jsonl`` and ``contact_sheet.png``.
+``python -m benchmarks.tiny_renderer.measure --work DIR [--model models/renderer/tiny] [--captions 128]``; ``DIR`` is the
+training's work folder: it holds the rendered scenes and the judge (both are made if they are not there), and gets
+``figures.jsonl``, ``contact_sheet.png`` and ``contact_sheet.txt``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.tiny_renderer.judge import canonical, held_out_accuracy, judge_pictures, train_judge
+from benchmarks.tiny_renderer.judge import STEPS, accuracy_by_head, alignment, train_judge
+from flows.recipes import resolve
+from models.renderer.build import TINY
 from models.renderer.tiny_training import load_pipeline
 from tasks.tiny_world.captions_of_scenes import PROSE, Prose, read_prose
-from tasks.tiny_world.contact_sheet import draw_captions, tile
-from tasks.tiny_world.labels import label_names, label_scenes
+from tasks.tiny_world.contact_sheet import draw_captions, save_small, tile
 from tasks.tiny_world.picture_set import PictureSet
 from tasks.tiny_world.scenes import Scene
 from tasks.tiny_world.stages import split_prose
+from tasks.tiny_world.train_autoencoder import reconstruction_psnr
 from tasks.tiny_world.world import read_world
 
-STEPS, GUIDANCE, PER_CAPTION = 12, 2.5, 4
-SHIPPED = Path(__file__).resolve().parents[2] / "models" / "renderer" / "tiny"
+RECIPE = resolve("tiny").images
+PER_CAPTION = RECIPE.per_caption
+ON_SHEET, COMPARED = 64, 200
+Pictures = NDArray[np.uint8]
+"""N x 64 x 64 x 3."""
 
 
-def alignment(judge: Any, pictures: Sequence[Image.Image], said: Sequence[Prose]) -> dict[str, float]:
-    """Return the share of pictures in which the judge sees what the caption says, per label that it says.
-
-    Either of two related things counts as the concept seen; a relation counts only between the right two.
-    """
+def unseen_prose(path: Path | None) -> list[Prose]:
+    """Return sentences that the generator never learnt from: those held out, or what a file of other prose has besides."""
     world = read_world()
-    scenes = [canonical(Scene("any", *sentence.key)) for sentence in said for _ in range(PER_CAPTION)]
-    subjects = [sentence.concept for sentence in said for _ in range(PER_CAPTION)]
-    found, labels = judge_pictures(judge, pictures), label_scenes(scenes, world)
-    names = label_names(world)
-    none = {name: len(classes) for name, classes in names.items()}
-    number = {name: k for k, name in enumerate(names["concept"])}
-    hits: dict[str, list[bool]] = {"concept": [], "place": [], "relation": [], "relation_alone": [], "texture": []}
-    for row, subject in enumerate(subjects):
-        if subject is not None:
-            hits["concept"].append(number[subject] in (found["concept"][row], found["other"][row]))
-        if labels[row, 1] != none["place"]:
-            hits["place"].append(bool(found["place"][row] == labels[row, 1]))
-        if labels[row, 2] != none["relation"]:
-            same = bool(found["relation"][row] == labels[row, 2])
-            hits["relation_alone"].append(same)
-            pair = found["concept"][row] == labels[row, 0] and found["other"][row] == labels[row, 3]
-            hits["relation"].append(bool(same and pair))
-        if labels[row, 4] != none["texture"]:
-            hits["texture"].append(bool(found["texture"][row] == labels[row, 4]))
-    return {name: round(float(np.mean(values)), 4) for name, values in hits.items() if values}
+    learnt, unseen = split_prose(read_prose(PROSE, world))
+    if path is None:
+        return unseen
+    known = {sentence.text.casefold() for sentence in learnt}
+    return [sentence for sentence in read_prose(path, world) if sentence.text.casefold() not in known]
 
 
-def diversity(pictures: Sequence[Image.Image]) -> float:
+def as_pixels(pictures: Sequence[Image.Image]) -> Pictures:
+    """Return RGB pictures of one size as one array."""
+    return np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
+
+
+def diversity(pictures: Pictures) -> float:
     """Return the mean RMS difference, in 0..255, between the pictures of a caption, all pairs."""
-    stack = np.stack([np.asarray(picture, np.float32) for picture in pictures])
-    groups = stack.reshape(-1, PER_CAPTION, *stack.shape[1:])
+    groups = pictures.astype(np.float32).reshape(-1, PER_CAPTION, *pictures.shape[1:])
     pairs = [(a, b) for a in range(PER_CAPTION) for b in range(a)]
     return float(np.mean([np.sqrt(np.square(groups[:, a] - groups[:, b]).mean(axis=(1, 2, 3))) for a, b in pairs]))
 
 
-def nearest(pictures: Sequence[Image.Image], scenes: PictureSet, rows: np.ndarray) -> np.ndarray:
+def nearest(pictures: Pictures, scenes: PictureSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return each picture's RMS distance, in 0..255, to the nearest of the scenes ``rows``, compared at 16 px."""
 
-    def small(batch: np.ndarray) -> np.ndarray:
+    def small(batch: Pictures) -> NDArray[np.float32]:
         return batch.reshape(-1, 16, 4, 16, 4, 3).mean(axis=(2, 4), dtype=np.float32).reshape(len(batch), -1)
 
-    ours = small(np.stack([np.asarray(picture) for picture in pictures]))
+    ours = small(pictures)
     best = np.full(len(ours), np.inf, np.float32)
     for first in range(0, len(rows), 1024):
         theirs = small(scenes.pixels(rows[first : first + 1024]))
         squared = (ours**2).sum(1)[:, None] - 2 * ours @ theirs.T + (theirs**2).sum(1)[None]
         best = np.minimum(best, squared.min(axis=1))
-    return np.sqrt(np.maximum(best, 0) / ours.shape[1])
+    distances: NDArray[np.float32] = np.sqrt(np.maximum(best, 0) / ours.shape[1])
+    return distances
+
+
+def copies(pictures: Pictures, training: PictureSet, held_out: PictureSet) -> dict[str, float]:
+    """Compare distances to scenes that were learnt from with distances that know of no learning.
+
+    A copy would lie nearer to some training scene than fresh scenes do (``fresh_to_training``, whose subjects are whole
+    and crisp), and nearer to training scenes than to as many that were never seen.
+    """
+    others = min(COMPARED, len(held_out) // 2)
+    fresh, rest = held_out.pixels(np.arange(others)), np.arange(others, len(held_out))
+    ours, theirs = (nearest(shown, training, np.arange(len(training))) for shown in (pictures, fresh))
+    few = np.linspace(0, len(training) - 1, min(len(rest), len(training)), dtype=np.int64)
+    told = {
+        "generated_to_training": ours.mean(),
+        "fresh_to_training": theirs.mean(),
+        "closest_generated": ours.min(),
+        "closest_fresh": theirs.min(),
+        "generated_to_as_many_training": nearest(pictures, training, few).mean(),
+        "generated_to_as_many_unseen": nearest(pictures, held_out, rest[: len(few)]).mean(),
+    }
+    counts = {"pictures": len(pictures), "training_scenes": len(training), "as_many": len(few)}
+    return {name: round(float(value), 2) for name, value in told.items()} | counts
 
 
 def main() -> None:
     """Measure and print; every figure says on how many pictures it rests."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--model", type=Path, default=SHIPPED)
-    parser.add_argument("--captions", type=int, default=128)
-    parser.add_argument("--judge-steps", type=int, default=6000)
-    parser.add_argument("--styles", nargs="+", help="as the judge was trained with")
+    parser.add_argument("--model", type=Path, default=TINY)
+    parser.add_argument("--captions", type=int, default=128, help="at most so many, four pictures each")
+    parser.add_argument(
+        "--prose", type=Path, help="captions to draw instead of those held out, as flows.write_tiny_prose writes them"
+    )
+    parser.add_argument("--judge-steps", type=int, default=STEPS, help="a judge that has made fewer is trained on")
+    parser.add_argument("--styles", nargs="+", help="those the generator was trained on; all unless named")
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 2.5, 4.0, 7.5])
+    parser.add_argument("--steps", type=int, default=RECIPE.steps, help="of a picture; the tiny recipe's unless said")
     arguments = parser.parse_args()
 
     def note(**figures: object) -> None:
@@ -99,40 +119,44 @@ def main() -> None:
         with (arguments.work / "figures.jsonl").open("a") as file:
             file.write(line + "\n")
 
-    pipeline = load_pipeline(arguments.model)
-    _, unseen = split_prose(read_prose(PROSE, read_world()))
-    said = unseen[: arguments.captions]
-    texts = [sentence.text for sentence in said]
-    started = time.monotonic()
-    sheet = draw_captions(pipeline, texts[:64], per_caption=PER_CAPTION, steps=STEPS, guidance=GUIDANCE, seed=0)
-    note(
-        figure="speed",
-        pictures_per_second=round(len(sheet) / (time.monotonic() - started), 2),
-        threads=torch.get_num_threads(),
-    )
-    tile(sheet, columns=16).save(arguments.work / "contact_sheet.png", optimize=True)
-    (arguments.work / "contact_sheet.txt").write_text("\n".join(texts[:64]) + "\n")
+    # Another process: two engines, of so many threads each, are more than this one can be.
+    speed = [sys.executable, "-m", "benchmarks.tiny_renderer.speed", "--model", str(arguments.model)]
+    note(**json.loads(subprocess.run(speed, check=True, capture_output=True, text=True).stdout.splitlines()[-1]))
+
     judge = train_judge(arguments.work, arguments.judge_steps, arguments.styles)
-    seen = held_out_accuracy(judge, arguments.work, arguments.styles)
-    note(figure="judge on held-out scenes", **{name: round(share, 4) for name, share in seen.items()})
-    for guidance in arguments.guidance:
-        drawn = draw_captions(pipeline, texts, per_caption=PER_CAPTION, steps=STEPS, guidance=guidance, seed=1)
-        aligned = alignment(judge, drawn, said)
-        note(
-            figure="alignment", guidance=guidance, pictures=len(drawn), diversity=round(diversity(drawn), 2), **aligned
-        )
-    training = PictureSet(arguments.work / "scenes", "training-*")
-    held_out = PictureSet(arguments.work / "scenes", "held-out-*")
-    count = min(len(held_out) - 200, 1848)
-    rows = np.arange(count)
-    others = [Image.fromarray(pixels) for pixels in held_out.pixels(np.arange(count, count + 200))]
+    scenes = arguments.work / "scenes"
+    training = PictureSet(scenes, "training-*", arguments.styles)
+    held_out = PictureSet(scenes, "held-out-*", arguments.styles)
+    whole = held_out.pixels(np.arange(len(held_out)))
+    heads = {name: round(share, 4) for name, share in accuracy_by_head(judge, held_out).items()}
+    note(figure="judge on held-out scenes, head by head", pictures=len(whole), **heads)
     note(
-        figure="nearest scene",
-        generated_to_training=round(float(nearest(sheet[:200], training, rows).mean()), 2),
-        generated_to_other=round(float(nearest(sheet[:200], held_out, rows).mean()), 2),
-        fresh_to_training=round(float(nearest(others, training, rows).mean()), 2),
-        scenes=count,
+        figure="judge on held-out scenes, asked as of generated ones",
+        pictures=len(whole),
+        **alignment(judge, whole, held_out.scenes),
     )
+
+    pipeline = load_pipeline(arguments.model)
+    psnr = reconstruction_psnr(pipeline.vae, held_out, 512, torch.device("cpu"))
+    note(figure="autoencoder on held-out scenes", psnr_db=round(psnr, 2), pictures=min(512, len(held_out)))
+
+    said = unseen_prose(arguments.prose)[: arguments.captions]
+    texts = [sentence.text for sentence in said]
+    asked = [Scene("any", *sentence.key) for sentence in said for _ in range(PER_CAPTION)]
+
+    def drawn(captions: Sequence[str], guidance: float, seed: int) -> list[Image.Image]:
+        return draw_captions(
+            pipeline, captions, per_caption=PER_CAPTION, steps=arguments.steps, guidance=guidance, seed=seed
+        )
+
+    sheet = drawn(texts[:ON_SHEET], RECIPE.guidance_scale, 0)
+    save_small(tile(sheet, columns=16), arguments.work / "contact_sheet.png")
+    (arguments.work / "contact_sheet.txt").write_text("\n".join(texts[:ON_SHEET]) + "\n")
+    note(figure="nearest scene", **copies(as_pixels(sheet[:COMPARED]), training, held_out))
+    for guidance in arguments.guidance:
+        pictures = as_pixels(drawn(texts, guidance, 1))
+        told = {"pictures": len(pictures), "steps": arguments.steps, "diversity": round(diversity(pictures), 2)}
+        note(figure="alignment", guidance=guidance, **told, **alignment(judge, pictures, asked))
 
 
 if __name__ == "__main__":

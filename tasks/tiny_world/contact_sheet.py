@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 
 def draw_captions(
@@ -34,3 +35,12 @@ def tile(pictures: Sequence[Image.Image], columns: int) -> Image.Image:
     for k, picture in enumerate(pictures):
         sheet.paste(picture, (k % columns * width, k // columns * height))
     return sheet
+
+
+def save_small(sheet: Image.Image, path: Path, most: int = 1_000_000) -> int:
+    """Write a PNG of less than ``most`` bytes, with as many bits of each colour as that leaves; return its bytes."""
+    for bits in range(8, 0, -1):
+        ImageOps.posterize(sheet, bits).save(path, optimize=True)
+        if (size := path.stat().st_size) < most:
+            break
+    return size
