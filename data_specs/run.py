@@ -463,6 +463,11 @@ class EncoderSpec(Spec):
     ranks: int = Field(
         default=1, ge=1, le=64, description="processes that train together on this host", json_schema_extra=NOT_LINEAGE
     )
+    sharded: bool = Field(
+        default=False,
+        description="split weights, gradients and moments over the ranks (FSDP), for a ViT that one GPU cannot hold",
+        json_schema_extra=NOT_LINEAGE,
+    )
     loader_workers: int = Field(
         default=0, ge=0, le=64, description="processes per rank that decode ahead", json_schema_extra=NOT_LINEAGE
     )

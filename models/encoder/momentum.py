@@ -6,6 +6,8 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from models.encoder.sharding import part
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -20,4 +22,6 @@ def teacher_of(student: Network) -> Network:
 @torch.no_grad()
 def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
     """teacher <- momentum * teacher + (1 - momentum) * student, parameters only (SynCLR section 3.3)."""
-    torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1.0 - momentum)
+    # Student and teacher are sharded alike, if at all: each rank's rows follow its rows.
+    following, followed = ([part(parameter) for parameter in network.parameters()] for network in (teacher, student))
+    torch._foreach_lerp_(following, followed, 1.0 - momentum)

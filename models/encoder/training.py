@@ -20,6 +20,8 @@ from models.encoder.gather import over_ranks, rank, world_size
 from models.encoder.objectives import Objective
 from models.encoder.parameters import groups
 from models.encoder.schedules import cosine, linear, warmup_cosine
+from models.encoder.sharding import as_sharded, average, clip, shard, whole
+from models.encoder.vit import VisionTransformer
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,12 @@ class Training:
             self.objective = Objective(spec, concepts).to(device)
         if spec.compile:
             self.objective.student.backbone.compile()
-        self._learner: nn.Module = DistributedDataParallel(self.objective) if world_size() > 1 else self.objective
+        self._sharded = spec.sharded and world_size() > 1
+        self._learner: nn.Module = self.objective
+        if self._sharded:
+            shard(self.objective, device)
+        elif world_size() > 1:
+            self._learner = DistributedDataParallel(self.objective)
         self.optimizer = torch.optim.AdamW(groups(self.objective), lr=spec.lr, betas=spec.betas)
 
     def advance(self, parts: Sequence[Pictures]) -> StepReport:
@@ -85,7 +92,7 @@ class Training:
                 values[name] = values.get(name, 0.0) + float(over_ranks(term.detach(), "mean")) / len(parts)
             self._require_finite(values)
             (torch.stack(list(terms.values())).sum() / len(parts)).backward()  # type: ignore[no-untyped-call]
-        gradient = float(nn.utils.clip_grad_norm_(self._trained(), self.spec.clip_gradient or math.inf))
+        gradient = self._clipped(self.spec.clip_gradient or math.inf)
         self._require_finite(values | {"gradient": gradient})
         for group in self.optimizer.param_groups:
             group["lr"] = now.lr
@@ -98,18 +105,35 @@ class Training:
         return report
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything to go on from here: student, teacher, heads and the optimiser's moments, by name."""
+        """Everything to go on from here: student, teacher, heads and the optimiser's moments, by name.
+
+        The same whole tensors however many ranks there are. Every rank must call it; the first alone gets them.
+        """
         state = {f"objective.{name}": tensor for name, tensor in self.objective.state_dict().items()}
         for name, parameter in self.objective.named_parameters():
             for part, tensor in self.optimizer.state.get(parameter, {}).items():
                 state[f"optimizer.{part}.{name}"] = tensor
-        return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+        return self._first_rank_s(state)
+
+    def exported(self) -> VisionTransformer | None:
+        """The backbone that the recipe keeps. Every rank must call it; the first alone gets it."""
+        backbone = self.objective.exported
+        if not self._sharded:
+            return backbone
+        tensors = self._first_rank_s(backbone.state_dict())
+        if not tensors:
+            return None
+        with torch.random.fork_rng(devices=[]):
+            put_together = VisionTransformer(backbone.shape)
+        put_together.load_state_dict(tensors)
+        return put_together.to(self.device)
 
     def restore(self, tensors: Mapping[str, Tensor], step: int) -> None:
         """Take over what `tensors` gave after `step` steps. Raises ContractError if it is another model's."""
         weights = {name.removeprefix("objective."): t for name, t in tensors.items() if name.startswith("objective.")}
+        state = self.objective.state_dict()
         try:
-            self.objective.load_state_dict(weights)
+            self.objective.load_state_dict({name: self._mine(t, state.get(name, t)) for name, t in weights.items()})
         except RuntimeError as error:
             raise ContractError(f"the checkpoint of step {step} does not fit this encoder: {error}") from error
         parameters = dict(self.objective.named_parameters())
@@ -117,10 +141,29 @@ class Training:
             kind, _, rest = name.partition(".")
             if kind == "optimizer":
                 part, _, parameter = rest.partition(".")
+                trained = parameters[parameter]
                 # torch.optim keeps its step counters on the CPU.
-                place = "cpu" if part == "step" else self.device
-                self.optimizer.state[parameters[parameter]][part] = tensor.clone().to(place)
+                self.optimizer.state[trained][part] = tensor.clone() if part == "step" else self._mine(tensor, trained)
         self.step = step
+
+    def _mine(self, tensor: Tensor, like: Tensor) -> Tensor:
+        return as_sharded(tensor.clone().to(self.device), like)
+
+    @staticmethod
+    def _first_rank_s(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        found = {}
+        for name in sorted(tensors):  # ranks must ask in one order, and a restored optimiser's parts come in any
+            gathered = whole(tensors[name].detach())
+            if not rank():
+                found[name] = gathered.cpu().contiguous()
+        return found
+
+    def _clipped(self, most: float) -> float:
+        """The gradient's length before it is shortened to at most `most`."""
+        if self._sharded:
+            average(self._trained())
+            return clip(self._trained(), most)
+        return float(nn.utils.clip_grad_norm_(self._trained(), most))
 
     def _trained(self) -> list[nn.Parameter]:
         return [parameter for parameter in self.objective.parameters() if parameter.requires_grad]

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from prefect import task
@@ -78,20 +79,22 @@ def learn(sources: Sequence[ShardAddress], address: ShardAddress, spec: EncoderS
     if found := checkpoints.newest(address.folder):
         step, tensors = found
         training.restore(tensors, step)
-    if rank():
-        for _ in steps(training, batches, address.folder, spent=0.0):
-            pass
-        return
-    probe = Probe(store) if spec.probe_every else None
-    with logging_metrics(address.folder, training.step) as log:
-        for report, row in steps(training, batches, address.folder, spent=hours(log.rows)):
+    probe = Probe(store) if spec.probe_every and not rank() else None
+    with logging_metrics(address.folder, training.step) if not rank() else nullcontext() as log:
+        for report, row in steps(training, batches, address.folder, spent=hours(log.rows) if log else 0.0):
             done = report.step + 1
-            if probe and done % spec.probe_every == 0:
-                row["neighbours_name_concept"] = probe.accuracy(training.objective.exported)
-            log.add(row)
+            # Where ranks hold parts of the encoder all of them must ask for it, and the first alone gets it.
+            if spec.probe_every and done % spec.probe_every == 0:
+                backbone = training.exported()
+                if probe and backbone:
+                    row["neighbours_name_concept"] = probe.accuracy(backbone)
+            if log:
+                log.add(row)
             if done % spec.checkpoint_every == 0 or done == spec.steps or row["last"]:
-                checkpoints.save(address.folder, done, training.tensors(), spec.keep_checkpoints)
-                log.publish()
+                tensors = training.tensors()
+                if log:
+                    checkpoints.save(address.folder, done, tensors, spec.keep_checkpoints)
+                    log.publish()
 
 
 def device() -> str:

@@ -18,6 +18,7 @@ from models.encoder.momentum import follow, teacher_of
 from models.encoder.objectives import Objective
 from models.encoder.parameters import groups
 from models.encoder.schedules import cosine, linear, warmup_cosine
+from models.encoder.sharding import average, shard, whole
 
 SMALL = {"image_size": 32, "local_size": 16, "head_hidden": 16, "head_out": 8, "prototypes": 8}
 SMALL |= {"patch_head_hidden": 16, "patch_head_bottleneck": 8, "text_width": 16, "text_depth": 1, "text_heads": 2}
@@ -160,7 +161,7 @@ def test_the_teacher_follows_parameters_and_is_never_trained() -> None:
 def test_vectors_do_not_decay_and_positions_do() -> None:
     objective = Objective(spec_with(), 2)
     assert objective.teacher is not None
-    decay, no_decay = groups(objective)
+    decay, no_decay, _ = groups(objective)
     ids = {id(parameter) for parameter in decay["params"]}
     assert id(objective.student.backbone.positions) in ids
     assert {parameter.ndim for parameter in no_decay["params"]} == {1}
@@ -189,11 +190,13 @@ OF_RANKS: dict[str, dict[str, Any]] = {name: {"objective": name} for name in OBJ
 OF_RANKS |= {"layer norm and dropped paths": {"head_norm": "ln", "drop_path": 0.3}}
 
 
-def learned(name: str, rank: int, world: int) -> dict[str, Tensor]:
-    """Terms and gradients of one objective on this rank's share of a batch, in float64."""
+def learned(name: str, rank: int, world: int, *, sharded: bool = False) -> dict[str, Tensor]:
+    """Terms and gradients of one objective on this rank's share of a batch, in float64; sharded ones are put together."""
     spec = spec_with(**OF_RANKS[name])
     torch.manual_seed(5)
     objective = Objective(spec, 2).double()
+    if sharded:
+        shard(objective, "cpu")
     shown = pictures(captions=4, copies=2)
     mine, captions = (
         slice(8 // world * rank, 8 // world * (rank + 1)),
@@ -212,14 +215,18 @@ def learned(name: str, rank: int, world: int) -> dict[str, Tensor]:
     crops = replace(crops, global_N3SS=crops.global_N3SS.double(), local_M3SS=crops.local_M3SS.double())
     terms = objective(crops, 0.04, draws)
     torch.stack(list(terms.values())).sum().backward()
-    gradients = {n: p.grad for n, p in objective.named_parameters() if p.grad is not None}
+    if sharded:
+        average(objective.parameters())
+    gradients = {n: whole(p.grad) for n, p in objective.named_parameters() if p.grad is not None}
     return {f"term {n}": term.detach() for n, term in terms.items()} | gradients
 
 
 def on_rank(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    torch.save({name: learned(name, rank, 2) for name in OF_RANKS}, f"{folder}/{rank}.pt")
+    found = {name: learned(name, rank, 2) for name in OF_RANKS}
+    found |= {f"sharded {name}": learned(name, rank, 2, sharded=True) for name in OF_RANKS}
+    torch.save(found, f"{folder}/{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
@@ -230,11 +237,12 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[s
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
+@pytest.mark.parametrize("way", ["", "sharded "])
 @pytest.mark.parametrize("name", OF_RANKS)
 def test_terms_and_gradients_of_two_ranks_average_to_those_of_one(
-    name: str, two_ranks: list[dict[str, dict[str, Tensor]]]
+    name: str, way: str, two_ranks: list[dict[str, dict[str, Tensor]]]
 ) -> None:
-    alone, (first, second) = learned(name, 0, 1), (rank[name] for rank in two_ranks)
+    alone, (first, second) = learned(name, 0, 1), (rank[way + name] for rank in two_ranks)
     assert alone.keys() == first.keys() == second.keys()
     for part, value in alone.items():
         assert torch.allclose((first[part] + second[part]) / 2, value, rtol=1e-8, atol=1e-10), part

@@ -20,6 +20,7 @@ from data_specs.errors import ContractError, SpecError
 from data_specs.image_group import ImageGroup
 from data_specs.run import OBJECTIVES, EncoderSpec
 from data_specs.shard import ShardAddress
+from models.encoder.exported import load_exported
 from tasks.encoder import checkpoints
 from tasks.encoder.batches import Order
 from tasks.encoder.checkpoints import verify_checkpoints
@@ -118,9 +119,11 @@ def test_only_the_last_checkpoints_are_kept_and_a_damaged_one_is_passed_over(
     assert found[0] == 4
 
 
+@pytest.mark.parametrize("workers", [0, 1, 2])
 def test_a_run_that_is_killed_ends_with_the_very_bytes_of_one_that_is_not(
-    images: list[ShardAddress], address: Callable[..., ShardAddress], tmp_path: Path
+    workers: int, images: list[ShardAddress], address: Callable[..., ShardAddress], tmp_path: Path
 ) -> None:
+    """SIGKILL at a step that differs with the number of loader workers, also before the first checkpoint."""
     spec = SPEC.model_copy(update={"steps": 12})
     whole, killed = address(room="encoder", lineage="whole"), address(room="encoder", lineage="killed")
     train_encoder(images, whole, spec, seed=3)
@@ -131,14 +134,17 @@ def test_a_run_that_is_killed_ends_with_the_very_bytes_of_one_that_is_not(
         "from tasks.encoder.train import train_encoder\n"
         f"sources = [ShardAddress.model_validate(place) for place in {[place.model_dump() for place in images]!r}]\n"
         f"address = ShardAddress.model_validate({killed.model_dump()!r})\n"
-        f"train_encoder(sources, address, EncoderSpec.model_validate({spec.model_dump()!r}), seed=3)\n"
+        f"spec = EncoderSpec.model_validate({spec.model_dump() | {'loader_workers': workers}!r})\n"
+        "if __name__ == '__main__':\n    train_encoder(sources, address, spec, seed=3)\n"
     )
     child = subprocess.Popen([sys.executable, str(script)], env={"PYTHONPATH": ".", "PATH": "/usr/bin:/bin"})
     deadline = time.monotonic() + 120
-    while len(read_metrics(killed.folder)) < 5 and child.poll() is None and time.monotonic() < deadline:
+    while (
+        len(read_metrics(killed.folder)) < (5, 1, 8)[workers] and child.poll() is None and time.monotonic() < deadline
+    ):
         time.sleep(0.005)
     child.send_signal(signal.SIGKILL)
-    child.wait()
+    assert child.wait() == -signal.SIGKILL
     train_encoder(images, killed, spec, seed=3)
     assert losses(killed) == losses(whole)
     assert weights(killed) == weights(whole)
@@ -201,6 +207,33 @@ def test_two_ranks_learn_what_one_does(images: list[ShardAddress], address: Call
         assert both == pytest.approx(one, rel=1e-5)
     with pytest.raises(SpecError, match="multiple of 2"):
         train_encoder(images, address(room="encoder", lineage="odd"), SPEC.model_copy(update={"ranks": 2}), seed=0)
+
+
+def test_sharded_ranks_go_on_from_one_process_and_leave_what_one_process_would(
+    images: list[ShardAddress], address: Callable[..., ShardAddress]
+) -> None:
+    spec = SPEC.model_copy(update={"captions_per_step": 4, "lr": 1e-4, "steps": 4, "probe_every": 2})
+    alone, together = address(room="encoder", lineage="alone"), address(room="encoder", lineage="together")
+    train_encoder(images, alone, spec, seed=0)
+    learn(images, together, spec.model_copy(update={"max_hours": 1e-9}), seed=0)
+    assert len(losses(together)) == 1
+    train_encoder(images, together, spec.model_copy(update={"ranks": 2, "sharded": True}), seed=0)
+    for row, other in zip(read_metrics(together.folder), read_metrics(alone.folder), strict=True):
+        assert row["terms"] == pytest.approx(other["terms"], rel=1e-5)
+        assert row["gradient"] == pytest.approx(other["gradient"], rel=1e-4)
+        assert ("neighbours_name_concept" in row) == ("neighbours_name_concept" in other)
+    found, expected = checkpoints.newest(together.folder), checkpoints.newest(alone.folder)
+    assert found is not None
+    assert expected is not None
+    assert found[1].keys() == expected[1].keys()
+    for name, tensor in expected[1].items():
+        if "layers" not in name or not name.endswith(("running_mean", "running_var", "num_batches_tracked")):
+            # Adam divides a gradient by its own size, so one that is rounding alone still moves a weight by lr.
+            assert torch.allclose(found[1][name], tensor, rtol=1e-3, atol=3 * spec.lr), name
+    exported = load_exported({path.name: path.read_bytes() for path in Path(together.folder, "encoder").iterdir()})
+    prefix = "objective.teacher.backbone."
+    for name, tensor in exported.state_dict().items():
+        assert torch.equal(tensor, found[1][prefix + name])
 
 
 def test_batches_that_are_accumulated_are_one_step(
