@@ -142,6 +142,7 @@ def plan_captions(
 @app.command()
 def status(name: Name = None, root: Root = WORKSPACE, as_json: Json = False) -> None:
     """Each room of a run: shards made of those planned, rejects by reason, and which field made it stale."""
+    from flows.pace import busy, figure
     from flows.status import as_json as rows_as_json
     from flows.status import runs
     from flows.status import status as read_status
@@ -153,12 +154,15 @@ def status(name: Name = None, root: Root = WORKSPACE, as_json: Json = False) -> 
 
     def table() -> None:
         lineage = Column("lineage", no_wrap=True)
-        shown = Table("room", lineage, "shards", "accepted", "rejected", "stale because of", box=None, pad_edge=False)
+        pace = ("made in", "a second", "stale because of")
+        shown = Table("room", lineage, "shards", "accepted", "rejected", *pace, box=None, pad_edge=False)
         for row in rows:
             refused = ", ".join(f"{reason} {count}" for reason, count in row.rejected.items())
-            shown.add_row(
-                row.room, row.lineage, f"{row.made}/{row.planned}", str(row.accepted), refused, "\n".join(row.stale)
-            )
+            told = [row.room, row.lineage, f"{row.made}/{row.planned}", str(row.accepted), refused]
+            told.append("" if row.seconds is None else f"{row.seconds:.1f} s")
+            rate = "" if row.per_second is None else figure(row.per_second)
+            told.append(", ".join(filter(None, (rate, busy(row.engine_busy)))))
+            shown.add_row(*told, "\n".join(row.stale))
         out.print(shown)
 
     _print(rows_as_json(rows), as_json, table)

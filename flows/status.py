@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from data_specs.errors import SpecError
-from data_specs.run import ROOMS, Run
+from data_specs.run import ROOMS, Run, RunSpec
+from data_specs.shard import SealedRoom
 from flows.addresses import Room, differences, rooms
+from flows.pace import per_second
 from flows.recipes import resolve
 from flows.run_folder import read_pointers, read_recipe
 from tasks import storage
@@ -16,7 +18,10 @@ from tasks.shards import all_sealed
 
 @dataclass(frozen=True, slots=True)
 class RoomStatus:
-    """`stale` names the fields by which this room differs from what the run made before, or from its recipe as it is now."""
+    """`stale` names the fields by which this room differs from what the run made before, or from its recipe as it is now.
+
+    `seconds`, `per_second` (records, pictures in images) and `engine_busy` are of its last walk that made something.
+    """
 
     room: str
     lineage: str
@@ -25,6 +30,9 @@ class RoomStatus:
     accepted: int
     rejected: dict[str, int]
     stale: tuple[str, ...]
+    seconds: float | None = None
+    per_second: float | None = None
+    engine_busy: float | None = None
 
     @property
     def finished(self) -> bool:
@@ -41,7 +49,7 @@ def status(root: str, name: str) -> list[RoomStatus]:
     now = _current(run, source)
     wanted = rooms(now.spec, root)
     pointers = read_pointers(run)
-    return [_room_status(wanted[name], pointers.get(name)) for name in ROOMS]
+    return [_room_status(wanted[name], pointers.get(name), now.spec) for name in ROOMS]
 
 
 def _current(run: Run, source: dict[str, Any]) -> Run:
@@ -52,7 +60,7 @@ def _current(run: Run, source: dict[str, Any]) -> Run:
         return run  # the recipe's file is gone: what was resolved then still stands
 
 
-def _room_status(room: Room, pointer: dict[str, Any] | None) -> RoomStatus:
+def _room_status(room: Room, pointer: dict[str, Any] | None, spec: RunSpec) -> RoomStatus:
     manifests = [manifest for manifest in all_sealed(room.shards) if manifest]
     rejected: Counter[str] = Counter()
     for manifest in manifests:
@@ -65,7 +73,15 @@ def _room_status(room: Room, pointer: dict[str, Any] | None) -> RoomStatus:
         sum(manifest.accepted for manifest in manifests),
         dict(sorted(rejected.items())),
         tuple(stale_fields(room, pointer)),
+        *_pace(room, pointer, spec),
     )
+
+
+def _pace(room: Room, pointer: dict[str, Any] | None, spec: RunSpec) -> tuple[float | None, float | None, float | None]:
+    if pointer is None or pointer["lineage"] != room.lineage:
+        return None, None, None
+    sealed = SealedRoom.model_validate({field: pointer[field] for field in SealedRoom.model_fields})
+    return pointer["seconds"], per_second(sealed, pointer["seconds"], spec), pointer.get("engine_busy")
 
 
 def stale_fields(room: Room, pointer: dict[str, Any] | None) -> list[str]:

@@ -19,12 +19,16 @@ MOST_MANIFESTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """One room of the run. `seconds` is the time of the last walk that made something, `sealed.made` what it made."""
+    """One room of the run. `seconds` is the time of the last walk that made something, `sealed.made` what it made.
+
+    `engine_busy` is the share of that time for which its engines worked; None where nobody measured it.
+    """
 
     home: Home
     sealed: SealedRoom
     seconds: float
     unix_time: float
+    engine_busy: float | None = None
 
     @property
     def addresses(self) -> list[ShardAddress]:
@@ -34,10 +38,6 @@ class Walked:
         """At most `most` shards, evenly over the room."""
         count = min(most, self.sealed.shards)
         return [self.home.shard(number * self.sealed.shards // count) for number in range(count)]
-
-    @property
-    def made_share(self) -> float:
-        return self.sealed.made / self.sealed.shards if self.sealed.shards else 0.0
 
 
 def walked_rooms(run: Run) -> dict[str, Walked]:
@@ -54,7 +54,8 @@ def walked_rooms(run: Run) -> dict[str, Walked]:
         if room == "images" and home.facts.get("selection") != selection_knobs(run.spec.captions):
             break
         summary = SealedRoom.model_validate({field: pointer[field] for field in SealedRoom.model_fields})
-        found[room] = Walked(home, summary, float(pointer["seconds"]), float(pointer["unix_time"]))
+        seconds, moment = float(pointer["seconds"]), float(pointer["unix_time"])
+        found[room] = Walked(home, summary, seconds, moment, pointer.get("engine_busy"))
         upstream = home.lineage
     return found
 

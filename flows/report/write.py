@@ -14,6 +14,7 @@ from data_specs.run import ROOMS, Run
 from flows.charts import bar
 from flows.lineages import rows
 from flows.long_captions import long_captions
+from flows.pace import QUICK_SECONDS, busy, figure, per_second
 from flows.recipes import spoken
 from flows.report.cover import cover
 from flows.report.curves import curves
@@ -59,6 +60,7 @@ class Clocked:
     made: str
     rate: str
     unit: str
+    busy: str
     size: str
     bar: Markup
 
@@ -134,19 +136,17 @@ def _clocked(
     longest = max((room.seconds for room in rooms.values()), default=0.0)
     found = []
     for name, room in rooms.items():
-        count, unit = room.sealed.accepted * room.made_share, name
-        if name == "images":
-            count *= run.spec.images.per_caption
-        if name == "encoder" and checkpoints:
-            count, unit = checkpoints[-1]["step"], "steps"
-        quick = room.seconds < 0.05 or count == 0
+        rate, unit = per_second(room.sealed, room.seconds, run.spec), name
+        if name == "encoder" and checkpoints and room.seconds >= QUICK_SECONDS:
+            rate, unit = checkpoints[-1]["step"] / room.seconds, "steps"
         found.append(
             Clocked(
                 name,
                 room.seconds,
                 f"{room.sealed.made} of {room.sealed.shards}",
-                "" if quick else _figure(count / room.seconds),
-                "" if quick else f"{unit}/s",
+                "" if rate is None else figure(rate),
+                "" if rate is None else f"{unit}/s",
+                busy(room.engine_busy),
                 _size(*sizes[name]),
                 bar(room.seconds, longest, f"{name}: {duration(room.seconds)}", css="time"),
             )
@@ -165,11 +165,6 @@ def duration(seconds: float) -> str:
     if seconds >= 3600:
         return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
     return f"{int(seconds // 60)} min {int(seconds % 60):02d} s" if seconds >= 60 else f"{seconds:.1f} s"
-
-
-def _figure(number: float) -> str:
-    """Three digits that count, and no powers of ten: `1,320`, `8.24`, `0.0961`."""
-    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _size(count: int, exact: bool) -> str:

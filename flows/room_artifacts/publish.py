@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import Artifact as ArtifactResponse
 
 from data_specs.run import Run
 from data_specs.shard import SealedRoom
-from flows.addresses import Room, rooms
+from flows.addresses import rooms
 from flows.lineages import Home
 from flows.report.walked import Walked
 from flows.room_artifacts import tables
@@ -47,10 +47,10 @@ def _publish(visit: Visit, sealed: SealedRoom) -> None:
     create_markdown_artifact(
         lineage_page(visit, sealed), key(name, room.name, "lineage"), f"{room.name} of {name}: lineage; {said}"
     )
+    walked = _walked(visit, sealed)
     create_table_artifact(
-        tables.counts(sealed, visit.seconds), key(name, room.name, "counts"), f"{room.name} of {name}: counts"
+        tables.counts(walked, visit.run.spec), key(name, room.name, "counts"), f"{room.name} of {name}: counts"
     )
-    walked = _walked(visit.run, room, sealed, visit.seconds)
     match room.name:
         case "captions":
             page, described = tables.captions_page(walked), f"captions of {name}: some of each strategy"
@@ -67,8 +67,10 @@ def _publish(visit: Visit, sealed: SealedRoom) -> None:
             create_table_artifact(rows, key(name, room.name, "table"), f"scores of {name}, beside what they must beat")
 
 
-def _walked(run: Run, room: Room, sealed: SealedRoom, seconds: float) -> Walked:
-    return Walked(Home(room.name, room.lineage, room.folder, room.facts, (run.name,)), sealed, seconds, time.time())
+def _walked(visit: Visit, sealed: SealedRoom) -> Walked:
+    room = visit.room
+    home = Home(room.name, room.lineage, room.folder, room.facts, (visit.run.name,))
+    return Walked(home, sealed, visit.seconds, time.time(), visit.engine_busy)
 
 
 def _tell_the_images(run: Run) -> None:

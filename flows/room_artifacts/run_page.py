@@ -7,6 +7,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from data_specs.run import ROOMS, Run
 from flows.addresses import rooms
+from flows.pace import busy
 from flows.report.walked import Walked, walked_rooms
 from flows.room_artifacts.keys import key, links
 from flows.room_artifacts.lineage_page import table
@@ -48,5 +49,5 @@ def _lines(run: Run, walked: dict[str, Walked]) -> Iterator[tuple[str, ...]]:
             f"{sealed.accepted:,}",
             f"{sum(sealed.rejected.values()):,}",
             made,
-            f"{room.seconds:.1f} s",
+            ", ".join(filter(None, (f"{room.seconds:.1f} s", busy(room.engine_busy)))),
         )

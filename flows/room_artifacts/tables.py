@@ -5,7 +5,8 @@ from typing import Any
 
 from data_specs import caption as caption_record
 from data_specs.caption import STRATEGIES, Caption
-from data_specs.shard import SealedRoom
+from data_specs.run import RunSpec
+from flows.pace import busy, per_second
 from flows.report.galleries import chosen, some
 from flows.report.standings import tables
 from flows.report.walked import Walked
@@ -14,8 +15,9 @@ PER_STRATEGY = 6
 Rows = list[dict[str, Any]]
 
 
-def counts(sealed: SealedRoom, seconds: float) -> Rows:
+def counts(room: Walked, spec: RunSpec) -> Rows:
     """Asked = accepted + every reason for a rejection; shards = made + taken over."""
+    sealed = room.sealed
     asked = sealed.accepted + sum(sealed.rejected.values())
     told: Rows = [_counted("asked", asked, asked), _counted("accepted", sealed.accepted, asked)]
     ordered = sorted(sealed.rejected.items(), key=lambda entry: (-entry[1], entry[0]))
@@ -25,7 +27,11 @@ def counts(sealed: SealedRoom, seconds: float) -> Rows:
         _counted("shards made now", sealed.made, sealed.shards),
         _counted("shards taken over", sealed.shards - sealed.made, sealed.shards),
     ]
-    return [*told, {"what": "seconds in this room", "count": round(seconds, 1), "share": ""}]
+    told.append({"what": "seconds in this room", "count": round(room.seconds, 1), "share": ""})
+    if (rate := per_second(sealed, room.seconds, spec)) is not None:
+        unit = "pictures" if sealed.room == "images" else sealed.room
+        told.append({"what": f"{unit} a second", "count": float(f"{rate:.3g}"), "share": busy(room.engine_busy)})
+    return told
 
 
 def _counted(what: str, count: int, of: int) -> dict[str, Any]:

@@ -12,15 +12,19 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from data_specs.errors import SpecError
 from flows.addresses import rooms
+from flows.cli import app
 from flows.long_captions import long_captions
 from flows.report import standings, write_report
 from flows.report.curves import curves
 from flows.report.galleries import CARDS
 from flows.report.judged import GROUPS
 from flows.report.walked import walked_rooms
+from flows.run_folder import point, summarise, write_recipe
+from flows.status import status
 from models.renderer.fake import FakeRenderer
 from tests.flows.made_up_run import make_run
 
@@ -217,6 +221,19 @@ def test_scores_are_shown_by_concept_with_the_best_and_the_worst_pictures(tmp_pa
     best, worst = words.index("The best by clip"), words.index("The worst by clip")
     assert words[best:worst].count("A dog") == 4, "one picture a caption"
     assert words[worst : words.index("How much siblings differ")].count("woven wool") == 4
+
+
+def test_pictures_a_second_and_the_engines_share_are_told_in_report_and_status(tmp_path):
+    run = make_run(str(tmp_path), until="images")
+    room = rooms(run.spec, run.root)["images"]
+    write_recipe(run, {"recipe": "of a file that is gone", "knobs": {}})
+    point(run, summarise(room, made=2), seconds=12, engine_busy=0.9731)
+    words = " ".join(Page(Path(write_report(run)).read_text(encoding="utf-8")).words.split())
+    assert "8 images/s engines 97.3 % busy 2 of 4" in words
+    row = next(row for row in status(run.root, run.name) if row.room == "images")
+    assert (row.seconds, row.per_second, row.engine_busy) == (12, 8, 0.9731)
+    shown = CliRunner().invoke(app, ["status", run.name, "--root", run.root], env={"COLUMNS": "200"}).stdout
+    assert "12.0 s   8, engines 97.3 % busy" in shown, shown
 
 
 def test_captions_that_are_too_long_for_the_text_encoder_are_told(tmp_path):

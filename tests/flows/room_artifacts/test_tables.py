@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -24,13 +25,23 @@ def rooms(run) -> dict[str, Walked]:
     return walked_rooms(run)
 
 
-def test_counts_add_up(rooms):
+def test_counts_add_up(run, rooms):
     sealed = rooms["captions"].sealed.model_copy(update={"made": 1})
-    told = {row["what"]: row["count"] for row in tables.counts(sealed, 2.345)}
+    walked = replace(rooms["captions"], sealed=sealed, seconds=2.345)
+    told = {row["what"]: row["count"] for row in tables.counts(walked, run.spec)}
     refused = sum(count for what, count in told.items() if what.startswith("rejected: "))
     assert told["asked"] == told["accepted"] + refused and refused == 20 and told["rejected: concept missing"] == 12
     assert told["shards"] == told["shards made now"] + told["shards taken over"] == 4
-    assert told["seconds in this room"] == 2.3
+    assert told["seconds in this room"] == 2.3 and told["captions a second"] == 5.12  # 12 of 48 in 2.345 s
+
+
+def test_pictures_a_second_stand_beside_how_long_the_engines_worked(run, rooms):
+    walked = replace(rooms["images"], seconds=9.6, engine_busy=0.9731)
+    assert tables.counts(walked, run.spec)[-1] == {
+        "what": "pictures a second",
+        "count": 20.0,
+        "share": "engines 97.3 % busy",
+    }
 
 
 def test_captions_of_every_strategy_are_shown_with_what_was_asked_for(rooms):
