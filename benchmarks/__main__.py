@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 
-NAMES = ("captions", "images", "orchestration")
+NAMES = ("captions", "images", "encoder", "loader", "orchestration")
 
 
 def main(names: list[str]) -> int:

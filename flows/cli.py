@@ -521,21 +521,25 @@ def _show_summary(summary: dict[str, Any]) -> None:
 
 
 def _show_reproduction(told: dict[str, Any]) -> None:
-    questions = list(told["variants"][0]["ours"])
-    paper = [f"paper: {column}" for column in told["columns"]]
-    shown = Table("", *questions, *paper, "hours", box=None, pad_edge=False)
-    for row in told["variants"]:
-        ours = [_percent(row["ours"][question]) for question in questions]
-        figures = ["" if figure is None else f"{figure:g}" for figure in row["paper"]]
-        shown.add_row(row["name"], *ours, *figures, f"{row['hours']:.2f}")
-    out.print(f"{told['title']}: {told['source']}; ours over {told['repeats']} trainings, in %")
+    """One column an encoder: six questions side by side do not fit a terminal, the encoders of a table do."""
+    variants = told["variants"]
+    shown = Table("", *(Column(row["name"], justify="right") for row in variants), box=None, pad_edge=False)
+    for question in variants[0]["ours"]:
+        shown.add_row(question.replace("_", " "), *(_percent(row["ours"][question]) for row in variants))
+    for number, column in enumerate(told["columns"]):
+        figures = [row["paper"][number] for row in variants]
+        shown.add_row(f"paper: {column}", *("" if figure is None else f"{figure:g}" for figure in figures))
+    shown.add_row("images seen", *(f"{row['images_seen']:,}" for row in variants))
+    shown.add_row("hours", *(f"{row['hours']:.2f}" for row in variants))
+    out.print(f"{told['title']}: {told['source']}")
+    out.print(f"ours in %, over {told['repeats']} trainings")
     out.print(shown)
 
 
 def _percent(spread: dict[str, float | None]) -> str:
     mean, deviation = spread["mean"], spread["deviation"]
     assert mean is not None
-    return f"{100 * mean:.1f}" + ("" if deviation is None else f" ± {100 * deviation:.1f}")
+    return f"{100 * mean:.1f}" + ("" if deviation is None else f" ±{100 * deviation:.1f}")
 
 
 def _show_redrawn(drawn: dict[str, Any]) -> None:

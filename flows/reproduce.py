@@ -66,7 +66,7 @@ def reproduce(name: str, root: str, repeats: int, turned: Mapping[str, Any], *, 
 
 
 def scores(root: str, run: str) -> dict[str, float]:
-    """Benchmark and protocol -> the trained encoder's mean over folds and drawings; `hours` its training took."""
+    """Benchmark and protocol -> the trained encoder's mean over folds and drawings; its `images_seen` and `hours`."""
     recorded, _ = read_recipe(root, run)
     here = rooms(recorded.spec, root)
     grouped: dict[str, list[float]] = {}
@@ -74,7 +74,9 @@ def scores(root: str, run: str) -> dict[str, float]:
         if row["encoder"] == "trained" and row["subset"] == "all":
             grouped.setdefault(f"{row['benchmark']} {row['protocol']}", []).append(row["value"])
     told = {question: statistics.fmean(values) for question, values in grouped.items()}
-    return told | {"hours": math.fsum(row["seconds"] for row in read_metrics(here["encoder"].folder)) / 3600}
+    seen = read_rows(here["encoder"].table, ["images_seen"]).column("images_seen")[0].as_py()
+    hours = math.fsum(row["seconds"] for row in read_metrics(here["encoder"].folder)) / 3600
+    return told | {"images_seen": seen, "hours": hours}
 
 
 def _request(
@@ -88,11 +90,12 @@ def _request(
 
 
 def _row(variant: Variant, found: list[dict[str, Any]]) -> dict[str, Any]:
-    questions = [question for question in found[0] if question not in ("run", "hours")]
+    questions = [question for question in found[0] if question not in ("run", "images_seen", "hours")]
     return {
         "name": variant.name,
         "says": variant.says,
         "paper": variant.paper,
+        "images_seen": found[0]["images_seen"],
         "hours": math.fsum(one["hours"] for one in found),
         "runs": [one["run"] for one in found],
         "ours": {question: _spread([one[question] for one in found]) for question in questions},

@@ -1,9 +1,10 @@
 """A paper's table as recipes: every file is right before anything is walked, and figures are those of the runs."""
 
 import pytest
+from rich.console import Console
 
 from data_specs.errors import SpecError
-from flows import reproduce
+from flows import cli, reproduce
 from flows.addresses import rooms
 from flows.request import Request
 
@@ -20,7 +21,7 @@ def test_every_variant_is_a_recipe_that_differs_from_the_others(name: str) -> No
     assert all(spec.encoder.repeat == 1 and not spec.embeddings.hog for spec in specs.values())
 
 
-@pytest.mark.parametrize("name", ["granularity", "components", "positives", "clip"])
+@pytest.mark.parametrize("name", ["granularity", "components", "positives", "clip", "length"])
 def test_variants_of_an_encoder_share_captions_and_pictures(name: str) -> None:
     lineages = [rooms(request.resolved().spec, "/root")["images"].lineage for request in requests(name).values()]
     assert len(set(lineages)) == 1
@@ -49,8 +50,28 @@ def test_knobs_of_a_row_win_over_those_given_for_all_rows() -> None:
 
 
 def test_a_spread_is_over_repeats() -> None:
-    found = [{"run": "a", "hours": 1.0, "styles ridge": 0.1}, {"run": "b", "hours": 1.0, "styles ridge": 0.3}]
+    found = [
+        {"run": run, "hours": 1.0, "images_seen": 9, "styles ridge": value} for run, value in (("a", 0.1), ("b", 0.3))
+    ]
     row = reproduce._row(reproduce.read_reproduction("clip").variants[0], found)
-    assert row["hours"] == 2.0
+    assert (row["hours"], row["images_seen"], list(row["ours"])) == (2.0, 9, ["styles ridge"])
     assert row["ours"]["styles ridge"]["mean"] == pytest.approx(0.2)
     assert row["ours"]["styles ridge"]["deviation"] == pytest.approx(0.1414, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", reproduce.names())
+def test_a_table_fits_a_terminal_of_100_columns(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = reproduce.read_reproduction(name)
+    benchmarks = ("styles", "styles_categories", "training_styles")
+    ours = {f"{benchmark} {protocol}": 0.1234 for benchmark in benchmarks for protocol in ("knn", "ridge")}
+    found = [{"run": "a", "hours": 1.5, "images_seen": 1_234_567} | ours] * 3
+    told = {"title": asked.title, "source": asked.source, "columns": asked.columns, "repeats": 3}
+    monkeypatch.setattr(cli, "out", Console(width=100))
+    cli._show_reproduction(told | {"variants": [reproduce._row(variant, found) for variant in asked.variants]})
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if "±" in line]
+    assert len(rows) == len(ours)
+    assert all(line.count("12.3 ±0.0") == len(asked.variants) for line in rows)
+    assert sum("1,234,567" in line for line in lines) == 1
