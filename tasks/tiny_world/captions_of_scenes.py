@@ -21,7 +21,7 @@ from tasks.tiny_world.world import World
 
 PROSE = Path(__file__).resolve().parents[2] / "data_specs" / "tiny_world" / "prose.jsonl.gz"
 Rng = np.random.Generator
-Key = tuple[str | None, str | None, str | None, str | None, str | None]
+Key = tuple[str | None, str | None, str | None, str | None, str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,12 @@ class Prose:
     relation: str | None
     other: str | None
     texture: str | None
+    detail: str | None = None
 
     @property
     def key(self) -> Key:
         """What a scene must show for this sentence to be true of it."""
-        return self.concept, self.place, self.relation, self.other, self.texture
+        return self.concept, self.place, self.relation, self.other, self.texture, self.detail
 
 
 def read_prose(path: Path, world: World) -> list[Prose]:
@@ -51,15 +52,15 @@ def read_prose(path: Path, world: World) -> list[Prose]:
 
 def file_sentence(entry: dict[str, str | None], world: World) -> Prose:
     """Return one line of the prose file as what it says; keys are those of the captions room's records."""
-    text, concept = entry["text"] or "", entry["concept"]
+    text, concept, detail = entry["text"] or "", entry["concept"], entry.get("detail")
     if entry["kind"] == "texture":
         return Prose(text, None, None, None, None, concept)
     if entry["kind"] == "place":
-        return Prose(text, None, concept, None, None, None)
+        return Prose(text, None, concept, None, None, None, detail)
     relation, other = _relation_in(text, concept or "", entry["other"])
     background = entry["background"]
     place = background if background is not None and _names_place(text, background, world) else _place_in(text)
-    return Prose(text, concept, place, relation, other, None)
+    return Prose(text, concept, place, relation, other, None, detail)
 
 
 _PHRASES = sorted(
@@ -112,10 +113,11 @@ class CaptionPool:
         self.stock: dict[Key, list[Prose]] = {}
         for sentence in prose:
             self.stock.setdefault(sentence.key, []).append(sentence)
+        self.details = {sentence.detail for sentence in prose} | {None}
 
     def caption(self, scene: Scene, rng: Rng) -> tuple[str, Scene]:
         """Return a caption that is true of ``scene``, and the scene with what it leaves unsaid set to None."""
-        if scene.detail is None and rng.random() < self.share:
+        if scene.detail in self.details and rng.random() < self.share:
             found = self._prose_of(scene, rng)
             if found is not None:
                 said = replace(
@@ -130,8 +132,8 @@ class CaptionPool:
 
     def _prose_of(self, scene: Scene, rng: Rng) -> Prose | None:
         """Return a sentence that says all of the scene, or all but its place, each half the time when both exist."""
-        full = (scene.concept, scene.place, scene.relation, scene.other, scene.texture)
-        placeless = (scene.concept, None, scene.relation, scene.other, scene.texture)
+        full = (scene.concept, scene.place, scene.relation, scene.other, scene.texture, scene.detail)
+        placeless = (scene.concept, None, scene.relation, scene.other, scene.texture, scene.detail)
         stocks = [stock for key in (full, placeless) if (stock := self.stock.get(key))]
         if not stocks:
             return None

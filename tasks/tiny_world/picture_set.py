@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tasks.tiny_world.captions_of_scenes import PROSE, Prose, read_prose
 from tasks.tiny_world.sampling import sample_scene, scene_seed
 from tasks.tiny_world.scenes import Scene, draw
-from tasks.tiny_world.sprites import training_sheets
+from tasks.tiny_world.sprites import require_training_styles, training_sheets
 from tasks.tiny_world.world import World, read_world
 
 CHUNK = 4096
@@ -44,7 +44,7 @@ def related_prose(world: World) -> list[Prose]:
 def spoken_scene(scene: Scene, sentence: Prose) -> Scene:
     """Return what ``sentence`` says, in the style of ``scene``, and in its place where the sentence names none."""
     place = sentence.place or scene.place or "plain background"
-    return Scene(scene.style, sentence.concept, place, sentence.relation, sentence.other)
+    return Scene(scene.style, sentence.concept, place, sentence.relation, sentence.other, detail=sentence.detail)
 
 
 def render_chunk(folder: Path, split: str, chunk: int, count: int = CHUNK) -> Path:
@@ -85,7 +85,11 @@ class PictureSet:
     """Rendered chunks of one split as one indexable set, mapped, not read; of all styles or of some."""
 
     def __init__(self, folder: Path, pattern: str, styles: Collection[str] | None = None) -> None:
-        """``pattern`` names the chunks: a split with a star, or one chunk. Scenes without a concept have every style."""
+        """``pattern`` names the chunks: a split with a star, or one chunk. Scenes without a concept have every style.
+
+        Raises SpecError for a style that is not one of training: the set would hold places alone.
+        """
+        require_training_styles(styles or ())
         descriptions = sorted(folder.glob(f"{pattern}.json"))
         self.scenes: list[Scene] = []
         self._chunks: list[NDArray[np.uint8]] = []
