@@ -10,7 +10,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from flows.prefect_environment import prepare
@@ -20,7 +19,7 @@ prepare()
 from prefect import flow, task  # noqa: E402
 from prefect.cache_policies import NO_CACHE  # noqa: E402
 
-from data_specs.errors import SynclrError  # noqa: E402
+from data_specs.errors import SpecError, SynclrError  # noqa: E402
 
 STAGES = ("render_scenes", "fit_autoencoder", "fit_reader", "encode_scenes", "fit_denoiser", "polish_decoder")
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "renderer" / "tiny"
@@ -33,11 +32,7 @@ def make_stage(
     """Bring one stage to its end; what it has done already is not done again."""
     from tasks.tiny_world import stages
 
-    plan = stages.Plan(styles=tuple(styles) if styles else None)
-    if scenes is not None:
-        plan = replace(plan, scenes=scenes, held_out=min(scenes, plan.held_out), spoken=min(scenes, plan.spoken))
-    for name, steps in lengths.items():
-        plan = replace(plan, **{name: replace(getattr(plan, name), steps=steps)})
+    plan = stages.plan_of(lengths, styles, scenes)
     getattr(stages, stage)(stages.Workshop(Path(folder), plan, device, lambda line: print(line, flush=True)))
 
 
@@ -83,17 +78,40 @@ def main() -> int:
             return 0
         import torch
 
+        from tasks.tiny_world.stages import plan_of
+        from tasks.tiny_world.training_loop import Interrupted
+
+        lengths = _lengths(arguments.set)
+        plan_of(
+            lengths, arguments.styles, arguments.scenes
+        )  # what is wrong with a request is said before its first stage
         torch.set_num_threads(arguments.threads)
         arguments.work.mkdir(parents=True, exist_ok=True)
         (arguments.work / "pid").write_text(str(os.getpid()))
-        lengths = {name: int(steps) for name, steps in (item.split("=") for item in arguments.set)}
-        train_tiny_renderer(
-            str(arguments.work), lengths, arguments.styles, arguments.device, arguments.scenes, list(arguments.stages)
-        )
+        try:
+            train_tiny_renderer(
+                str(arguments.work),
+                lengths,
+                arguments.styles,
+                arguments.device,
+                arguments.scenes,
+                list(arguments.stages),
+            )
+        except Interrupted as stopped:
+            print(f"{stopped}; the same command goes on", file=sys.stderr)
+            return 130
     except SynclrError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _lengths(given: Sequence[str]) -> dict[str, int]:
+    """``denoiser=20000`` and the like; SpecError for another form."""
+    pairs = [item.partition("=") for item in given]
+    if wrong := [f"{name}{equals}{steps}" for name, equals, steps in pairs if not (name and steps.isdecimal())]:
+        raise SpecError(f"--set {wrong[0]!r} is not of the form STAGE=STEPS, e.g. denoiser=20000")
+    return {name: int(steps) for name, _, steps in pairs}
 
 
 if __name__ == "__main__":

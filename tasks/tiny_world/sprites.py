@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
 from PIL import Image
 
-from data_specs.errors import ContractError
+from data_specs.errors import ContractError, SpecError
 
 SHEETS = Path(__file__).resolve().parents[2] / "data_specs" / "tiny_world"
 
@@ -40,6 +40,13 @@ def _cut(index: Path) -> Sheet:
 def training_sheets() -> Sheets:
     """Return the five styles that the generator, and its judge, may see."""
     return read_sheets(SHEETS / "training")
+
+
+def require_training_styles(styles: Collection[str]) -> None:
+    """Raise SpecError for a style that the generator may not learn, or that there is not."""
+    known = sorted(index.stem for index in (SHEETS / "training").glob("*.json"))
+    if wrong := sorted(set(styles) - set(known)):
+        raise SpecError(f"styles: {', '.join(wrong)} is no training style; those are {', '.join(known)}")
 
 
 @lru_cache(maxsize=1)

@@ -5,20 +5,22 @@ Every stage is safe to call again: what is done is left alone, what was stopped 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from data_specs.errors import ContractError, SpecError
 from models.renderer.tiny_training import TOKENS
 from tasks.tiny_world import export_renderer, train_autoencoder, train_denoiser, train_reader
 from tasks.tiny_world.captions_of_scenes import PROSE, CaptionPool, Prose, read_prose
 from tasks.tiny_world.contact_sheet import draw_captions, tile
 from tasks.tiny_world.picture_set import SPOKEN, PictureSet, render_split
 from tasks.tiny_world.scenes import Scene
+from tasks.tiny_world.sprites import require_training_styles
 from tasks.tiny_world.training_loop import Schedule, StepReport, append_report
 from tasks.tiny_world.vocabulary import read_tokenizer
 from tasks.tiny_world.world import read_world
@@ -32,7 +34,7 @@ SAMPLES = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long each stage is; the figures are those the shipped weights were made with."""
+    """How long each stage is: a tidied form of how the shipped weights were made, which their card tells as it was."""
 
     scenes: int = 49_152
     held_out: int = 2_048
@@ -45,6 +47,24 @@ class Plan:
     """Sheets that the U-Net learns; None is all five. On a starved CPU two styles give something sooner."""
     sample_steps: int = 1_000
     workers: int = 2
+
+
+def plan_of(
+    lengths: Mapping[str, int] | None = None, styles: Sequence[str] | None = None, scenes: int | None = None
+) -> Plan:
+    """Return the plan with other lengths of stages, on some styles or fewer scenes; SpecError for a name it has not."""
+    plan = Plan()
+    require_training_styles(styles or ())
+    schedules = [name for name in Plan.__slots__ if isinstance(getattr(plan, name), Schedule)]
+    for name, steps in (lengths or {}).items():
+        if name not in schedules or steps < 1:
+            raise SpecError(
+                f"length {name}={steps}: stages of a length are {', '.join(schedules)}, of at least one step"
+            )
+        plan = replace(plan, **{name: replace(getattr(plan, name), steps=steps)})
+    if scenes is not None:
+        plan = replace(plan, scenes=scenes, held_out=min(scenes, plan.held_out), spoken=min(scenes, plan.spoken))
+    return replace(plan, styles=tuple(styles) if styles else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +128,15 @@ def encode_scenes(shop: Workshop) -> None:
     """Write the latents of all training scenes, and the factor that scales them to unit spread."""
     vae, training = train_autoencoder.start(shop.folder, shop.plan.autoencoder, shop.torch_device)
     training.load_average()
-    factor = shop.folder / "scaling_factor.txt"
+    factor, encoded = shop.folder / "scaling_factor.txt", shop.folder / "latents" / "autoencoder_steps.txt"
+    if encoded.exists() and int(encoded.read_text()) != training.step:
+        raise ContractError(
+            f"{encoded.parent} holds latents of the autoencoder after {encoded.read_text().strip()} steps, which has made "
+            f"{training.step}; remove {encoded.parent.name}, {factor.name}, decoder.safetensors and denoiser.safetensors to "
+            "go on with it, or train in a new work folder"
+        )
+    encoded.parent.mkdir(parents=True, exist_ok=True)
+    encoded.write_text(f"{training.step}\n")
     for described, path in shop.latent_chunks().items():
         path.parent.mkdir(parents=True, exist_ok=True)
         pictures = PictureSet(described.parent, described.stem, shop.plan.styles)

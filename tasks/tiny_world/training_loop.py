@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from data_specs.errors import ContractError
 from models.renderer.tiny_training import MovingAverage
 from tasks.tiny_world.snapshots import read_snapshot, write_snapshot
 
@@ -103,6 +104,9 @@ class Training:
         if found is None:
             return
         tensors, record = found
+        shapes = {name: parameter.shape for name, parameter in zip(self.names, self.parameters, strict=True)}
+        if {name[4:]: kept.shape for name, kept in tensors.items() if name.startswith("now/")} != shapes:
+            raise ContractError(f"{self.path} holds a network of other sizes; train this one in a new work folder")
         self.step, self.seconds = int(record["step"]), float(record["seconds"])
         for name, parameter, mean in zip(self.names, self.parameters, self.average.values, strict=True):
             parameter.copy_(tensors[f"now/{name}"])
@@ -114,7 +118,8 @@ class Training:
     def run(self, losses_of: Callable[[int], Mapping[str, Tensor]]) -> Iterator[StepReport]:
         """Make the steps that are left; ``losses_of(step)`` returns named terms, their sum is what is lowered.
 
-        Raises Interrupted after SIGTERM or SIGINT, with a snapshot on disk.
+        Raises Interrupted after SIGTERM or SIGINT, with a snapshot on disk, and ContractError, with nothing written, when a
+        loss is no number any more.
         """
         asked: list[int] = []
         # Python hands signals to the main thread alone; elsewhere a kill costs what the last snapshot has not.
@@ -131,6 +136,11 @@ class Training:
                     group["lr"] = rate
                 losses = losses_of(self.step)
                 total = torch.stack(list(losses.values())).sum()
+                if not math.isfinite(float(total.detach())):
+                    raise ContractError(
+                        f"{self.stage}: the loss of step {self.step} is no number; the last snapshot, {self.path}, is whole: "
+                        "go on from it with a lower rate"
+                    )
                 self.optimizer.zero_grad(set_to_none=True)
                 total.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(self.parameters, 1.0)

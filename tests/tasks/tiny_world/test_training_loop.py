@@ -64,6 +64,25 @@ def test_a_snapshot_that_was_cut_short_is_not_seen(tmp_path: Path) -> None:
         averaged_weights(tmp_path / "none.safetensors", "model")
 
 
+def test_a_loss_that_is_no_number_ends_the_training_and_spares_the_snapshot(tmp_path: Path) -> None:
+    model, training = start(tmp_path)
+    training.snapshot()
+
+    def losses_of(step: int) -> Mapping[str, Tensor]:
+        return {"error": model(torch.ones(1, 3)).sum() * (float("nan") if step == 2 else 1.0)}
+
+    with pytest.raises(ContractError, match=r"loss of step 2 is no number.*toy\.safetensors"):
+        list(training.run(losses_of))
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+    assert start(tmp_path)[1].step == 0
+
+
+def test_a_snapshot_of_other_sizes_is_refused(tmp_path: Path) -> None:
+    start(tmp_path)[1].snapshot()
+    with pytest.raises(ContractError, match="other sizes"):
+        Training("toy", {"model": nn.Linear(3, 4)}, SCHEDULE, tmp_path)
+
+
 def test_the_rate_rises_stays_and_falls() -> None:
     schedule = Schedule(steps=100, batch=1, rate=1.0, warmup=10, cool=0.5)
     rates = [schedule.rate_at(step) for step in range(100)]
