@@ -41,6 +41,6 @@ def caption_id(concept: ConceptId, seed: int, shard: int, slot: int, text: str) 
     return CaptionId(f"{concept}-{digest('caption', seed, shard, slot, text)}")
 
 
-def image_seed(seed: int, caption: CaptionId, copy: int, attempt: int = 0) -> int:
+def image_seed(seed: int, caption: CaptionId, candidate: int, attempt: int = 0) -> int:
     """The start noise of one picture: the same for every batch, shard order, worker and restart."""
-    return seed_of("image", seed, caption, copy, attempt)
+    return seed_of("image", seed, caption, candidate, attempt)

@@ -20,6 +20,8 @@ from data_specs.sample import Sample
 from data_specs.wire import STRICT, from_json, to_json
 
 Format = Literal["jpg", "png", "webp"]
+CLIP, SAFETY = "clip", "safety"
+"""Scores by name: how well a picture fits its caption, whichever scorer says so; and how far beyond safe it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,15 @@ class Rendering:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One picture: its seed (start noise), stored size in pixels, digest of the stored bytes, and scores by name."""
+    """One picture: its seed (start noise), stored size in pixels, digest of the stored bytes, and scores by name.
+
+    `candidate` is which of the caption's drawings it is; copies count those that were kept, in the order of candidates
+    and not of scores, so that an encoder that takes the first few copies does not take the best.
+    """
 
     __pydantic_config__ = STRICT
     copy: int
+    candidate: int
     seed: int
     attempt: int
     width: int
@@ -55,13 +62,27 @@ class Image:
     format: Format
     sha256: str
     scores: dict[str, float] = field(default_factory=dict)
+    unsafe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A drawing that was not kept, and why: `reranked`, or the fault for which it was drawn again."""
+
+    __pydantic_config__ = STRICT
+    candidate: int
+    seed: int
+    attempt: int
+    reason: str
+    scores: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageGroup:
     """`pixels[i]` are the encoded bytes of `images[i]`; images are ordered by copy, without gaps.
 
-    `unseen_tokens` are those at the caption's end that the model did not read.
+    `unseen_tokens` are those at the caption's end that the model did not read; `scorer` and `checker` are whose scores
+    the pictures have.
     """
 
     __pydantic_config__ = STRICT
@@ -70,8 +91,12 @@ class ImageGroup:
     images: tuple[Image, ...]
     pixels: tuple[bytes, ...] = ()
     unseen_tokens: int = 0
+    passed_over: tuple[PassedOver, ...] = ()
+    scorer: ModelIdentity | None = None
+    checker: ModelIdentity | None = None
 
 
+SCORES = pa.map_(pa.string(), pa.float64())
 SCHEMA = pa.schema(
     [
         *caption_record.SCHEMA,
@@ -98,19 +123,39 @@ SCHEMA = pa.schema(
                 pa.struct(
                     [
                         ("copy", pa.int64()),
+                        ("candidate", pa.int64()),
                         ("seed", pa.int64()),
                         ("attempt", pa.int64()),
                         ("width", pa.int64()),
                         ("height", pa.int64()),
                         ("format", pa.string()),
                         ("sha256", pa.string()),
-                        ("scores", pa.map_(pa.string(), pa.float64())),
+                        ("scores", SCORES),
+                        ("unsafe", pa.bool_()),
                     ]
                 )
             ),
         ),
+        (
+            "passed_over",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("candidate", pa.int64()),
+                        ("seed", pa.int64()),
+                        ("attempt", pa.int64()),
+                        ("reason", pa.string()),
+                        ("scores", SCORES),
+                    ]
+                )
+            ),
+        ),
+        ("scorer", MODEL),
+        ("checker", MODEL),
     ]
 )
+OWN = ("rendering", "unseen_tokens", "images", "passed_over", "scorer", "checker")
+"""Columns that are not the caption's."""
 
 
 def encode(group: ImageGroup) -> Sample:
@@ -142,17 +187,17 @@ def decode(sample: Sample, *, check_digests: bool = False) -> ImageGroup:
 
 
 def row(group: ImageGroup) -> dict[str, Any]:
-    images = [asdict(image) | {"scores": sorted(image.scores.items())} for image in group.images]
-    drawn = {"rendering": asdict(group.rendering), "unseen_tokens": group.unseen_tokens, "images": images}
-    return caption_record.row(group.caption) | drawn
+    parts = asdict(replace(group, pixels=()))
+    own: dict[str, Any] = {name: parts[name] for name in OWN}
+    for name in ("images", "passed_over"):
+        own[name] = [drawn | {"scores": sorted(drawn["scores"].items())} for drawn in own[name]]
+    return caption_record.row(group.caption) | own
 
 
 def from_row(row: Mapping[str, Any]) -> ImageGroup:
     """The group without its pixels, from its metadata row as a dict (maps as dicts). Raises ContractError if it is none."""
-    own = ("rendering", "images", "unseen_tokens")
-    parts = {name: value for name, value in row.items() if name not in own}
-    whole = {"caption": parts, "rendering": row.get("rendering"), "images": row.get("images")}
-    whole |= {"unseen_tokens": row.get("unseen_tokens", 0)}
+    caption = {name: value for name, value in row.items() if name not in OWN}
+    whole = {"caption": caption} | {name: row[name] for name in OWN if name in row}
     return from_json(ImageGroup, {"__key__": str(row.get("id")), "json": json.dumps(whole).encode()})
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.config import JsonDict
 
 from data_specs.caption import Strategy
@@ -16,6 +16,8 @@ NOT_LINEAGE: JsonDict = {"lineage": False}
 """Marks a knob that changes how much is made, or where, but never what one shard holds."""
 LINEAGE_IF_TURNED: JsonDict = {"lineage": "if turned"}
 """Marks a knob that came later: at its default it makes what was made before it was there, so sealed shards stay of use."""
+UNTOUCHED = BeforeValidator(lambda said: None if said == {} else said)
+"""Of a part that may be missing: what a form sends of one that nobody filled in."""
 
 
 class Spec(BaseModel):
@@ -232,17 +234,11 @@ class ConceptsSpec(Spec):
     categories: dict[str, float] = Field(
         default={}, description="share per category among objects, summing to 1; empty: uniform over names"
     )
-    backgrounds_by: BackgroundsSpec | None = Field(
+    backgrounds_by: Annotated[BackgroundsSpec | None, UNTOUCHED] = Field(
         default=None,
         description="a language model that writes backgrounds for objects whose sources give none; it needs its `model`",
         json_schema_extra=LINEAGE_IF_TURNED,
     )
-
-    @field_validator("backgrounds_by", mode="before")
-    @classmethod
-    def _untouched(cls, said: Any) -> Any:
-        # What a form sends of a part that nobody filled in.
-        return None if said == {} else said
 
     @model_validator(mode="after")
     def _shares(self) -> "ConceptsSpec":
@@ -345,6 +341,41 @@ class CaptionsSpec(LanguageModelSpec):
         return self
 
 
+class ScorerSpec(Spec):
+    """What says how well a picture fits its caption: the cosine of both in one space, from -1 to 1."""
+
+    engine: Literal["clip", "encoder", "fake"] = Field(
+        default="clip", description="a Hugging Face CLIP, or an encoder trained here with a text tower (objective clip)"
+    )
+    model: str = Field(
+        description="a local folder, or (clip) a hub id with `revision`; an encoder's is `<root>/encoder/<lineage>/encoder`"
+    )
+    revision: str | None = Field(default=None, description="commit of a hub id; required for one")
+    min_score: float | None = Field(
+        default=None, ge=-1, le=1, description="a picture below it is drawn again, as a faulty one; null: none is"
+    )
+
+
+class SafetySpec(Spec):
+    """What flags unsafe pictures, and what then happens to them. They are never blackened."""
+
+    policy: Literal["keep", "redraw", "drop"] = Field(
+        description="keep it, flagged in its record; draw another, as of a faulty one; or refuse its caption at once"
+    )
+    model: str | None = Field(
+        default=None,
+        description="a Stable Diffusion safety checker: a local folder, or a hub id with `revision`; null: the pipeline's own",
+    )
+    revision: str | None = Field(default=None, description="commit of a hub id; required for one")
+    threshold: float = Field(
+        default=0.0,
+        ge=-1,
+        le=1,
+        description="flag what lies above: the largest cosine with one of the checker's concepts, less that concept's own "
+        "threshold; lower flags more",
+    )
+
+
 class ImagesSpec(Spec):
     """How captions are drawn (SynCLR section 3.2: 4 pictures a caption at CFG 2.5)."""
 
@@ -366,6 +397,35 @@ class ImagesSpec(Spec):
     quality: int = Field(default=95, ge=1, le=100, description="of jpg and webp")
     batch_size: int = Field(default=32, ge=1, description="pictures drawn in one call")
     attempts: int = Field(default=3, ge=1, le=16, description="times a faulty picture is drawn, first included")
+    scorer: Annotated[ScorerSpec | None, UNTOUCHED] = Field(
+        default=None,
+        description="what scores pictures against their captions; it needs its `model`; null: nothing does",
+    )
+    candidates: int | None = Field(
+        default=None,
+        ge=2,
+        le=512,
+        description="draw so many per caption and keep the per_caption that the scorer likes best, as DALL-E did; null: all",
+    )
+    safety: Annotated[SafetySpec | None, UNTOUCHED] = Field(
+        default=None, description="what flags unsafe pictures; it needs its `policy`; null: nothing does"
+    )
+
+    @property
+    def drawn_per_caption(self) -> int:
+        return self.candidates or self.per_caption
+
+    @model_validator(mode="after")
+    def _ranked(self) -> "ImagesSpec":
+        if self.candidates is None:
+            return self
+        if self.candidates < self.per_caption:
+            raise ValueError(f"candidates {self.candidates} are fewer than per_caption {self.per_caption}")
+        if self.scorer is None:
+            raise ValueError(
+                f"candidates {self.candidates} are chosen by score: name a scorer, or set candidates to null"
+            )
+        return self
 
 
 ALONE: dict[str, Any] = {"ema": False, "ibot_weight": 0.0, "local_crops": 0}

@@ -15,6 +15,7 @@ from data_specs.run import LINEAGE_IF_TURNED, NOT_LINEAGE, ROOMS, CaptionsSpec, 
 from data_specs.shard import ShardAddress
 from models.captioner.build import identify_captioner
 from models.renderer.build import identify_renderer
+from models.scorer.build import identify_checker, identify_scorer
 from tasks import storage
 from tasks.captions.prompt_files import load_prompts, prompts_digest
 from tasks.captions.unsafe_words import unsafe_words_digest
@@ -30,7 +31,7 @@ VERSIONS = {
     "concepts": 1,
     "captions": 4,
     SELECTION: 1,
-    "images": 2,
+    "images": 3,
     "encoder": 2,
     "embeddings": 2,
     "scores": 2,
@@ -88,7 +89,9 @@ def rooms(spec: RunSpec, root: str) -> dict[str, Room]:
     if selection:
         captions = made["captions"].lineage
         made[SELECTION] = _room(SELECTION, shards, root, spec=selection, upstream=captions, seed=spec.seed)
-    add("images", shards, model=[renderer.id, renderer.revision], selection=selection)
+    looking = {"scorer": identify_scorer(spec.images), "checker": identify_checker(spec.images)}
+    seen_by = {name: [model.id, model.revision] for name, model in looking.items() if model}
+    add("images", shards, model=[renderer.id, renderer.revision], selection=selection, **seen_by)
     # What an encoder learns depends on every picture it sees, so here, and only here, the number of shards counts.
     add("encoder", 1, shards=shards)
     own = {one.name: fingerprint(one) for one in spec.embeddings.data_sets}

@@ -15,6 +15,7 @@ from flows.recipes import names, resolve
 from flows.run_folder import folder, read_recipe, write_recipe
 from models.captioner.build import require_captioner
 from models.renderer.build import require_renderer
+from models.scorer.build import require_looking
 from tasks import storage
 from tasks.captions.planning import Planner
 from tasks.concepts.ingest import table_of
@@ -95,6 +96,7 @@ class Request:
             require_captioner(run.spec.captions)
         if self._makes(wanted["images"]):
             require_renderer(run.spec.images)
+            require_looking(run.spec.images)
         return wanted
 
     def _makes(self, room: Room) -> bool:

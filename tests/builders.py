@@ -44,7 +44,7 @@ def make_group(caption: Caption | None = None, copies: int = 4) -> ImageGroup:
     caption = caption or make_caption()
     pixels = tuple(f"{caption.id} {copy}".encode() for copy in range(copies))
     images = tuple(
-        Image(copy, copy, 0, 64, 64, "jpg", hashlib.sha256(data).hexdigest(), {"clip": 0.5})
+        Image(copy, copy, copy, 0, 64, 64, "jpg", hashlib.sha256(data).hexdigest(), {"clip": 0.5})
         for copy, data in enumerate(pixels)
     )
     return ImageGroup(caption, Rendering(MODEL, "DDIMScheduler", 50, 2.5, "", 64, 64, "float32"), images, pixels)

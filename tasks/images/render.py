@@ -14,19 +14,18 @@ from data_specs import image_group
 from data_specs.caption import Caption
 from data_specs.errors import ContractError
 from data_specs.ids import CaptionId, image_seed
-from data_specs.image_group import Image, ImageGroup
+from data_specs.image_group import ImageGroup
 from data_specs.rejection import Rejection
 from data_specs.run import ImagesSpec
 from data_specs.shard import ShardAddress, ShardManifest
 from models.renderer.protocol import Drawing
 from tasks.engines import EngineProcess, loaded
+from tasks.images.candidates import Candidates
 from tasks.images.render_queue import RenderQueue, open_queue
 from tasks.progress import Advanced, Worked, tell
 from tasks.retrying import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
 from tasks.shards import make_shard, missing_first, read_rows, read_shard
 
-Wanted = tuple[int, int]
-"""Which caption of the shard, which copy."""
 IN_HAND = 2
 """Shards of one engine at a time: one is drawn, the one before is encoded and sealed."""
 
@@ -34,45 +33,24 @@ IN_HAND = 2
 def render(
     captions: Sequence[Caption], queue: RenderQueue, spec: ImagesSpec, seed: int
 ) -> Iterator[ImageGroup | Rejection]:
-    """Draw every caption `per_caption` times; a faulty picture again with the next attempt; groups in caption order.
+    """Draw every caption's candidates; faulty ones again with the next attempt; groups in caption order.
 
-    All pictures of an attempt go to the engine together, in the order (caption, copy), so what stands in one batch
+    All pictures of an attempt go to the engine together, in the order (caption, candidate), so what stands in one batch
     follows from the shard alone.
     """
     turn = queue.turn()
-    kept: dict[Wanted, tuple[Image, bytes]] = {}
-    faults: dict[Wanted, str] = {}
-    wanted = [(row, copy) for row in range(len(captions)) for copy in range(spec.per_caption)]
+    drawn = [Candidates(about, spec) for about in captions]
     for attempt in range(spec.attempts):
-        seeds = {place: image_seed(seed, captions[place[0]].id, place[1], attempt) for place in wanted}
-        drawn = queue.draw(turn, [Drawing(captions[row].text, seeds[row, copy]) for row, copy in wanted])
-        again = []
-        for place, made in zip(wanted, drawn, strict=True):
-            row, copy = place
-            reason = made.fault
-            if reason is None:
-                siblings = {kept[row, other][0].sha256 for other in range(spec.per_caption) if (row, other) in kept}
-                if made.sha256 not in siblings:
-                    image = Image(copy, seeds[place], attempt, made.width, made.height, spec.format, made.sha256)
-                    kept[place] = image, made.data
-                else:
-                    reason = "identical_sibling"
-            if reason is not None:
-                faults[place] = reason
-                again.append(place)
-            if attempt == 0 and copy == spec.per_caption - 1:
+        wanted = [(row, candidate) for row, so_far in enumerate(drawn) for candidate in so_far.wanted()]
+        seeds = [image_seed(seed, captions[row].id, candidate, attempt) for row, candidate in wanted]
+        drawings = [Drawing(captions[row].text, noise) for (row, _), noise in zip(wanted, seeds, strict=True)]
+        for (row, candidate), noise, made in zip(wanted, seeds, queue.draw(turn, drawings), strict=True):
+            drawn[row].add(candidate, noise, attempt, made)
+            if attempt == 0 and candidate == spec.drawn_per_caption - 1:
                 tell(Advanced("images", spec.per_caption, f"engine {queue.busy_share:.0%} busy"))
-        wanted = again
-        if not wanted:
-            break
     unseen = queue.unseen(turn, [about.text for about in captions])
-    for row, about in enumerate(captions):
-        places = [(row, copy) for copy in range(spec.per_caption)]
-        if lost := [place for place in places if place not in kept]:
-            yield Rejection(about.id, faults[lost[0]], about.text)
-        else:
-            images, pixels_of = zip(*(kept[place] for place in places), strict=True)
-            yield ImageGroup(about, queue.rendering, images, pixels_of, unseen[row])
+    for so_far, tokens in zip(drawn, unseen, strict=True):
+        yield so_far.outcome(queue.rendering, tokens, queue.scorer, queue.checker)
 
 
 @dataclass(frozen=True, slots=True)

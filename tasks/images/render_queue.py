@@ -13,30 +13,23 @@ from functools import partial
 from queue import PriorityQueue
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from data_specs.image_group import CLIP, SAFETY
 from data_specs.run import ImagesSpec
 from models.renderer.build import build_renderer
-from models.renderer.protocol import Drawing, Renderer
+from models.renderer.protocol import Drawing, Pixels, Renderer
+from models.scorer.build import build_checker, build_scorer
+from models.scorer.protocol import Checker, Scorer
+from tasks.images.candidates import Attempt, misfit
 from tasks.images.pictures import fault, store
 
 Answer = TypeVar("Answer")
+Scores = dict[str, float]
 
 AHEAD = 4
 """Batches that may be drawn and not yet encoded: beyond them the engine waits, so that pixels do not fill the memory."""
 ENCODERS = min(8, os.cpu_count() or 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What one drawing came to: encoded bytes and their stored size in pixels, or the fault for which it is drawn again."""
-
-    fault: str | None = None
-    data: bytes = b""
-    width: int = 0
-    height: int = 0
-    sha256: str = ""
+DIGITS = 4
+"""Of a score: what lies behind them says nothing, and is not the same on every machine."""
 
 
 @dataclass(order=True, slots=True)
@@ -52,13 +45,19 @@ class _Job:
 class RenderQueue:
     """An engine in a thread of its own, which does nothing else: models are not asked by two threads at once.
 
-    `busy_seconds` is the time for which the engine drew, of the `seconds` since it was first asked.
+    `busy_seconds` is the time for which the engine drew, of the `seconds` since it was first asked: what looks at its
+    pictures works between two batches, and makes it wait.
     """
 
-    def __init__(self, renderer: Renderer, spec: ImagesSpec) -> None:
+    def __init__(
+        self, renderer: Renderer, spec: ImagesSpec, scorer: Scorer | None = None, checker: Checker | None = None
+    ) -> None:
         self.rendering = renderer.rendering
+        self.scorer = scorer.identity if scorer else None
+        self.checker = checker.identity if checker else None
         self.busy_seconds = 0.0
         self._renderer, self._spec = renderer, spec
+        self._scorer, self._checker = scorer, checker
         self._began: float | None = None
         self._jobs: PriorityQueue[_Job] = PriorityQueue()
         self._turns, self._numbers = itertools.count(), itertools.count()
@@ -122,17 +121,31 @@ class RenderQueue:
             pictures = self._renderer.render(drawings)
         finally:
             self.busy_seconds += time.monotonic() - started
-        self._drawn.append([self._encoders.submit(_encode, pixels, self._spec) for pixels in pictures])
-        return self._drawn[-1]
+        scores = self._look(pictures, drawings)
+        encoding = [self._encoders.submit(_encode, *each, self._spec) for each in zip(pictures, scores, strict=True)]
+        self._drawn.append(encoding)
+        return encoding
+
+    def _look(self, pictures: Sequence[Pixels], drawings: Sequence[Drawing]) -> list[Scores]:
+        found: list[Scores] = [{} for _ in pictures]
+        if self._scorer:
+            fits = self._scorer.score(pictures, [drawing.text for drawing in drawings])
+            found = [scores | {CLIP: round(fit, DIGITS)} for scores, fit in zip(found, fits, strict=True)]
+        if self._checker:
+            beyond = self._checker.check(pictures)
+            found = [scores | {SAFETY: round(by, DIGITS)} for scores, by in zip(found, beyond, strict=True)]
+        return found
 
 
-def _encode(pixels: NDArray[np.float32], spec: ImagesSpec) -> Attempt:
+def _encode(pixels: Pixels, scores: Scores, spec: ImagesSpec) -> Attempt:
     if reason := fault(pixels):
-        return Attempt(fault=reason)
+        return Attempt(fault=reason)  # what a broken picture scored says nothing
+    if reason := misfit(scores, spec):
+        return Attempt(fault=reason, scores=scores)
     data, width, height = store(pixels, spec.save_size, spec.format, spec.quality)
-    return Attempt(data=data, width=width, height=height, sha256=hashlib.sha256(data).hexdigest())
+    return Attempt(data=data, width=width, height=height, sha256=hashlib.sha256(data).hexdigest(), scores=scores)
 
 
 def open_queue(spec: ImagesSpec) -> RenderQueue:
-    """Loads the engine. Raises SpecError for weights or a scheduler that are not there."""
-    return RenderQueue(build_renderer(spec), spec)
+    """Loads the engine and what looks at its pictures. Raises SpecError for weights or a scheduler that are not there."""
+    return RenderQueue(build_renderer(spec), spec, build_scorer(spec), build_checker(spec))

@@ -1,14 +1,17 @@
 """What is written is what is read, for every record; what is not a record is refused with its name."""
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
 
-from builders import make_caption, make_concept, make_group
+from builders import MODEL, make_caption, make_concept, make_group
 from data_specs import caption, checkpoint, choice, concept, embedding, image_group, score
 from data_specs.checkpoint import Checkpoint
 from data_specs.choice import Choice
 from data_specs.embedding import Embedding
 from data_specs.errors import ContractError
+from data_specs.image_group import PassedOver
 from data_specs.score import Score
 
 RECORDS = [
@@ -17,6 +20,14 @@ RECORDS = [
     (choice.CONTRACT, Choice(make_caption().id, "duplicate_elsewhere", make_caption(slot=1).id, 3)),
     (choice.CONTRACT, Choice(make_caption().id, "kept", keys=(-(2**63), 5), names=(0, 7))),
     (image_group.CONTRACT, make_group()),
+    (
+        image_group.CONTRACT,
+        replace(
+            make_group(),
+            passed_over=(PassedOver(5, 7, 1, "reranked", {"clip": 0.1, "safety": -0.2}), PassedOver(6, 8, 0, "unsafe")),
+            scorer=MODEL,
+        ),
+    ),
     (
         checkpoint.CONTRACT,
         Checkpoint(

@@ -32,3 +32,30 @@ def test_random_places_without_a_place_are_refused_before_any_work(tmp_path):
     )
     with pytest.raises(SpecError, match="no place"):
         asked.preflight(asked.resolved())
+
+
+def test_the_weights_that_look_at_pictures_are_part_of_what_made_them(tmp_path):
+    for name, data in (("one", b"1"), ("two", b"2")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(data)
+
+    def images(**knobs):
+        made = rooms(RunSpec.model_validate(FAKES | {"images": {"engine": "fake"} | knobs}), "/nowhere")
+        return made["captions"].lineage, made["images"]
+
+    def by(part, name, **knobs):
+        return images(**{part: {"model": str(tmp_path / name)} | knobs})
+
+    written, plain = images()
+    assert "scorer" not in plain.facts and "checker" not in plain.facts
+    kinds = [
+        by("scorer", "one"),
+        by("scorer", "two"),
+        by("safety", "one", policy="keep"),
+        by("safety", "two", policy="keep"),
+    ]
+    assert len({plain.lineage, *(room.lineage for _, room in kinds)}) == 5
+    assert {captions for captions, _ in kinds} == {written}
+    assert kinds[0][1].facts["scorer"][0] == "one" and kinds[3][1].facts["checker"][1].startswith("sha256:")
+    with pytest.raises(SpecError, match=r"images\.scorer\.model: there is no folder"):
+        images(scorer={"model": "/nowhere"})

@@ -77,7 +77,7 @@ def test_two_shards_share_one_thread_and_the_first_goes_first_also_with_what_it_
 def test_the_engine_draws_on_while_pictures_are_encoded_and_waits_only_where_they_pile_up(monkeypatch):
     encoding, go_on = threading.Semaphore(0), threading.Event()
 
-    def slow(pixels, spec):
+    def slow(pixels, scores, spec):
         encoding.release()
         go_on.wait(10)
         return render_queue.Attempt(sha256=str(float(pixels.sum())))

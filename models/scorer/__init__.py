@@ -1,0 +1,1 @@
+"""Engines that look: pictures (and captions) in, scores out."""
