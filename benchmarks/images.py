@@ -14,7 +14,9 @@ from data_specs.run import ImagesSpec
 from data_specs.shard import ShardAddress
 from flows.recipes import resolve
 from models.renderer.build import TINY, identify_renderer
-from models.renderer.diffusion import DiffusionRenderer, _load
+from models.renderer.diffusion import DiffusionRenderer
+from models.renderer.layout import look
+from models.renderer.loading import load_pipeline
 from tasks.images.render import render_shard
 from tasks.shards import make_shard
 
@@ -49,10 +51,9 @@ def room(renderer: DiffusionRenderer, spec: ImagesSpec, folder: str) -> float:
 
 
 def main() -> None:
-    spec = resolve("tiny").images
+    spec = resolve("tiny", {"images": {"batch_size": 32}}).images
     renderer = DiffusionRenderer(str(TINY), identify_renderer(spec), spec)
-    pipeline = _load(str(TINY), spec)
-    pipeline.set_progress_bar_config(disable=True)
+    pipeline = load_pipeline(str(TINY), look(str(TINY), None), (), spec)
     times: dict[str, list[float]] = {"bare": [], "room": []}
     for _ in range(ROUNDS + 1):  # the first round warms caches and is dropped
         times["bare"].append(bare(pipeline, spec))

@@ -25,6 +25,16 @@ CLIP, SAFETY = "clip", "safety"
 
 
 @dataclass(frozen=True, slots=True)
+class Lora:
+    """Weights added to a model's own: which, from which of its files, and how much of them."""
+
+    __pydantic_config__ = STRICT
+    model: ModelIdentity
+    file: str
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rendering:
     """How the pictures of a group were drawn: everything that is the same for all of them.
 
@@ -42,6 +52,7 @@ class Rendering:
     height: int
     dtype: str
     text_tokens: int | None = None
+    loras: tuple[Lora, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +124,7 @@ SCHEMA = pa.schema(
                     ("height", pa.int64()),
                     ("dtype", pa.string()),
                     ("text_tokens", pa.int64()),
+                    ("loras", pa.list_(pa.struct([("model", MODEL), ("file", pa.string()), ("scale", pa.float64())]))),
                 ]
             ),
         ),

@@ -376,26 +376,98 @@ class SafetySpec(Spec):
     )
 
 
+class LoraSpec(Spec):
+    """Weights that are added to the model's own before it draws (Hu et al., 2021, arXiv:2106.09685)."""
+
+    model: str = Field(description="a local folder, or a hub id with `revision`")
+    revision: str | None = Field(default=None, description="commit of a hub id; required for one")
+    file: str = Field(
+        default="pytorch_lora_weights.safetensors", pattern=r"\.safetensors$", description="the file that holds it"
+    )
+    scale: float = Field(default=1.0, ge=-4, le=4, description="how much of it is added")
+
+
 class ImagesSpec(Spec):
     """How captions are drawn (SynCLR section 3.2: 4 pictures a caption at CFG 2.5)."""
 
     engine: Literal["diffusers", "fake"] = "diffusers"
     model: str = Field(default="tiny", description="`tiny` (ships here), a local folder, or a hub id with `revision`")
     revision: str | None = Field(default=None, description="commit of a hub id; required for one")
+    loras: tuple[LoraSpec, ...] = Field(
+        default=(), description="added to the model, in this order", json_schema_extra=LINEAGE_IF_TURNED
+    )
     dtype: Literal["bfloat16", "float16", "float32"] = "float32"
     per_caption: int = Field(default=4, ge=2, le=64, description="positives per caption")
-    guidance_scale: float = Field(default=2.5, ge=1, le=30, description="classifier-free guidance, CFG")
-    negative_prompt: str = ""
-    scheduler: str = Field(default="DPMSolverMultistepScheduler", description="class name of a diffusers scheduler")
-    scheduler_options: dict[str, bool | int | float | str] = Field(default={}, description="overrides of its config")
+    guidance_scale: float = Field(
+        default=2.5,
+        ge=0,
+        le=30,
+        description="classifier-free guidance, CFG; 1 or less: none, as Turbo models want it. A model distilled to take "
+        "guidance as an input (FLUX dev, LCM) gets this number",
+    )
+    negative_prompt: str = Field(
+        default="", description="what CFG leads away from; empty: the model's own empty prompt"
+    )
+    scheduler: str | None = Field(
+        default="DPMSolverMultistepScheduler",
+        description="class name of a diffusers scheduler; null: the model's own",
+    )
+    scheduler_options: dict[str, bool | int | float | str] = Field(
+        default={}, description="overrides of its config, and `eta` where it takes one"
+    )
     steps: int = Field(default=12, ge=1, le=1000)
+    text_tokens: int | None = Field(
+        default=None,
+        ge=8,
+        le=4096,
+        description="tokens that a T5 or other large text encoder reads; empty: the pipeline's own. CLIP always reads 77",
+        json_schema_extra=LINEAGE_IF_TURNED,
+    )
     size: int | None = Field(default=None, ge=8, description="pixels drawn per side; empty: the model's own")
     save_size: int | None = Field(
         default=None, ge=8, description="pixels stored per side, antialiased, only if smaller than drawn"
     )
     format: Format = "jpg"
     quality: int = Field(default=95, ge=1, le=100, description="of jpg and webp")
-    batch_size: int = Field(default=32, ge=1, description="pictures drawn in one call")
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="pictures drawn in one call; empty: on a GPU as many as its memory holds, found by drawing few",
+        json_schema_extra=LINEAGE_IF_TURNED,
+    )
+    device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d{1,3})?)$",
+        description="auto (a GPU if there is one), cpu, cuda, cuda:1, xpu or mps",
+        json_schema_extra=NOT_LINEAGE,
+    )
+    offload: bool = Field(
+        default=False,
+        description="each part of the pipeline is on the GPU only while it works: slower, in less memory",
+        json_schema_extra=NOT_LINEAGE,
+    )
+    attention: str | None = Field(
+        default=None,
+        description="U-Nets: native, sliced or xformers; transformers: a diffusers attention backend such as flash or sage",
+        json_schema_extra=LINEAGE_IF_TURNED,
+    )
+    compile: bool = Field(
+        default=False,
+        description="torch.compile of the U-Net or transformer: minutes before the first picture, faster after",
+        json_schema_extra=LINEAGE_IF_TURNED,
+    )
+    channels_last: bool = Field(
+        default=False, description="memory layout of a U-Net; faster on GPUs", json_schema_extra=LINEAGE_IF_TURNED
+    )
+    vae_slicing: bool = Field(
+        default=False, description="decode one picture at a time: less memory", json_schema_extra=LINEAGE_IF_TURNED
+    )
+    vae_tiling: bool = Field(
+        default=False,
+        description="decode a large picture in tiles, blended where they meet: less memory",
+        json_schema_extra=LINEAGE_IF_TURNED,
+    )
     attempts: int = Field(default=3, ge=1, le=16, description="times a faulty picture is drawn, first included")
     scorer: Annotated[ScorerSpec | None, UNTOUCHED] = Field(
         default=None,
@@ -424,6 +496,15 @@ class ImagesSpec(Spec):
         if self.scorer is None:
             raise ValueError(
                 f"candidates {self.candidates} are chosen by score: name a scorer, or set candidates to null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _guided(self) -> "ImagesSpec":
+        if self.negative_prompt and self.guidance_scale <= 1:
+            raise ValueError(
+                f"negative_prompt is read by classifier-free guidance alone: leave it empty, or raise guidance_scale "
+                f"({self.guidance_scale:g}) above 1"
             )
         return self
 

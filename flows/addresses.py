@@ -14,7 +14,7 @@ from data_specs.ids import Lineage, digest
 from data_specs.run import LINEAGE_IF_TURNED, NOT_LINEAGE, ROOMS, CaptionsSpec, RunSpec, Spec
 from data_specs.shard import ShardAddress
 from models.captioner.build import identify_captioner
-from models.renderer.build import identify_renderer
+from models.renderer.build import identify_loras, identify_renderer
 from models.scorer.build import identify_checker, identify_scorer
 from tasks import storage
 from tasks.captions.prompt_files import load_prompts, prompts_digest
@@ -90,7 +90,9 @@ def rooms(spec: RunSpec, root: str) -> dict[str, Room]:
         captions = made["captions"].lineage
         made[SELECTION] = _room(SELECTION, shards, root, spec=selection, upstream=captions, seed=spec.seed)
     looking = {"scorer": identify_scorer(spec.images), "checker": identify_checker(spec.images)}
-    seen_by = {name: [model.id, model.revision] for name, model in looking.items() if model}
+    seen_by: dict[str, Any] = {name: [model.id, model.revision] for name, model in looking.items() if model}
+    if added := [[lora.model.id, lora.model.revision] for lora in identify_loras(spec.images)]:
+        seen_by["loras"] = added
     add("images", shards, model=[renderer.id, renderer.revision], selection=selection, **seen_by)
     # What an encoder learns depends on every picture it sees, so here, and only here, the number of shards counts.
     add("encoder", 1, shards=shards)

@@ -14,7 +14,7 @@ from data_specs.run import ImagesSpec
 from data_specs.shard import ShardAddress
 from flows.lineages import Home, find, homes, room_of, rows
 from flows.show import CAPTION, IMAGE, unknown
-from models.renderer.build import identify_renderer
+from models.renderer.build import identify_loras, identify_renderer
 from tasks import storage
 from tasks.engines import EngineProcess
 from tasks.images.redraw import redraw_here, redraw_shard
@@ -113,12 +113,18 @@ def same_pictures(before: Sequence[ImageGroup], after: Sequence[ImageGroup]) -> 
 def settings(home: Home) -> ImagesSpec:
     """How a lineage was drawn. Raises SpecError if the weights here are not those that drew it."""
     spec = ImagesSpec.model_validate(home.facts["spec"])
-    here, then = identify_renderer(spec), home.facts["model"]
-    if [here.id, here.revision] != then:
-        raise SpecError(
-            f"images.model: {' '.join(then)} drew lineage {home.lineage}; here {spec.model!r} is {here.revision}: "
-            "other weights draw other pictures"
-        )
+    here, added = identify_renderer(spec), identify_loras(spec)
+    used = [("images.model", spec.model, here, home.facts["model"])]
+    used += [
+        ("images.loras", said.model, lora.model, then)
+        for said, lora, then in zip(spec.loras, added, home.facts.get("loras", ()), strict=True)
+    ]
+    for knob, model, identity, then in used:
+        if [identity.id, identity.revision] != then:
+            raise SpecError(
+                f"{knob}: {' '.join(then)} drew lineage {home.lineage}; here {model!r} is {identity.revision}: "
+                "other weights draw other pictures"
+            )
     return spec
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -14,14 +15,18 @@ LOOK_SECONDS = 15.0
 COMMIT = re.compile("[0-9a-f]{40}")
 
 
-def identify(model: str, revision: str | None, *, knob: str) -> ModelIdentity:
-    """A local folder is pinned by a digest over its files, a hub id by the commit that the recipe must name.
+def identify(model: str, revision: str | None, *, knob: str, file: str | None = None) -> ModelIdentity:
+    """A local folder is pinned by a digest over its files, or over the one `file`; a hub id by its commit.
 
     `knob` is the recipe's field, for the message. Raises SpecError for a folder that is not there or holds pickles
     only, and for a hub id without a revision.
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
+        if file is not None:
+            if not (folder / file).is_file():
+                raise SpecError(f"{knob}: folder {model!r} holds no {file!r}; name the one that is meant by `file`")
+            return ModelIdentity(folder.name, f"sha256:{_file_digest((folder / file).resolve())}")
         if not any(folder.rglob("*.safetensors")):
             raise SpecError(f"{knob}: folder {model!r} holds no .safetensors; other formats are not read")
         return ModelIdentity(folder.name, f"sha256:{_folder_digest(folder.resolve())}")
@@ -41,15 +46,33 @@ def require_reachable(model: str, revision: str | None, *, knob: str, described_
 
     `described_by` is the file that every such model has: it stands for the others.
     """
-    if Path(model).expanduser().is_dir():
+    if Path(model).expanduser().is_dir() or cached(model, revision, described_by):
         return
-    from huggingface_hub import HfApi, try_to_load_from_cache
+    if not any(name.endswith(".safetensors") for name in listed(model, revision, knob=knob)):
+        raise SpecError(f"{knob}: {model!r} holds no .safetensors at {revision}; other formats are not read")
+
+
+def cached(model: str, revision: str | None, file: str) -> Path | None:
+    """Where the cache has this file of a hub id; None if it has not, or if the name is no hub id."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(model, file, revision=revision)
+    except HFValidationError:
+        return None
+    return Path(found) if isinstance(found, str) else None
+
+
+def listed(model: str, revision: str | None, *, knob: str) -> frozenset[str]:
+    """Names of a hub id's files at this revision, if they may be had. Raises SpecError."""
+    from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        if isinstance(try_to_load_from_cache(model, described_by, revision=revision), str):
-            return
         found = HfApi().model_info(model, revision=revision, timeout=LOOK_SECONDS)
+        if getattr(found, "gated", False):  # everybody may see such a page, not everybody its files
+            HfApi().auth_check(model)
     except HFValidationError as error:
         raise SpecError(f"{knob}: {model!r} is neither a folder here nor a hub id") from error
     except GatedRepoError as error:
@@ -66,8 +89,27 @@ def require_reachable(model: str, revision: str | None, *, knob: str, described_
         ) from error
     if found.id != model:
         raise SpecError(f"{knob}: {model!r} has moved to {found.id!r}; name it so")
-    if not any(file.rfilename.endswith(".safetensors") for file in found.siblings or ()):
-        raise SpecError(f"{knob}: {model!r} holds no .safetensors at {revision}; other formats are not read")
+    return frozenset(file.rfilename for file in found.siblings or ())
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a safetensors file by its header and its length alone; None if nothing is.
+
+    A file is 8 bytes with the header's length, the header (JSON: each tensor's place), and the tensors.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if size < 8 or length > size - 8:
+            return "is cut off"
+        try:
+            header = json.loads(stream.read(length))
+            end = max(
+                (int(part["data_offsets"][1]) for name, part in header.items() if name != "__metadata__"), default=0
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return "is no safetensors file"
+    return None if size == 8 + length + end else f"has {size} bytes where its header says {8 + length + end}"
 
 
 def passes(error: Exception) -> bool:
@@ -79,6 +121,12 @@ def passes(error: Exception) -> bool:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+@functools.cache
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:32]
 
 
 @functools.cache

@@ -13,7 +13,12 @@ FILES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py")
 HOMES = {
     "webdataset": ("tasks/shards.py",),
     "vllm": ("models/captioner/vllm.py",),
-    "diffusers": ("models/renderer/diffusion.py", "models/renderer/tiny_training.py", "models/scorer/safety.py"),
+    "diffusers": (
+        "models/renderer/loading.py",
+        "models/renderer/scheduling.py",
+        "models/renderer/tiny_training.py",
+        "models/scorer/safety.py",
+    ),
     "fsspec": ("tasks/storage.py",),
     "typer": ("flows/cli.py",),
     "tensorboardX": ("tasks/encoder/metrics.py",),

@@ -30,7 +30,8 @@ class Batches:
                 pictures.extend(draw(batch, self.size))
             except (RuntimeError, ValueError, MemoryError) as error:
                 if not is_out_of_memory(error):
-                    raise EngineError(f"a batch of {len(batch)} pictures failed: {error}") from error
+                    said = " ".join(str(error).split())[:300]  # some tell all the numbers of a tensor
+                    raise EngineError(f"a batch of {len(batch)} pictures failed: {said}") from error
                 if self.size == 1:
                     raise EngineError(
                         f"one picture does not fit into memory: {error}; draw smaller ones (images.size), in "

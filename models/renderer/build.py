@@ -2,13 +2,24 @@
 
 from pathlib import Path
 
+from data_specs.errors import SpecError
+from data_specs.image_group import Lora
 from data_specs.model_identity import ModelIdentity
 from data_specs.run import ImagesSpec
+from models.renderer.layout import look
 from models.renderer.protocol import Renderer
-from models.weights import identify, require_reachable
+from models.weights import cached, damage, identify, listed
 
 TINY = Path(__file__).parent / "tiny"
 """The latent diffusion model that ships with the project."""
+SURE = {"loras", "negative_prompt", "scheduler", "scheduler_options", "text_tokens", "size", "device", "offload"} | {
+    "attention",
+    "compile",
+    "channels_last",
+    "vae_slicing",
+    "vae_tiling",
+}
+"""At their defaults these fit the tiny model: no need to wait seconds for diffusers to say so."""
 
 
 def identify_renderer(spec: ImagesSpec) -> ModelIdentity:
@@ -24,15 +35,32 @@ def identify_renderer(spec: ImagesSpec) -> ModelIdentity:
             return identify(spec.model, spec.revision, knob="images.model")
 
 
+def identify_loras(spec: ImagesSpec) -> tuple[Lora, ...]:
+    """What is added to them, pinned; raises SpecError if it is not there."""
+    return tuple(
+        Lora(identify(lora.model, lora.revision, knob="images.loras", file=lora.file), lora.file, lora.scale)
+        for lora in spec.loras
+    )
+
+
 def require_renderer(spec: ImagesSpec) -> None:
-    """Before any work that needs it: raises SpecError if its weights cannot be had."""
+    """Before any work that needs it: raises SpecError if its weights cannot be had, or a knob does not fit them."""
     identify_renderer(spec)
-    if spec.engine == "diffusers" and spec.model != "tiny":
-        require_reachable(spec.model, spec.revision, knob="images.model", described_by="model_index.json")
+    identify_loras(spec)
+    fields = ImagesSpec.model_fields
+    if spec.engine == "fake" or (
+        spec.model == "tiny" and all(getattr(spec, name) == fields[name].default for name in SURE)
+    ):
+        return
+    from models.renderer.loading import require_fitting
+
+    require_fitting(look(_weights(spec), spec.revision), spec)
+    for lora in spec.loras:
+        _require_lora(lora.model, lora.revision, lora.file)
 
 
 def build_renderer(spec: ImagesSpec) -> Renderer:
-    """Loads the engine. Raises SpecError for weights or a scheduler that are not there."""
+    """Loads the engine. Raises SpecError for weights that are not there, or a knob that does not fit them."""
     identity = identify_renderer(spec)
     match spec.engine:
         case "fake":
@@ -42,4 +70,20 @@ def build_renderer(spec: ImagesSpec) -> Renderer:
         case "diffusers":
             from models.renderer.diffusion import DiffusionRenderer
 
-            return DiffusionRenderer(str(TINY) if spec.model == "tiny" else spec.model, identity, spec)
+            loras = [(said.model, lora) for said, lora in zip(spec.loras, identify_loras(spec), strict=True)]
+            return DiffusionRenderer(_weights(spec), identity, spec, loras)
+
+
+def _weights(spec: ImagesSpec) -> str:
+    return str(TINY) if spec.model == "tiny" else spec.model
+
+
+def _require_lora(model: str, revision: str | None, file: str) -> None:
+    path = Path(model).expanduser() / file
+    if path.is_file():
+        if wrong := damage(path):
+            raise SpecError(f"images.loras: {file} of {model!r} {wrong}: fetch it again")
+    elif not cached(model, revision, file) and file not in listed(model, revision, knob="images.loras"):
+        raise SpecError(
+            f"images.loras: {model!r} holds no {file!r} at {revision}; name the one that is meant by `file`"
+        )

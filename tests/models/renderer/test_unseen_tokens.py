@@ -41,7 +41,8 @@ def test_of_several_text_encoders_the_longest_counts(limits, text_tokens, unseen
     assert isinstance(renderer, DiffusionRenderer)
     names = ("tokenizer", "tokenizer_2", "tokenizer_3")
     parts = dict.fromkeys(names) | dict(zip(names, map(Tokenizer, limits), strict=False))
-    renderer._pipeline = type("Pipeline", (), parts)()
+    encoders = {name.replace("tokenizer", "text_encoder"): object() for name in names}
+    renderer._pipeline = type("Pipeline", (), parts | encoders)()
     renderer.rendering = type("Rendering", (), {"text_tokens": renderer._text_tokens()})()
     assert renderer.rendering.text_tokens == text_tokens
     assert renderer.unseen(["word " * 300]) == [unseen]
