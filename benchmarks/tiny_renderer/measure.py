@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,11 +24,12 @@ from benchmarks.tiny_renderer.judge import STEPS, accuracy_by_head, alignment, t
 from flows.recipes import resolve
 from models.renderer.build import TINY
 from models.renderer.tiny_training import load_pipeline
+from tasks.tiny_world import train_reader
 from tasks.tiny_world.captions_of_scenes import PROSE, Prose, read_prose
 from tasks.tiny_world.contact_sheet import draw_captions, save_small, tile
 from tasks.tiny_world.picture_set import PictureSet
 from tasks.tiny_world.scenes import Scene
-from tasks.tiny_world.stages import split_prose
+from tasks.tiny_world.stages import Plan, split_prose
 from tasks.tiny_world.train_autoencoder import reconstruction_psnr
 from tasks.tiny_world.world import read_world
 
@@ -98,6 +100,16 @@ def copies(pictures: Pictures, training: PictureSet, held_out: PictureSet) -> di
     return {name: round(float(value), 2) for name, value in told.items()} | counts
 
 
+def tags(work: Path, tokenizer: Any, said: Sequence[Prose]) -> dict[str, float]:
+    """Ask the text encoder's heads, which are in the training's folder alone, what captions say; right answers per label."""
+    world, device = read_world(), torch.device("cpu")
+    tagger, reading = train_reader.start(tokenizer, world, work, Plan().reader, device)
+    reading.load_average()
+    scenes = [Scene("any", *sentence.key) for sentence in said]
+    found = train_reader.reading_accuracy(tagger, tokenizer, [sentence.text for sentence in said], scenes, world)
+    return {name: round(share, 4) for name, share in found.items()}
+
+
 def main() -> None:
     """Measure and print; every figure says on how many pictures it rests."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -149,6 +161,8 @@ def main() -> None:
             pipeline, captions, per_caption=PER_CAPTION, steps=arguments.steps, guidance=guidance, seed=seed
         )
 
+    if (arguments.work / "reader.safetensors").exists():
+        note(figure="text encoder's tags", captions=len(said), **tags(arguments.work, pipeline.tokenizer, said))
     sheet = drawn(texts[:ON_SHEET], RECIPE.guidance_scale, 0)
     save_small(tile(sheet, columns=16), arguments.work / "contact_sheet.png")
     (arguments.work / "contact_sheet.txt").write_text("\n".join(texts[:ON_SHEET]) + "\n")
