@@ -158,7 +158,7 @@ def test_a_shard_that_fails_takes_none_of_its_neighbours_along(works, monkeypatc
 
     renderer = Failing()
     queue = RenderQueue(renderer, SPEC)
-    monkeypatch.setattr(room, "loaded", lambda build, spec: queue)
+    monkeypatch.setattr(room, "loaded", lambda *_: queue)
     told = []
     with listening(told.append):
         with pytest.raises(EngineError, match="planted"):
