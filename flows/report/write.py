@@ -10,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from ruamel.yaml import YAML
 
+from data_specs.errors import SynclrError
 from data_specs.run import ROOMS, Run
 from flows.charts import bar
 from flows.lineages import rows
@@ -21,6 +22,7 @@ from flows.report.curves import curves
 from flows.report.funnel import funnel, refusals
 from flows.report.galleries import galleries
 from flows.report.judged import judged
+from flows.report.sights import Sights, sights
 from flows.report.standings import tables
 from flows.report.walked import Walked, bytes_on_disk, selection_of, walked_rooms
 from flows.run_folder import folder, read_recipe
@@ -98,6 +100,7 @@ def write_report(run: Run) -> str:
         long=long_captions(rooms["images"].addresses) if "images" in rooms else None,
         curves=drawn,
         checkpoint=checkpoints[-1] if checkpoints else None,
+        sight=_sights(rooms, run),
         tables=scored,
         clocked=_clocked(rooms, run, sizes, checkpoints),
         seconds=duration(sum(room.seconds for room in rooms.values())),
@@ -108,6 +111,14 @@ def write_report(run: Run) -> str:
     url = f"{folder(run)}/report.html"
     storage.write_bytes(url, page.encode())
     return url
+
+
+def _sights(rooms: dict[str, Walked], run: Run) -> Sights | str | None:
+    """Or why there are none: a report tells of what is still there."""
+    try:
+        return sights(rooms, run)
+    except SynclrError as error:
+        return str(error)
 
 
 def _checkpoints(room: Walked | None) -> list[dict[str, Any]]:

@@ -29,11 +29,20 @@ class VitEmbedder:
             batch = pixels_N3SS[start : start + BATCH]
             # Always full batches: matrix products of another shape may round differently.
             padded = F.pad(batch, (0, 0, 0, 0, 0, 0, 0, BATCH - len(batch)))
-            parts.append(self._pool(self._backbone(self._prepare(padded.to(device))))[: len(batch)].cpu())
+            prepared = self._prepare(padded.to(device), self._backbone.shape.image_size)
+            parts.append(self._pool(self._backbone(prepared))[: len(batch)].cpu())
         return torch.cat(parts).float().numpy()
 
-    def _prepare(self, pixels_N3SS: Tensor) -> Tensor:
-        unit, size = to_unit(pixels_N3SS), self._backbone.shape.image_size
+    @torch.no_grad()
+    def patches(self, pixels_NSS3: NDArray[np.uint8], enlarged: int) -> NDArray[np.float32]:
+        """Final-norm patch tokens [N, P, D] of a few pictures, at so many times the side that was trained at."""
+        pixels_N3SS = torch.from_numpy(pixels_NSS3).permute(0, 3, 1, 2).to(next(self._backbone.parameters()).device)
+        prepared = self._prepare(pixels_N3SS, enlarged * self._backbone.shape.image_size)
+        tokens: Tokens = self._backbone(prepared)
+        return tokens.patches_NPD.cpu().float().numpy()
+
+    def _prepare(self, pixels_N3SS: Tensor, size: int) -> Tensor:
+        unit = to_unit(pixels_N3SS)
         if unit.shape[-1] != size:
             unit = F.interpolate(unit, size=(size, size), mode="bicubic", antialias=True).clamp(0.0, 1.0)
         return normalise(unit)

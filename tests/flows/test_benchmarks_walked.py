@@ -91,5 +91,8 @@ def test_ones_own_pictures_are_scored_with_and_without_text(tmp_path: Path) -> N
     assert any(line.startswith("pets, concepts not seen (zero_shot): this encoder") for line in walked["scores"])
     page = Path(walked["report"]).read_text(encoding="utf-8")
     assert "pets, concepts seen, zero shot" in page and "95 % interval" in page
+    # Two pictures are asked about, one of each class; the seven to learn from are their others, or the four of the test.
+    assert "What the encoder sees" in page and "among 11 pictures" in page and "this encoder" in page
+    assert page.count("patch features of it, in colours") == 2 and page.count("data:image/webp;base64") >= 10
     assert verify(root, "made-up")[1] == []
     assert walk(asked, quiet=True)["rooms"][0]["made"] == 0
