@@ -218,4 +218,11 @@ def part(group: ImageGroup, copy: int) -> ImageGroup:
     return replace(group, images=(group.images[copy],), pixels=())
 
 
+def shown(group: ImageGroup) -> ImageGroup:
+    """Without the pictures that are flagged as unsafe: nobody sees one who did not name it. No sample: those are whole."""
+    kept = [number for number, image in enumerate(group.images) if not image.unsafe]
+    pixels = tuple(group.pixels[number] for number in kept)
+    return replace(group, images=tuple(group.images[number] for number in kept), pixels=pixels)
+
+
 CONTRACT = Contract("image_group", encode, decode, row, SCHEMA)

@@ -483,25 +483,27 @@ def _show_shares(planned: dict[str, Any]) -> None:
 
 
 def _show_quality(told: dict[str, Any]) -> None:
-    score = told["score"]
-    columns = ("captions", "pictures", "drawn again", "rejected", "near-duplicates", "siblings apart", "others")
-    shown = Table("shard", *columns, *([score] if score else []), box=None, pad_edge=False)
+    columns = ("captions", "pictures", "unsafe", "not kept", "rejected", "near-duplicates", "siblings apart", "others")
+    shown = Table("shard", *columns, *(["fit"] if told["fit"] else []), box=None, pad_edge=False)
     for row in told["shards"]:
-        cells = [str(row["captions"]), str(row["pictures"]), str(row["redrawn"])]
-        cells.append(", ".join(f"{reason} {count}" for reason, count in row["rejected"].items()))
+        cells = [str(row["captions"]), str(row["pictures"]), str(row["unsafe"])]
+        for part in ("passed_over", "rejected"):
+            cells.append(", ".join(f"{reason} {count}" for reason, count in row[part].items()))
         if (of := row["siblings"]) is None:
             cells += ["", "", ""]
         else:
             cells += [f"{of['near']} of {of['siblings']}", f"{of['within']:.3f}"]
             cells.append("" if of["between"] is None else f"{of['between']:.3f}")
-        if score:
+        if told["fit"]:
             cells.append(f"{row['fit']['mean']:.3f}" if row["fit"] else "")
         shown.add_row(row["shard"], *cells)
     out.print(shown)
     if told["shards_read"] < told["shards_sealed"]:
         out.print(f"{told['shards_read']} of {told['shards_sealed']} sealed shards were read, spread over the run")
-    listed = [(what, f"{one['scores'][score]:.3f}", one) for what in ("best", "worst") for one in told[what]]
-    listed += [(what, f"{one['distance']:.3f}", one) for what in ("alike", "unlike") if not score for one in told[what]]
+    listed = [(what, f"{one['fit']:.3f}", one) for what in ("best", "worst") for one in told[what]]
+    listed += [
+        (what, f"{one['distance']:.3f}", one) for what in ("alike", "unlike") if not told["fit"] for one in told[what]
+    ]
     for what, value, one in listed:
         out.print(f"{what:<7} {value}  {one['key']}  {one['text']}", markup=False, soft_wrap=True, highlight=False)
 

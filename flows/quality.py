@@ -14,14 +14,14 @@ import pyarrow as pa
 
 from data_specs import image_group
 from data_specs.errors import SpecError
-from data_specs.image_group import ImageGroup
+from data_specs.image_group import ImageGroup, shown
 from data_specs.shard import ShardAddress
 from flows.addresses import rooms
 from flows.contact_sheet import Row, contact_sheet
 from flows.run_folder import read_recipe
 from tasks import storage
 from tasks.images.diversity import Diversity, diversity
-from tasks.images.figures import Picture, Spread, by_concept, extremes, fit, pictures_of, spread
+from tasks.images.figures import Picture, Spread, by_concept, extremes, passed_over, pictures_of, spread
 from tasks.shards import missing, read_rows, read_shard, require_sealed
 
 MOST_PICTURES = 100_000
@@ -31,17 +31,22 @@ LOOKED_AT = 6
 SAMPLES = 64
 """Captions of each: a shard of a large run holds gigabytes, and its first samples are as good as any."""
 EXTREMES = 12
-COLUMNS = ["id", "text", "concept", "images"]
+COLUMNS = ["id", "text", "concept", "images", "passed_over", "scorer"]
 
 
 @dataclass(frozen=True, slots=True)
 class OfShard:
-    """`redrawn` of its pictures are not the first that was drawn; `siblings` is None where its pixels were not looked at."""
+    """`redrawn` of its pictures are a later attempt, `passed_over` says why drawings of its captions were not kept.
+
+    `siblings` is None where its pixels were not looked at.
+    """
 
     shard: str
     captions: int
     pictures: int
+    unsafe: int
     redrawn: int
+    passed_over: dict[str, int]
     rejected: dict[str, int]
     fit: Spread | None
     siblings: Diversity | None
@@ -58,14 +63,15 @@ class Apart:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Of `room` sealed shards those in `shards` were read. `score` is what best and worst were chosen by, if any.
+    """Of `room` sealed shards those in `shards` were read. `fit` is how pictures fit their captions by what `scorer` says.
 
-    `concepts` are worst first, `alike` and `unlike` captions of the shards whose pixels were compared.
+    Without a scorer there are no `values`, `concepts`, `best` and `worst`. `concepts` are worst first,
+    `alike` and `unlike` captions of the shards whose pixels were compared.
     """
 
     room: int
     shards: tuple[OfShard, ...]
-    score: str | None
+    scorer: str | None
     fit: Spread | None
     values: tuple[float, ...]
     concepts: tuple[tuple[str, Spread], ...]
@@ -90,27 +96,25 @@ def quality_of(sealed: Sequence[ShardAddress], look_at: int = LOOKED_AT) -> Qual
     """The same of some sealed shards; `look_at` is how many are opened for their pixels, spread over those that are read."""
     read = _spread_over(sealed, _affordable(sealed))
     looked_at = {address.index: _siblings(address) for address in _spread_over(read, look_at)}
-    table = {address.index: list(pictures_of(_rows(address))) for address in read}
-    pictures = [picture for found in table.values() for picture in found]
-    score = fit(pictures)
-    best, worst = extremes(pictures, score, EXTREMES) if score else ([], [])
+    rows = {address.index: _rows(address) for address in read}
+    pictures = [picture for found in rows.values() for picture in pictures_of(found)]
+    best, worst = extremes(pictures, EXTREMES)
     alike, unlike = _ends([one for _, found in looked_at.values() for one in found])
     named = {picture.caption for picture in (*best, *worst)} | {one.key for one in (*alike, *unlike)}
     return Quality(
         room=len(sealed),
         shards=tuple(
-            _of_shard(address, table[address.index], score, looked_at.get(address.index, (None, ()))[0])
-            for address in read
+            _of_shard(address, rows[address.index], looked_at.get(address.index, (None, ()))[0]) for address in read
         ),
-        score=score,
-        fit=spread(pictures, score) if score else None,
-        values=tuple(picture.scores[score] for picture in pictures if score in picture.scores) if score else (),
-        concepts=tuple(by_concept(pictures, score)) if score else (),
+        scorer=next((row["scorer"]["id"] for found in rows.values() for row in found if row["scorer"]), None),
+        fit=spread(pictures),
+        values=tuple(picture.fit for picture in pictures if picture.fit is not None),
+        concepts=tuple(by_concept(pictures)),
         best=tuple(best),
         worst=tuple(worst),
         alike=tuple(alike),
         unlike=tuple(unlike),
-        where={each.caption: address for address in read for each in table[address.index] if each.caption in named},
+        where={row["id"]: address for address in read for row in rows[address.index] if row["id"] in named},
     )
 
 
@@ -145,17 +149,17 @@ def _ends(found: list[Apart]) -> tuple[list[Apart], list[Apart]]:
     return ranked[:most], ranked[most:][::-1][:most]
 
 
-def _of_shard(
-    address: ShardAddress, pictures: Sequence[Picture], score: str | None, siblings: Diversity | None
-) -> OfShard:
-    manifest = require_sealed(address)
+def _of_shard(address: ShardAddress, rows: Sequence[dict[str, Any]], siblings: Diversity | None) -> OfShard:
+    manifest, pictures = require_sealed(address), list(pictures_of(rows))
     return OfShard(
         shard=address.stem,
         captions=manifest.accepted,
         pictures=len(pictures),
+        unsafe=sum(picture.unsafe for picture in pictures),
         redrawn=sum(picture.attempt > 0 for picture in pictures),
+        passed_over=passed_over(rows),
         rejected=manifest.rejected,
-        fit=spread(pictures, score) if score else None,
+        fit=spread(pictures),
         siblings=siblings,
     )
 
@@ -183,17 +187,17 @@ def write_sheet(found: Quality, file: Path) -> None:
 
 
 def _sheet_rows(found: Quality) -> Iterator[Row]:
-    if found.score:
+    if found.fit:
         groups = groups_of((each.caption for each in (*found.best, *found.worst)), found.where)
         for what, pictures in (("best", found.best), ("worst", found.worst)):
             for each in pictures:
-                note = f"{what}: {found.score} {each.scores[found.score]:.3f}, {each.key}"
+                note = f"{what}: {each.fit:.3f}, {each.key}"
                 yield Row(each.text, note, [groups[each.caption].pixels[each.copy]])
     else:
         groups = groups_of((each.key for each in (*found.alike, *found.unlike)), found.where)
         for what, captions in (("most alike", found.alike), ("most unlike", found.unlike)):
             for one in captions:
-                yield Row(one.text, f"{what}: {one.distance:.3f} apart, {one.key}", groups[one.key].pixels)
+                yield Row(one.text, f"{what}: {one.distance:.3f} apart, {one.key}", shown(groups[one.key]).pixels)
 
 
 def as_json(found: Quality) -> dict[str, Any]:
@@ -207,7 +211,7 @@ def as_json(found: Quality) -> dict[str, Any]:
     return {
         "shards_sealed": found.room,
         "shards_read": len(found.shards),
-        "score": found.score,
+        "scorer": found.scorer,
         "fit": asdict(found.fit) if found.fit else None,
         "shards": shards,
         "concepts": [{"concept": concept} | asdict(each) for concept, each in found.concepts],
@@ -222,5 +226,5 @@ def _told(picture: Picture, found: Quality) -> dict[str, Any]:
     shard = found.where[picture.caption].stem
     return {"key": picture.key, "shard": shard, "concept": picture.concept, "text": picture.text} | {
         "attempt": picture.attempt,
-        "scores": dict(picture.scores),
+        "fit": picture.fit,
     }

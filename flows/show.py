@@ -3,14 +3,15 @@
 import difflib
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from data_specs import caption as caption_record
 from data_specs import image_group
 from data_specs.errors import SpecError
-from data_specs.image_group import ImageGroup
+from data_specs.image_group import CLIP, ImageGroup, shown
 from data_specs.shard import ShardAddress
 from flows.contact_sheet import MOST_ROWS, Row, contact_sheet
 from flows.lineages import Found, Home, find, homes, room_of, rows, whereabouts
@@ -24,7 +25,7 @@ FORMS = "a concept's id or name, a caption's id, <caption id>/<copy>, or a shard
 
 
 def show(root: str, key_or_shard: str, out: Path | None = None, name: str | None = None) -> dict[str, Any]:
-    """The record of a concept, caption, image or shard.
+    """The record of a concept, caption, image or shard. A picture that is flagged as unsafe is shown by its own key alone.
 
     Returns `{"key", "is", "records", "sheet"}`: each record with the `shard` it stands in (`whereabouts`), one
     for each lineage that holds the key; `sheet` is the path of the PNG, or None where there are no pictures.
@@ -67,7 +68,7 @@ def _caption(root: str, key: str, out: Path | None, name: str | None) -> dict[st
     drawn = list(find(homes(root, "images", name), "id", key))
     if not written and not drawn:
         raise unknown(root, key, name)
-    sheet = [_row(_group(place), place) for place in drawn]
+    sheet = [_row(shown(_group(place)), place) for place in drawn]
     records = [_record(place, {"record": place.row}) for place in [*written, *drawn]]
     return _answer(key, "caption", records, _save(root, key, sheet, out))
 
@@ -78,10 +79,10 @@ def _image(root: str, caption: str, copy: int, out: Path | None, name: str | Non
     for place in find(homes(root, "images", name), "id", caption):
         if copy >= len(place.row["images"]):
             raise SpecError(f"caption {caption!r} has {len(place.row['images'])} pictures, counted from 0: no {copy}")
-        about = {part: value for part, value in place.row.items() if part not in ("images", "rendering")}
-        parts = {"record": place.row["images"][copy], "rendering": place.row["rendering"], "caption": about}
-        records.append(_record(place, parts))
-        sheet.append(Row(about["text"], f"{key}  seed {parts['record']['seed']}", [_group(place).pixels[copy]]))
+        record, about = place.row["images"][copy], {part: place.row[part] for part in caption_record.SCHEMA.names}
+        own = {part: place.row[part] for part in image_group.OWN if part != "images"}
+        records.append(_record(place, {"record": record, **own, "caption": about}))
+        sheet.append(Row(about["text"], f"{key}  seed {record['seed']}{scores(record)}", [_group(place).pixels[copy]]))
     if not records:
         raise unknown(root, key, name)
     return _answer(key, "image", records, _save(root, key, sheet, out))
@@ -109,7 +110,7 @@ def _shard(root: str, room: str, index: int, out: Path | None, name: str | None)
     sheet = []
     if room == "images":
         for group in read_shard(address, image_group.CONTRACT):
-            sheet.append(Row(group.caption.text, group.caption.id, group.pixels))
+            sheet.append(Row(group.caption.text, group.caption.id, shown(group).pixels))
             if len(sheet) == MOST_ROWS:
                 break
     return _answer(key, "shard", [{"shard": whereabouts(address), **record}], _save(root, key, sheet, out))
@@ -131,11 +132,18 @@ def _group(place: Found) -> ImageGroup:
 def _row(group: ImageGroup, place: Found) -> Row:
     made = group.rendering
     how = f"{made.model.id}, CFG {made.guidance_scale:g}, {made.steps} steps, {place.home.lineage}"
-    return Row(group.caption.text, how, group.pixels)
+    fits = [f"{image.scores[CLIP]:.3f}" for image in group.images if CLIP in image.scores]
+    return Row(group.caption.text, ", ".join([how, *fits]), group.pixels)
+
+
+def scores(picture: Mapping[str, Any]) -> str:
+    """`, clip 0.271, safety -0.104, unsafe`, of a picture's record or of one that was not kept."""
+    told = "".join(f", {name} {value:.3f}" for name, value in picture["scores"].items())
+    return told + (", unsafe" if picture.get("unsafe") else "")
 
 
 def _save(root: str, key: str, sheet: Sequence[Row], out: Path | None) -> str | None:
-    if not sheet:
+    if not any(row.pictures for row in sheet):
         return None
     if out is None:
         folder = storage.local_path(root) / "shown" if storage.is_local(root) else Path(tempfile.gettempdir())

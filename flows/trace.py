@@ -8,7 +8,7 @@ from data_specs.choice import SELECTION
 from data_specs.errors import SpecError
 from data_specs.ids import background_id, category_id
 from flows.lineages import Found, Home, find, home_of, homes, rows, whereabouts
-from flows.show import CAPTION, CONCEPT, IMAGE, unknown
+from flows.show import CAPTION, CONCEPT, IMAGE, scores, unknown
 
 
 def trace(root: str, key: str, name: str | None = None) -> dict[str, Any]:
@@ -81,9 +81,10 @@ def lines(traced: dict[str, Any]) -> list[str]:
             f"{how['width']} x {how['height']}, {how['dtype']}",
         ]
         for image in pictures["images"]:
-            scored = "".join(f", {score} {value:.3g}" for score, value in image["scores"].items())
-            told.append(f"image {image['copy']}     seed {image['seed']}, try {image['attempt'] + 1}{scored}")
+            told.append(f"image {image['copy']}     {_drawing(image)}")
             told.append(f"            {image['width']} x {image['height']} {image['format']}, sha256 {image['sha256']}")
+        told += [f"not kept    {_drawing(lost)}: {lost['reason']}" for lost in pictures["passed_over"]]
+        told += [f"{who:<12}{_model(pictures[who])}" for who in ("scorer", "checker") if pictures[who]]
         told += _shard_lines(pictures["shard"])
     elif left := traced["left_out"]:
         of = f": repeats {left['repeats']} of captions-{left['repeats_in']:06d}" if left["repeats"] else ""
@@ -141,7 +142,14 @@ def _background(root: str, words: Found) -> dict[str, Any] | None:
 
 def _images(place: Found, copy: int | None) -> dict[str, Any]:
     kept = [image for image in place.row["images"] if copy is None or image["copy"] == copy]
-    return {"rendering": place.row["rendering"], "images": kept, **_place(place)}
+    chosen = {image["candidate"] for image in kept}
+    lost = [each for each in place.row["passed_over"] if copy is None or each["candidate"] in chosen]
+    own = {part: place.row[part] for part in ("rendering", "scorer", "checker")}
+    return {**own, "images": kept, "passed_over": lost, **_place(place)}
+
+
+def _drawing(picture: dict[str, Any]) -> str:
+    return f"candidate {picture['candidate']}, try {picture['attempt'] + 1}, seed {picture['seed']}{scores(picture)}"
 
 
 def _checkpoints(root: str, pictures: Found) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ from data_specs import image_group
 from data_specs.caption import Caption
 from data_specs.contract import Contract, Record
 from data_specs.ids import digest
-from data_specs.image_group import ImageGroup
+from data_specs.image_group import ImageGroup, shown
 from flows.lineages import rows
 from flows.report.walked import Walked
 from tasks.shards import read_shard
@@ -34,6 +34,7 @@ MEDIA = {"jpg": "jpeg", "png": "png", "webp": "webp"}
 
 @dataclass(frozen=True, slots=True)
 class Picture:
+    copy: int
     uri: str
     alt: str
     seed: int
@@ -98,7 +99,8 @@ def _shares(captions: Walked) -> dict[str, str]:
 
 def _drawn_or_written(captions: Walked | None, images: Walked | None) -> Iterator[Caption | ImageGroup]:
     if images:
-        yield from some(images, image_group.CONTRACT)
+        # Where all are flagged there is nothing to show.
+        yield from (group for group in some(images, image_group.CONTRACT) if shown(group).images)
     elif captions:
         yield from some(captions, caption_record.CONTRACT)
 
@@ -137,10 +139,17 @@ def _card(group: Caption | ImageGroup) -> Card:
 
 
 def pictures_of(group: ImageGroup, copies: Sequence[int] | None = None) -> tuple[Picture, ...]:
-    """Of a group: those of `copies`, else the first `PICTURES`."""
+    """Of a group: those of `copies`, else the first `PICTURES`; none that is flagged as unsafe."""
     wanted = range(PICTURES) if copies is None else copies
+    group = shown(group)
     return tuple(
-        Picture(_uri(data, image.format), f"{group.caption.text} (picture {image.copy + 1})", image.seed, image.width)
+        Picture(
+            image.copy,
+            _uri(data, image.format),
+            f"{group.caption.text} (picture {image.copy + 1})",
+            image.seed,
+            image.width,
+        )
         for image, data in zip(group.images, group.pixels, strict=True)
         if image.copy in wanted
     )

@@ -45,7 +45,9 @@ class Judged:
     found: Quality
     looked_at: tuple[OfShard, ...]
     pictures: int
+    unsafe: int
     redrawn: int
+    passed_over: tuple[tuple[str, int], ...]
     chart: Markup
     ends: tuple[float, float]
     tables: tuple[tuple[str, tuple[OfConcept, ...]], ...]
@@ -66,14 +68,16 @@ def judged(images: Walked | None) -> Judged | None:
         found=found,
         looked_at=tuple(row for row in found.shards if row.siblings),
         pictures=sum(row.pictures for row in found.shards),
+        unsafe=sum(row.unsafe for row in found.shards),
         redrawn=sum(row.redrawn for row in found.shards),
+        passed_over=tuple(sum((Counter(row.passed_over) for row in found.shards), Counter[str]()).most_common()),
         chart=chart,
         ends=ends,
         tables=_tables(found),
         singles=tuple(
-            (f"The {what}", tuple(_single(each, found.score, drawn[each.caption]) for each in pictures))
+            (f"The {what}", tuple(_single(each, drawn[each.caption]) for each in pictures))
             for what, pictures in (("best", found.best), ("worst", found.worst))
-            if found.score and pictures
+            if pictures
         ),
         groups=tuple(
             (f"Most {what}", tuple(_group(one, drawn[one.key]) for one in captions))
@@ -83,9 +87,9 @@ def judged(images: Walked | None) -> Judged | None:
     )
 
 
-def _single(picture: figures.Picture, score: str | None, group: ImageGroup) -> Shown:
+def _single(picture: figures.Picture, group: ImageGroup) -> Shown:
     [drawn] = pictures_of(group, [picture.copy])
-    return Shown(picture.key, picture.text, picture.scores[str(score)], (drawn,))
+    return Shown(picture.key, picture.text, picture.fit or 0.0, (drawn,))
 
 
 def _group(one: Apart, group: ImageGroup) -> Shown:
@@ -103,7 +107,7 @@ def _histogram(found: Quality) -> tuple[Markup, tuple[float, float]]:
         [Part(f"{counts[number]:,} from {low + number * width:.3f}", counts[number], "kept")]
         for number in range(COLUMNS)
     ]
-    return columns(bins, f"{found.fit.n:,} pictures by {found.score}, from {low:.3f} to {high:.3f}"), (low, high)
+    return columns(bins, f"{found.fit.n:,} pictures by their fit, from {low:.3f} to {high:.3f}"), (low, high)
 
 
 def _tables(found: Quality) -> tuple[tuple[str, tuple[OfConcept, ...]], ...]:

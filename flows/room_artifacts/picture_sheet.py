@@ -9,7 +9,7 @@ import io
 from PIL import Image
 
 from data_specs import image_group
-from data_specs.image_group import ImageGroup
+from data_specs.image_group import ImageGroup, shown
 from flows.contact_sheet import Row, laid_out
 from flows.report.galleries import chosen, some
 from flows.report.walked import Walked
@@ -34,7 +34,7 @@ def picture_sheet(room: Walked) -> str | None:
 def _row(group: ImageGroup) -> Row:
     about = group.caption
     note = ", ".join(filter(None, (about.concept, about.strategy, aim(about))))
-    return Row(about.text, note, group.pixels[:PICTURES])
+    return Row(about.text, note, shown(group).pixels[:PICTURES])
 
 
 def _small(sheet: Image.Image) -> bytes:

@@ -1,13 +1,12 @@
 """Metadata rows of image groups enter; their pictures, how scores spread over them, and the best and the worst leave. Pure."""
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-SAFETY = "safety"
-"""The only score that is no measure of how well a picture shows its caption."""
+from data_specs.image_group import CLIP
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +18,8 @@ class Picture:
     text: str
     concept: str
     attempt: int
-    scores: Mapping[str, float]
+    fit: float | None
+    unsafe: bool
 
     @property
     def key(self) -> str:
@@ -40,35 +40,41 @@ def pictures_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Picture]:
     """Rows as dicts, their maps too, with at least the columns `id`, `text`, `concept` and `images`."""
     for row in rows:
         for image in row["images"]:
-            yield Picture(row["id"], image["copy"], row["text"], row["concept"], image["attempt"], image["scores"])
+            yield Picture(
+                caption=row["id"],
+                copy=image["copy"],
+                text=row["text"],
+                concept=row["concept"],
+                attempt=image["attempt"],
+                fit=image["scores"].get(CLIP),
+                unsafe=image["unsafe"],
+            )
 
 
-def fit(pictures: Iterable[Picture]) -> str | None:
-    """The score that says how well pictures show their captions; None where no scorer was set."""
-    return min((name for picture in pictures for name in picture.scores if name != SAFETY), default=None)
+def passed_over(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Drawings that were not kept, by reason; rows as above, with the column `passed_over`."""
+    return dict(Counter(drawn["reason"] for row in rows for drawn in row["passed_over"]).most_common())
 
 
-def spread(pictures: Iterable[Picture], score: str) -> Spread | None:
-    """None if no picture has this score."""
-    values = [picture.scores[score] for picture in pictures if score in picture.scores]
+def spread(pictures: Iterable[Picture]) -> Spread | None:
+    """Of how well they fit their captions; None where no scorer was set."""
+    values = [picture.fit for picture in pictures if picture.fit is not None]
     return Spread(len(values), math.fsum(values) / len(values), min(values), max(values)) if values else None
 
 
-def by_concept(pictures: Iterable[Picture], score: str) -> list[tuple[str, Spread]]:
+def by_concept(pictures: Iterable[Picture]) -> list[tuple[str, Spread]]:
     """Worst mean first."""
     found: dict[str, list[Picture]] = defaultdict(list)
     for picture in pictures:
         found[picture.concept].append(picture)
-    spreads = [(concept, of) for concept, each in found.items() if (of := spread(each, score))]
+    spreads = [(concept, of) for concept, each in found.items() if (of := spread(each))]
     return sorted(spreads, key=lambda entry: (entry[1].mean, entry[0]))
 
 
-def extremes(pictures: Sequence[Picture], score: str, most: int) -> tuple[list[Picture], list[Picture]]:
-    """The best and the worst, at most `most` of each and one a caption; no picture is both."""
-    ranked = sorted(
-        (picture for picture in pictures if score in picture.scores),
-        key=lambda picture: (picture.scores[score], picture.key),
-    )
+def extremes(pictures: Iterable[Picture], most: int) -> tuple[list[Picture], list[Picture]]:
+    """Those that fit best and worst, at most `most` of each and one a caption; no picture is both, none is flagged as unsafe."""
+    scored = [(picture.fit, picture.key, picture) for picture in pictures if picture.fit is not None]
+    ranked = [picture for _, _, picture in sorted(scored) if not picture.unsafe]
     best, worst = _one_a_caption(reversed(ranked)), _one_a_caption(ranked)
     most = min(most, (len(best) + 1) // 2)
     chosen = {picture.key for picture in best[:most]}

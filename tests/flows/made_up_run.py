@@ -2,18 +2,18 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from data_specs import caption, checkpoint, concept, embedding, image_group, score
+from data_specs import caption, checkpoint, concept, embedding, score
 from data_specs.caption import Caption, Sampling
 from data_specs.checkpoint import Checkpoint
 from data_specs.concept import Concept
 from data_specs.contract import Contract
 from data_specs.embedding import Embedding
 from data_specs.ids import caption_id, concept_id, digest, seed_of
-from data_specs.image_group import Image, ImageGroup
 from data_specs.model_identity import ModelIdentity
 from data_specs.rejection import Rejection
 from data_specs.run import ROOMS, Run, RunSpec
@@ -22,11 +22,12 @@ from flows.addresses import Room, rooms
 from flows.run_folder import point, summarise, write_recipe
 from flows.select_captions import select_captions
 from models.renderer.fake import FakeRenderer
-from models.renderer.protocol import Renderer
+from models.renderer.protocol import Pixels, Renderer
+from models.scorer.protocol import Checker, Scorer
 from tasks import storage
-from tasks.images.render import Work, render, render_shard
+from tasks.images.render import Work, render_shard
 from tasks.images.render_queue import RenderQueue
-from tasks.shards import make_shard, read_shard
+from tasks.shards import make_shard
 
 NAMES = [
     *((name, "object") for name in ("dog", "red apple", "tram", "owl", "teapot", "guitar", "whale", "cactus")),
@@ -46,10 +47,11 @@ def make_run(
     name: str = "made-up",
     until: str = "scores",
     renderer: Renderer | None = None,
-    scored: bool = False,
+    scorer: Scorer | None = None,
+    checker: Checker | None = None,
     **overrides: Any,
 ) -> Run:
-    """`overrides` are knobs by room, beside those of `SPEC`; `scored`: pictures have the scores of `scores_of`."""
+    """`overrides` are knobs by room, beside those of `SPEC`; what looks at pictures needs its knobs too."""
     both = {room: SPEC.get(room, {}) | overrides.get(room, {}) for room in {*SPEC, *overrides}}
     run = Run(name=name, root=root, spec=RunSpec.model_validate(both))
     write_recipe(run, {"recipe": "tiny", "knobs": {"captions": {"total": 48}}})
@@ -57,7 +59,9 @@ def make_run(
     makers = {
         "concepts": _concepts,
         "captions": _captions,
-        "images": lambda at, run: _images(at, run, renderer or FakeRenderer(16), scored),
+        "images": lambda at, run: _images(
+            at, run, RenderQueue(renderer or FakeRenderer(16), run.spec.images, scorer, checker)
+        ),
         "encoder": _encoder,
         "embeddings": _embeddings,
         "scores": _scores,
@@ -123,28 +127,45 @@ def _planned(shard: int, count: int) -> Iterable[Caption | Rejection]:
         )
 
 
-def _images(walked: dict[str, Room], run: Run, renderer: Renderer, scored: bool) -> None:
+def _images(walked: dict[str, Room], run: Run, queue: RenderQueue) -> None:
     select_captions(run, run.name)
     shards = (walked[name].shards for name in ("captions", "selection", "images"))
-    queue = RenderQueue(renderer, run.spec.images)
-    for captions, selection, address in zip(*shards, strict=True):
-        if scored:
-            drawn = render(list(read_shard(captions, caption.CONTRACT)), queue, run.spec.images, seed=0)
-            groups = [_scored(group) for group in drawn]
-            make_shard(address, image_group.CONTRACT, lambda made=groups: made, run=run.name)
-        else:
-            render_shard(Work(captions, selection, address), queue, run.spec.images, seed=0, run=run.name)
+    for shard in zip(*shards, strict=True):
+        render_shard(Work(*shard), queue, run.spec.images, seed=0, run=run.name)
 
 
-def _scored(group: ImageGroup | Rejection) -> ImageGroup:
-    assert isinstance(group, ImageGroup)
-    return replace(group, images=tuple(replace(image, scores=scores_of(group, image)) for image in group.images))
+class ByConcept:
+    """A scorer whose means are known: dogs are drawn best, each further concept 0.02 worse; a picture's red adds a little."""
+
+    identity = ModelIdentity("by-concept", "0")
+
+    def score(self, pictures: Sequence[Pixels], texts: Sequence[str]) -> list[float]:
+        return [0.3 - 0.02 * _place(text) + 0.01 * red(each) for each, text in zip(pictures, texts, strict=True)]
 
 
-def scores_of(group: ImageGroup, image: Image) -> dict[str, float]:
-    """By concept, so that means are known: dogs are drawn best, and each copy a little better than the one before."""
-    place = [name for name, _ in NAMES].index(group.caption.concept)
-    return {"clip": 0.3 - 0.02 * place + 0.001 * image.copy, "safety": -0.1}
+class ByRed:
+    """A checker that finds every picture unsafe which is more than 0.5 red."""
+
+    identity = ModelIdentity("by-red", "0")
+
+    def check(self, pictures: Sequence[Pixels]) -> list[float]:
+        return [red(each) - 0.5 for each in pictures]
+
+
+def looked_at(folder: Path, **images: Any) -> dict[str, Any]:
+    """What `make_run` takes for pictures that are scored, and flagged where they are unsafe; `images` are more knobs."""
+    folder.mkdir()
+    (folder / "model.safetensors").touch()  # what a checker's identity is the digest of
+    knobs = {"scorer": {"engine": "fake", "model": "fake"}, "safety": {"policy": "keep", "model": str(folder)}}
+    return {"scorer": ByConcept(), "checker": ByRed(), "images": knobs | images}
+
+
+def red(pixels: Pixels) -> float:
+    return float(pixels[..., 0].mean())
+
+
+def _place(text: str) -> int:
+    return next(number for number, (name, _) in enumerate(NAMES) if text.startswith(f"A {name}"))
 
 
 def _encoder(walked: dict[str, Room], run: Run) -> None:

@@ -13,12 +13,15 @@ from flows import quality as module
 from flows.addresses import rooms
 from flows.cli import app
 from flows.quality import EXTREMES, as_json, quality, write_sheet
-from tests.flows.made_up_run import make_run
+from tests.flows.made_up_run import ByConcept, make_run
 
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory) -> Run:
-    return make_run(str(tmp_path_factory.mktemp("scored")), until="images", scored=True)
+    scorer = {"engine": "fake", "model": "fake"}
+    return make_run(
+        str(tmp_path_factory.mktemp("scored")), until="images", scorer=ByConcept(), images={"scorer": scorer}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +32,11 @@ def plain(tmp_path_factory) -> Run:
 def test_shards_say_what_they_hold_and_concepts_how_they_score(scored, tmp_path):
     told = as_json(quality(scored.root, scored.name))
     assert json.loads(json.dumps(told)) == told
-    assert (told["shards_sealed"], told["shards_read"], told["score"]) == (4, 4, "clip")
+    assert (told["shards_sealed"], told["shards_read"], told["scorer"]) == (4, 4, "by-concept")
     assert [(row["shard"], row["pictures"], row["redrawn"]) for row in told["shards"]][3] == ("images-000003", 48, 0)
     assert sum(row["fit"]["n"] for row in told["shards"]) == told["fit"]["n"] == 192
     assert [row["concept"] for row in told["concepts"]][-1] == "dog" and len(told["concepts"]) == 12
-    assert told["concepts"][-1]["mean"] == pytest.approx(0.3015) and told["concepts"][-1]["n"] == 16
+    assert told["concepts"][-1]["mean"] == pytest.approx(0.305, abs=1e-3) and told["concepts"][-1]["n"] == 16
     assert [one["concept"] for one in told["best"]][:5] == ["dog"] * 4 + ["red apple"]
     assert [one["concept"] for one in told["worst"]][:5] == ["woven wool"] * 4 + ["marble"]
     assert len({one["key"] for one in told["best"] + told["worst"]}) == 2 * EXTREMES
@@ -41,7 +44,7 @@ def test_shards_say_what_they_hold_and_concepts_how_they_score(scored, tmp_path)
 
 def test_without_a_scorer_the_most_alike_are_named(plain, tmp_path):
     told = as_json(quality(plain.root, plain.name, 2))
-    assert told["score"] is told["fit"] is None and told["best"] == told["worst"] == told["concepts"] == []
+    assert told["scorer"] is told["fit"] is None and told["best"] == told["worst"] == told["concepts"] == []
     assert [row["siblings"] is not None for row in told["shards"]] == [True, False, True, False]
     distances = [one["distance"] for one in told["alike"]]
     assert distances == sorted(distances) and distances[-1] <= told["unlike"][-1]["distance"]
@@ -59,7 +62,7 @@ def test_the_contact_sheet_shows_the_ends(which, request, tmp_path):
 def test_people_and_programs_read_the_same(scored, plain):
     printed = CliRunner().invoke(app, ["quality", scored.name, "--root", scored.root, "--json"]).stdout
     assert json.loads(printed) == as_json(quality(scored.root, scored.name))
-    for run, words in ((scored, ("best    0.303", "worst   0.080")), (plain, ("alike ", "0 of 72"))):
+    for run, words in ((scored, ("best    0.30", "worst   0.08")), (plain, ("alike ", "0 of 72"))):
         shown = CliRunner().invoke(app, ["quality", run.name, "--root", run.root], env={"COLUMNS": "200"})
         assert shown.exit_code == 0 and all(word in shown.stdout for word in words), shown.stdout
 

@@ -15,6 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from data_specs.errors import SpecError
+from data_specs.image_group import CONTRACT
 from flows.addresses import rooms
 from flows.cli import app
 from flows.long_captions import long_captions
@@ -23,10 +24,12 @@ from flows.report.curves import curves
 from flows.report.galleries import CARDS
 from flows.report.judged import GROUPS
 from flows.report.walked import walked_rooms
+from flows.room_artifacts.picture_sheet import picture_sheet
 from flows.run_folder import point, summarise, write_recipe
 from flows.status import status
 from models.renderer.fake import FakeRenderer
-from tests.flows.made_up_run import make_run
+from tasks.shards import read_shard
+from tests.flows.made_up_run import ByConcept, looked_at, make_run
 
 
 class Page(HTMLParser):
@@ -206,21 +209,34 @@ def test_siblings_are_compared_with_others_shard_by_shard(whole):
     words = " ".join(Page(whole).words.split())
     assert words.count("0 of 72 pairs") == 4  # 12 captions a shard, 6 pairs of 4 pictures; noise is never its neighbour
     assert "images-000003" in words and "How much siblings differ" in words
-    assert "192 pictures by their records; 0 of them were drawn again" in words and "No scorer was set" in words
+    assert "192 pictures by their records; 0 of them are a later attempt." in words and "No scorer was set" in words
     assert "Most alike" in words and "Most unlike" in words and "The best" not in words
 
 
 def test_scores_are_shown_by_concept_with_the_best_and_the_worst_pictures(tmp_path):
-    words = " ".join(
-        Page(Path(write_report(make_run(str(tmp_path), until="images", scored=True))).read_text()).words.split()
-    )
-    assert "No scorer" not in words and "The best by clip" in words and "The worst by clip" in words
-    # Twelve concepts of four captions each: dogs lead with 0.3 to 0.303, woven wool ends.
-    board = words[words.index("Concepts by clip") : words.index("The best by clip")]
-    assert board.index("dog 0.301 of 16") < board.index("red apple 0.281 of 16") < board.index("woven wool 0.08")
-    best, worst = words.index("The best by clip"), words.index("The worst by clip")
-    assert words[best:worst].count("A dog") == 4, "one picture a caption"
-    assert words[worst : words.index("How much siblings differ")].count("woven wool") == 4
+    run = make_run(
+        str(tmp_path), until="images", scorer=ByConcept(),
+        images={"candidates": 6, "scorer": {"engine": "fake", "model": "fake"}},
+    )  # fmt: skip
+    words = " ".join(Page(Path(write_report(run)).read_text(encoding="utf-8")).words.split())
+    assert "No scorer" not in words and "How well each fits its caption says by-concept" in words
+    assert "Drawn for their captions and not kept: 96 reranked." in words  # 2 of 6, 48 captions
+    # Twelve concepts of four captions each: dogs lead with 0.3 and half of 0.01, woven wool ends.
+    board = words[words.index("Concepts Mean of") : words.index("The best")]
+    assert board.index("dog 0.305 of 16") < board.index("red apple 0.285 of 16") < board.index("woven wool 0.085 of 16")
+    assert words[words.index("The best") : words.index("The worst")].count("A dog") == 4, "one picture a caption"
+    assert words[words.index("The worst") : words.index("How much siblings differ")].count("woven wool") == 4
+
+
+def test_pictures_flagged_as_unsafe_are_counted_and_never_shown(tmp_path):
+    run = make_run(str(tmp_path), until="images", **looked_at(tmp_path / "checker"))
+    groups = [group for shard in rooms(run.spec, run.root)["images"].shards for group in read_shard(shard, CONTRACT)]
+    flagged = {image.seed for group in groups for image in group.images if image.unsafe}
+    text = Path(write_report(run)).read_text(encoding="utf-8")
+    assert 48 < len(flagged) < 144 and f"{len(flagged)} are flagged as unsafe and not shown" in text
+    shown = {int(seed) for seed in re.findall(r'title="[^"]*seed (\d+)"', text)}
+    assert len(shown) > 40 and not shown & flagged
+    assert picture_sheet(walked_rooms(run)["images"])
 
 
 def test_pictures_a_second_and_the_engines_share_are_told_in_report_and_status(tmp_path):

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from data_specs import image_group
+from data_specs import caption, image_group
 from data_specs.errors import SpecError
 from data_specs.shard import ShardAddress
 from flows.contact_sheet import Row, contact_sheet
 from flows.lineages import homes
 from flows.show import show
 from tasks.shards import read_shard
-from tests.flows.made_up_run import make_run
+from tests.flows.made_up_run import looked_at, make_run
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,29 @@ def test_one_image_is_shown_with_its_seed_and_digest(root, group, tmp_path):
     assert record["record"]["copy"] == 2 and record["record"]["sha256"] == group.images[2].sha256
     assert record["caption"]["id"] == group.caption.id and record["rendering"]["guidance_scale"] == 1.0
     assert shown["sheet"] == str(tmp_path / "one.png")
+
+
+def test_scores_and_what_was_not_kept_are_told_and_an_unsafe_picture_is_shown_by_its_own_key_alone(tmp_path):
+    root = str(tmp_path)
+    make_run(root, until="images", **looked_at(tmp_path / "checker", candidates=6))
+    groups = list(read_shard(first_shard(root), image_group.CONTRACT))
+    group = next(group for group in groups if 0 < sum(image.unsafe for image in group.images) < 4)
+    copy, flagged = next((image.copy, image) for image in group.images if image.unsafe)
+    whole = show(root, group.caption.id)
+    kept = whole["records"][1]["record"]
+    assert [each["reason"] for each in kept["passed_over"]] == ["reranked"] * 2 and kept["scorer"]["id"] == "by-concept"
+    [one] = show(root, f"{group.caption.id}/{copy}")["records"]
+    assert one["record"]["unsafe"] and one["record"]["scores"] == flagged.scores and len(one["passed_over"]) == 2
+    assert one["record"]["candidate"] == flagged.candidate and set(one["caption"]) == set(caption.SCHEMA.names)
+    with Image.open(whole["sheet"]) as without, Image.open(show(root, f"{group.caption.id}/{copy}")["sheet"]) as alone:
+        safe = sum(not image.unsafe for image in group.images)
+        assert colourful(without) == pytest.approx(safe * 128 * 128, rel=0.05)
+        assert colourful(alone) == pytest.approx(128 * 128, rel=0.05)
+
+
+def colourful(sheet: Image.Image) -> int:
+    """Pixels of pictures, which are noise; words, and the paper, are grey."""
+    return sum(count for count, (r, g, b) in sheet.getcolors(1 << 24) or [] if max(r, g, b) - min(r, g, b) > 12)
 
 
 def test_a_concept_is_found_by_id_and_by_name(root, group):

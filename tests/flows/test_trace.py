@@ -9,7 +9,7 @@ from data_specs.errors import SpecError
 from flows.lineages import homes
 from flows.trace import lines, trace
 from tasks.shards import read_shard
-from tests.flows.made_up_run import make_run
+from tests.flows.made_up_run import looked_at, make_run
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +17,18 @@ def root(tmp_path_factory) -> str:
     folder = str(tmp_path_factory.mktemp("root"))
     make_run(folder, name="first")
     return folder
+
+
+def test_scores_and_what_was_not_kept_are_told(tmp_path):
+    make_run(str(tmp_path), until="images", **looked_at(tmp_path / "checker", candidates=6))
+    group = groups(str(tmp_path))[0]
+    told = lines(trace(str(tmp_path), group.caption.id))
+    assert sum(line.startswith("not kept    candidate ") and line.endswith(": reranked") for line in told) == 2
+    assert "scorer      by-concept at 0" in told and "checker     by-red at 0" in told
+    for image in group.images:
+        scores = ", ".join(f"{name} {value:.3f}" for name, value in image.scores.items())
+        unsafe = ", unsafe" if image.unsafe else ""
+        assert f"image {image.copy}     candidate {image.candidate}, try 1, seed {image.seed}, {scores}{unsafe}" in told
 
 
 def groups(root: str, index: int = 0, name: str | None = None) -> list[image_group.ImageGroup]:
