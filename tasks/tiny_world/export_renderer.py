@@ -26,9 +26,7 @@ def assemble(folder: Path) -> Pipeline:
     tokenizer = read_tokenizer(folder / "vocabulary", TOKENS)
     tower = build_text_encoder(len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id)
     spoken = averaged_weights(folder / "reader.safetensors", "tagger")
-    tower.load_state_dict(
-        {k.removeprefix("tower."): v for k, v in spoken.items() if k.startswith("tower.")}, strict=False
-    )
+    tower.load_state_dict({k.removeprefix("tower."): v for k, v in spoken.items() if k.startswith("tower.")})
     vae = build_autoencoder()
     vae.load_state_dict(averaged_weights(folder / "autoencoder.safetensors", "vae"))
     polished = folder / "decoder.safetensors"

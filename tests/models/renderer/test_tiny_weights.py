@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 TINY = Path(__file__).parents[3] / "models" / "renderer" / "tiny"
 
@@ -13,6 +14,12 @@ def test_the_weights_take_at_most_30_megabytes_and_are_safetensors() -> None:
     assert len(weights) == 3
     assert sum(path.stat().st_size for path in weights) <= 30_000_000
     assert not [path for path in TINY.rglob("*") if path.suffix in (".bin", ".pt", ".pkl", ".ckpt")]
+
+
+def test_the_sheet_beside_its_figures_is_one_small_picture_of_64_captions() -> None:
+    sheet = TINY.parents[2] / "benchmarks" / "tiny_renderer" / "contact_sheet.png"
+    assert sheet.stat().st_size < 1_000_000 and Image.open(sheet).size == (16 * 64, 16 * 64)
+    assert len(sheet.with_suffix(".txt").read_text().splitlines()) == 64
 
 
 def test_the_layout_is_stable_diffusions_own() -> None:
