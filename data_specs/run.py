@@ -469,6 +469,13 @@ class ImagesSpec(Spec):
         json_schema_extra=LINEAGE_IF_TURNED,
     )
     attempts: int = Field(default=3, ge=1, le=16, description="times a faulty picture is drawn, first included")
+    min_kept: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="a shard in which a smaller share of captions gets all its pictures stops the run",
+        json_schema_extra=NOT_LINEAGE,
+    )
     scorer: Annotated[ScorerSpec | None, UNTOUCHED] = Field(
         default=None,
         description="what scores pictures against their captions; it needs its `model`; null: nothing does",

@@ -12,6 +12,9 @@ from data_specs.model_identity import ModelIdentity
 from data_specs.rejection import Rejection
 from data_specs.run import ImagesSpec
 
+FAULTS = ("not_finite", "constant_colour", "unsafe", "low_score", "identical_sibling")
+"""Why a drawing is not kept, in the order in which it is looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:

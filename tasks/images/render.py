@@ -1,7 +1,7 @@
 """Render one shard of image groups from one shard of captions: complete groups, or the caption with a reason."""
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from data_specs import caption as caption_record
 from data_specs import image_group
 from data_specs.caption import Caption
-from data_specs.errors import ContractError
+from data_specs.errors import ContractError, SpecError
 from data_specs.ids import CaptionId, image_seed
 from data_specs.image_group import ImageGroup
 from data_specs.rejection import Rejection
@@ -20,7 +20,7 @@ from data_specs.run import ImagesSpec
 from data_specs.shard import ShardAddress, ShardManifest
 from models.renderer.protocol import Drawing
 from tasks.engines import EngineProcess, loaded
-from tasks.images.candidates import Candidates
+from tasks.images.candidates import FAULTS, Candidates
 from tasks.images.render_queue import RenderQueue, open_queue
 from tasks.progress import Advanced, Worked, tell
 from tasks.retrying import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
@@ -63,7 +63,10 @@ class Work:
 
 
 def render_shard(work: Work, queue: RenderQueue, spec: ImagesSpec, *, seed: int, run: str = "") -> ShardManifest:
-    """Nothing is drawn for a shard that is sealed already. Captions that the selection leaves out are refused first."""
+    """Nothing is drawn for a shard that is sealed already. Captions that the selection leaves out are refused first.
+
+    Raises SpecError, and seals nothing, below `min_kept`.
+    """
 
     def outcomes() -> Iterator[ImageGroup | Rejection]:
         captions = list(read_shard(work.source, caption_record.CONTRACT, check_digest=True))
@@ -71,7 +74,17 @@ def render_shard(work: Work, queue: RenderQueue, spec: ImagesSpec, *, seed: int,
         yield from left_out.values()
         yield from render([each for each in captions if each.id not in left_out], queue, spec, seed)
 
-    return make_shard(work.address, image_group.CONTRACT, outcomes, run=run)
+    def check(kept: int, refused: Counter[str]) -> None:
+        faults = Counter({reason: count for reason, count in refused.items() if reason in FAULTS})
+        if kept < spec.min_kept * (kept + faults.total()):
+            reasons = ", ".join(f"{reason} {count}" for reason, count in faults.most_common())
+            raise SpecError(
+                f"{work.address.stem}: {kept} of {kept + faults.total()} captions have all their pictures after "
+                f"{spec.attempts} attempts, less than images.min_kept={spec.min_kept:g} wants; refused: {reasons}; raise "
+                "attempts, lower min_kept or images.scorer.min_score, or change the model"
+            )
+
+    return make_shard(work.address, image_group.CONTRACT, outcomes, run=run, check=check)
 
 
 def _left_out(captions: Sequence[Caption], selection: ShardAddress) -> dict[CaptionId, Rejection]:

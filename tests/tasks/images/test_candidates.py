@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from builders import make_caption
+from data_specs import caption as caption_record
 from data_specs import image_group
+from data_specs.errors import SpecError
 from data_specs.ids import image_seed
 from data_specs.image_group import ImageGroup
 from data_specs.rejection import Rejection
@@ -15,9 +17,9 @@ from data_specs.run import ImagesSpec, SafetySpec, ScorerSpec
 from models.renderer.fake import FakeRenderer
 from models.scorer.fake import IDENTITY, FakeScorer
 from tasks.images.redraw import redraw
-from tasks.images.render import render
+from tasks.images.render import Work, render, render_shard
 from tasks.images.render_queue import RenderQueue
-from tasks.shards import make_shard, read_rows, read_shard
+from tasks.shards import make_shard, read_rows, read_shard, sealed
 
 CAPTIONS = [make_caption(name, slot) for slot, name in enumerate(["dog", "cat"])]
 SEEDS = {place: image_seed(0, CAPTIONS[place[0]].id, *place[1:]) for place in product(range(2), range(6), range(3))}
@@ -166,3 +168,19 @@ def test_pictures_drawn_together_score_as_they_do_alone_and_a_sealed_shard_holds
     rows = read_rows(place).to_pylist(maps_as_pydicts="strict")
     assert [image_group.from_row(row) for row in rows] == [replace(group, pixels=()) for group in together]
     assert redraw([replace(group, pixels=()) for group in together], FakeRenderer(), spec) == together
+
+
+def test_a_shard_that_loses_most_of_its_captions_stops_the_run_and_is_not_sealed(address):
+    scorer = ScorerSpec(engine="fake", model="none", min_score=1)
+    spec = ImagesSpec(engine="fake", scorer=scorer)
+    make_shard(address(), caption_record.CONTRACT, lambda: CAPTIONS)
+    work = Work(address(), None, address(room="images", lineage="def"))
+    with pytest.raises(
+        SpecError, match=r"0 of 2 captions .* images\.min_kept=0\.5 wants; refused: low_score 2; .*min_score"
+    ):
+        render_shard(work, RenderQueue(FakeRenderer(), spec, FakeScorer()), spec, seed=0)
+    assert sealed(work.address) is None
+    free = spec.model_copy(update={"min_kept": 0.0})
+    assert render_shard(work, RenderQueue(FakeRenderer(), free, FakeScorer()), free, seed=0).rejected == {
+        "low_score": 2
+    }
