@@ -7,7 +7,7 @@ from data_specs.errors import SpecError
 from data_specs.model_identity import ModelIdentity
 from data_specs.run import ImagesSpec
 from models.scorer.protocol import Checker, Scorer
-from models.weights import identify, require_reachable
+from models.weights import cached, damage, identify, listed, require_reachable
 
 SCORER, CHECKER = "images.scorer.model", "images.safety.model"
 PARTS = ("safety_checker", "feature_extractor")
@@ -65,7 +65,16 @@ def require_looking(spec: ImagesSpec) -> None:
         require_reachable(safety.model, safety.revision, knob=CHECKER)
     elif safety:
         _require_parts(f"{spec.model}/{PARTS[0]}", CHECKER, f"../{PARTS[1]}/preprocessor_config.json")
-        require_reachable(spec.model, spec.revision, knob=CHECKER, described_by=f"{PARTS[0]}/config.json")
+        _require_own(spec.model, spec.revision)
+
+
+def _require_own(model: str, revision: str | None) -> None:
+    """Of a hub id; a folder was looked at already."""
+    described = f"{PARTS[0]}/config.json"
+    if Path(model).expanduser().is_dir() or cached(model, revision, described):
+        return
+    if described not in listed(model, revision, knob=CHECKER):
+        raise SpecError(f"{CHECKER}: {model!r} has no safety checker of its own at {revision}; name the hub id of one")
 
 
 def build_scorer(spec: ImagesSpec) -> Scorer | None:
@@ -81,11 +90,11 @@ def build_scorer(spec: ImagesSpec) -> Scorer | None:
         case "encoder":
             from models.scorer.encoder import encoder_scorer
 
-            return encoder_scorer(Path(scorer.model).expanduser(), identity, _device())
+            return encoder_scorer(Path(scorer.model).expanduser(), identity, _device(spec))
         case "clip":
             from models.scorer.clip import clip_scorer
 
-            return clip_scorer(_local(scorer.model), identity, scorer.revision, _device())
+            return clip_scorer(_local(scorer.model), identity, scorer.revision, _device(spec))
 
 
 def build_checker(spec: ImagesSpec) -> Checker | None:
@@ -96,14 +105,15 @@ def build_checker(spec: ImagesSpec) -> Checker | None:
     from models.scorer.safety import SafetyChecker
 
     if safety.model is not None:
-        return SafetyChecker(_local(safety.model), identity, safety.revision, _device())
-    return SafetyChecker(_local(spec.model), identity, spec.revision, _device(), PARTS)
+        return SafetyChecker(_local(safety.model), identity, safety.revision, _device(spec))
+    return SafetyChecker(_local(spec.model), identity, spec.revision, _device(spec), PARTS)
 
 
-def _device() -> str:
-    import torch
+def _device(spec: ImagesSpec) -> str:
+    """Where the pipeline is too."""
+    from models.renderer.loading import device_of
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return device_of(spec)
 
 
 def _local(model: str) -> str:
@@ -132,6 +142,9 @@ def _require_parts(model: str, knob: str, *files: str) -> None:
         return
     if lost := [name for name in ("config.json", *files) if not (folder / name).is_file()]:
         raise SpecError(f"{knob}: folder {model!r} lacks {', '.join(lost)}")
+    for path in folder.glob("*.safetensors"):
+        if wrong := damage(path):
+            raise SpecError(f"{knob}: {path.name} of {model!r} {wrong}: fetch it again")
     try:
         said = json.loads((folder / "config.json").read_bytes()).get("model_type")
     except (ValueError, AttributeError) as error:

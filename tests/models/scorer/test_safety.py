@@ -12,6 +12,7 @@ from transformers import AutoImageProcessor
 from data_specs.errors import SpecError
 from data_specs.run import ImagesSpec, SafetySpec
 from models.renderer.build import TINY
+from models.scorer import build
 from models.scorer.build import build_checker, identify_checker, require_looking
 
 DRAWN = np.random.default_rng(0)
@@ -101,10 +102,25 @@ def test_a_recipe_whose_checker_is_not_there_is_refused_before_work_starts(check
     shutil.rmtree(tmp_path / "sd" / "feature_extractor")
     with pytest.raises(SpecError, match=r"lacks \.\./feature_extractor/preprocessor_config\.json"):
         require_looking(with_checker(None, model=str(tmp_path / "sd")))
+    shutil.copytree(checker_folder, tmp_path / "cut")
+    with (tmp_path / "cut" / "model.safetensors").open("r+b") as file:
+        file.truncate(5000)
+    with pytest.raises(SpecError, match=r"images\.safety\.model: model\.safetensors of .* fetch it again"):
+        require_looking(with_checker(tmp_path / "cut"))
     shutil.copytree(checker_folder, tmp_path / "other")
     (tmp_path / "other" / "config.json").write_text(json.dumps({"model_type": "vit"}))
     with pytest.raises(SpecError, match=r"a model of the kind 'vit', not CLIP"):
         require_looking(with_checker(tmp_path / "other"))
+
+
+def test_a_pipeline_on_the_hub_without_a_checker_is_refused_before_work_starts(monkeypatch):
+    files = {"model_index.json", "unet/diffusion_pytorch_model.safetensors"}
+    monkeypatch.setattr(build, "listed", lambda *_, **__: frozenset(files))
+    spec = with_checker(None, model="some/pipeline", revision="0" * 40)
+    with pytest.raises(SpecError, match=r"'some/pipeline' has no safety checker of its own at 0{40}"):
+        require_looking(spec)
+    files.add("safety_checker/config.json")
+    require_looking(spec)
 
 
 def test_weights_of_another_model_are_refused_and_random_ones_do_not_stand_in(clip_folder):
