@@ -1,0 +1,44 @@
+"""A folder in Stable Diffusion 1.5's own layout goes through the room as SynCLR's did: DDIM, CFG 2.5, drawn at 512, kept at 256."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from builders import make_caption
+from data_specs import caption as caption_record
+from data_specs import image_group
+from data_specs.run import ImagesSpec
+from data_specs.shard import ShardAddress
+from models.renderer.build import build_renderer
+from tasks.images.render import Work, render_shard
+from tasks.images.render_queue import RenderQueue
+from tasks.shards import make_shard, read_shard
+from tests.pipeline_folders import folder
+
+
+@pytest.mark.slow
+def test_it_is_drawn_at_512_and_stored_at_256(tmp_path):
+    spec = ImagesSpec(
+        model=str(folder("sd15")),
+        scheduler="DDIMScheduler",
+        scheduler_options={"eta": 0.0},
+        steps=2,
+        per_caption=2,
+        batch_size=2,
+        save_size=256,
+        format="png",
+    )
+    captions = [make_caption(name) for name in ("dog", "cat")]
+    source = ShardAddress(folder=str(tmp_path / "captions"), room="captions", lineage="a", index=0)
+    make_shard(source, caption_record.CONTRACT, lambda: captions)
+    address = ShardAddress(folder=str(tmp_path / "images"), room="images", lineage="b", index=0)
+    manifest = render_shard(Work(source, None, address), RenderQueue(build_renderer(spec), spec), spec, seed=0)
+    groups = list(read_shard(address, image_group.CONTRACT, check_digest=True))
+    assert (manifest.accepted, manifest.rejected) == (2, {}) and [group.caption for group in groups] == captions
+    for group in groups:
+        made = group.rendering
+        assert (made.width, made.scheduler, made.guidance_scale, made.text_tokens) == (512, "DDIMScheduler", 2.5, 77)
+        assert [(image.width, image.height) for image in group.images] == [(256, 256)] * 2
+        assert all(Image.open(io.BytesIO(pixels)).size == (256, 256) for pixels in group.pixels)
+    assert len({image.sha256 for group in groups for image in group.images}) == 4
