@@ -29,7 +29,7 @@ from tasks.tiny_world.captions_of_scenes import PROSE, Prose, read_prose
 from tasks.tiny_world.contact_sheet import draw_captions, save_small, tile
 from tasks.tiny_world.picture_set import PictureSet
 from tasks.tiny_world.scenes import Scene
-from tasks.tiny_world.stages import Plan, split_prose
+from tasks.tiny_world.stages import Plan, Workshop, render_scenes, split_prose
 from tasks.tiny_world.train_autoencoder import reconstruction_psnr
 from tasks.tiny_world.world import read_world
 
@@ -135,6 +135,8 @@ def main() -> None:
     speed = [sys.executable, "-m", "benchmarks.tiny_renderer.speed", "--model", str(arguments.model)]
     note(**json.loads(subprocess.run(speed, check=True, capture_output=True, text=True).stdout.splitlines()[-1]))
 
+    if not any((arguments.work / "scenes").glob("training-*.json")):
+        render_scenes(Workshop(arguments.work))
     judge = train_judge(arguments.work, arguments.judge_steps, arguments.styles)
     scenes = arguments.work / "scenes"
     training = PictureSet(scenes, "training-*", arguments.styles)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from multiprocessing import get_context
@@ -24,9 +24,9 @@ SPOKEN = "spoken"
 """The split whose scenes show the relations of the prose."""
 
 
-def scenes_of(split: str, first: int, count: int) -> Iterator[tuple[Scene, int]]:
+def scenes_of(split: str, first: int, count: int, styles: Sequence[str] | None = None) -> Iterator[tuple[Scene, int]]:
     """Yield the scenes numbered ``first`` to ``first + count`` of ``split``, each with the seed that draws it."""
-    world, styles = read_world(), tuple(training_sheets())
+    world, styles = read_world(), tuple(styles or training_sheets())
     spoken = related_prose(world) if split == SPOKEN else []
     for number in range(first, first + count):
         seed = scene_seed(split, number)
@@ -47,8 +47,8 @@ def spoken_scene(scene: Scene, sentence: Prose) -> Scene:
     return Scene(scene.style, sentence.concept, place, sentence.relation, sentence.other, detail=sentence.detail)
 
 
-def render_chunk(folder: Path, split: str, chunk: int, count: int = CHUNK) -> Path:
-    """Draw one chunk, uint8 (count, 64, 64, 3), in the training styles; a chunk that is there is left alone."""
+def render_chunk(folder: Path, split: str, chunk: int, count: int = CHUNK, styles: Sequence[str] | None = None) -> Path:
+    """Draw one chunk, uint8 (count, 64, 64, 3), in the training styles or some of them; one that is there is left alone."""
     pixels_path, scenes_path = folder / f"{split}-{chunk:04d}.npy", folder / f"{split}-{chunk:04d}.json"
     if scenes_path.exists():
         return pixels_path
@@ -56,7 +56,7 @@ def render_chunk(folder: Path, split: str, chunk: int, count: int = CHUNK) -> Pa
     sheets = training_sheets()
     pixels = np.empty((count, SIDE, SIDE, 3), np.uint8)
     described: list[dict[str, str | None]] = []
-    for row, (scene, seed) in enumerate(scenes_of(split, chunk * CHUNK, count)):
+    for row, (scene, seed) in enumerate(scenes_of(split, chunk * CHUNK, count, styles)):
         pixels[row] = np.asarray(draw(scene, sheets, seed, SIDE))
         described.append(asdict(scene))
     partial = pixels_path.with_suffix(".partial")
@@ -69,9 +69,9 @@ def render_chunk(folder: Path, split: str, chunk: int, count: int = CHUNK) -> Pa
     return pixels_path
 
 
-def render_split(folder: Path, split: str, scenes: int, workers: int) -> None:
+def render_split(folder: Path, split: str, scenes: int, workers: int, styles: Sequence[str] | None = None) -> None:
     """Draw the first ``scenes`` scenes of ``split`` (rounded up to whole chunks unless there is but one)."""
-    chunks = [(folder, split, chunk, min(CHUNK, scenes)) for chunk in range(-(-scenes // CHUNK))]
+    chunks = [(folder, split, chunk, min(CHUNK, scenes), styles) for chunk in range(-(-scenes // CHUNK))]
     if workers == 1 or len(chunks) < 2:
         for chunk in chunks:
             render_chunk(*chunk)

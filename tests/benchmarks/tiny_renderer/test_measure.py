@@ -75,14 +75,14 @@ def test_pictures_that_differ_are_diverse_and_copies_are_found(tmp_path: Path) -
 
 
 def test_the_judge_goes_on_where_it_stopped_and_is_asked_head_by_head(tmp_path: Path) -> None:
-    for split in ("training", "held-out"):
-        render_split(tmp_path / "scenes", split, 12, 1)
+    render_split(tmp_path / "scenes", "held-out", 12, 1)
     for steps in (1, 2):
-        judge = train_judge(tmp_path, steps, batch=4)
+        judge = train_judge(tmp_path, steps, ["noto"], batch=4, scenes=12)
         _, record = read_snapshot(tmp_path / "judge.safetensors") or ({}, {})
         assert record["step"] == steps
-    again = train_judge(tmp_path, 2, batch=4)
+    again = train_judge(tmp_path, 2, ["noto"], batch=4, scenes=12)
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in judge.state_dict().items())
+    assert {scene.style for scene in PictureSet(tmp_path / "scenes", "judge-*").scenes} == {"noto"}
     shares = accuracy_by_head(judge, PictureSet(tmp_path / "scenes", "held-out-*"))
     assert "concept" in shares and set(shares) <= set(ASKED)
 
