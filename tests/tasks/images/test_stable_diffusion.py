@@ -1,4 +1,4 @@
-"""A folder in Stable Diffusion 1.5's own layout goes through the room as SynCLR's did: DDIM, CFG 2.5, drawn at 512, kept at 256."""
+"""A folder in Stable Diffusion 1.5's own layout through the room as in SynCLR: DDIM, CFG 2.5, drawn at 512, kept at 256."""
 
 import io
 
