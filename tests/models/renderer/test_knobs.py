@@ -1,5 +1,6 @@
 """A knob that cannot work with the model, or on this machine, is refused before work, with its value and the way out."""
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -127,3 +128,17 @@ def test_a_negative_prompt_without_guidance_is_a_recipe_that_says_two_things():
         ValidationError, match=r"negative_prompt is read by classifier-free guidance alone.*guidance_scale"
     ):
         ImagesSpec(negative_prompt="blurred", guidance_scale=1)
+
+
+@pytest.mark.slow
+def test_a_compiled_unit_is_one_graph_for_full_and_short_batches(monkeypatch):
+    """By TorchDynamo alone, whose graphs run as they are: a compiler would take minutes."""
+    compiled = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **options: compiled(self, backend="eager", **options))
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    drawings = [Drawing("a cat", seed) for seed in range(3)]
+    pictures = build_renderer(spec("lcm", batch_size=2, compile=True)).render(drawings)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+    assert not torch._dynamo.utils.counters["graph_break"]
+    assert np.allclose(pictures, build_renderer(spec("lcm", batch_size=2)).render(drawings), atol=1e-4)
