@@ -6,8 +6,6 @@ import json
 import re
 from pathlib import Path
 
-import httpx
-
 from data_specs.errors import SpecError
 from data_specs.model_identity import ModelIdentity
 
@@ -83,9 +81,10 @@ def listed(model: str, revision: str | None, *, knob: str) -> frozenset[str]:
         ) from error
     except RevisionNotFoundError as error:
         raise SpecError(f"{knob}: {model!r} has no revision {revision!r} on the hub any more") from error
-    except (OSError, httpx.HTTPError) as error:
+    except Exception as error:  # the hub's client has had several HTTP libraries, each with errors of its own
         raise SpecError(
-            f"{knob}: {model!r} is not in the cache, and the hub cannot be asked ({_line(error)}); download it, or name a folder"
+            f"{knob}: {model!r} is not in the cache, and the hub cannot be asked ({in_one_line(error)}); "
+            "download it, or name a folder"
         ) from error
     if found.id != model:
         raise SpecError(f"{knob}: {model!r} has moved to {found.id!r}; name it so")
@@ -119,7 +118,7 @@ def passes(error: Exception) -> bool:
     return isinstance(error, HfHubHTTPError | LocalEntryNotFoundError) or "Free memory on device" in str(error)
 
 
-def _line(error: Exception) -> str:
+def in_one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 

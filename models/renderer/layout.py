@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_specs.errors import SpecError
-from models.weights import cached, damage, listed
+from models.weights import cached, damage, in_one_line, listed
 
 INDEX = "model_index.json"
 KNOB = "images.model"
@@ -49,7 +49,10 @@ def look(model: str, revision: str | None) -> Layout:
     names = listed(model, revision, knob=KNOB)
 
     def read(name: str) -> bytes:
-        return Path(hf_hub_download(model, name, revision=revision)).read_bytes()
+        try:
+            return Path(hf_hub_download(model, name, revision=revision)).read_bytes()
+        except Exception as error:
+            raise SpecError(f"{KNOB}: {name} of {model!r} cannot be had from the hub: {in_one_line(error)}") from error
 
     return _look(model, names, read)
 

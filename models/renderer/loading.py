@@ -17,7 +17,7 @@ from data_specs.run import ImagesSpec
 from models.renderer.layout import KNOB, UNUSED, Layout
 from models.renderer.prompts import ENCODED
 from models.renderer.scheduling import build_scheduler
-from models.weights import passes
+from models.weights import in_one_line, passes
 
 CALLED_WITH = frozenset(
     {"prompt", "generator", "num_inference_steps", "guidance_scale", "width", "height", "output_type"}
@@ -109,8 +109,8 @@ def load_pipeline(model: str, layout: Layout, loras: Sequence[tuple[str, Lora]],
         )
     except (OSError, ValueError, ImportError, TypeError, AttributeError) as error:
         if passes(error):
-            raise EngineError(f"{KNOB}: {model!r} did not load: {_line(error)}") from error
-        raise SpecError(f"{KNOB}: cannot load {model!r}: {_line(error)}") from error
+            raise EngineError(f"{KNOB}: {model!r} did not load: {in_one_line(error)}") from error
+        raise SpecError(f"{KNOB}: cannot load {model!r}: {in_one_line(error)}") from error
     pipeline.scheduler = build_scheduler(layout, spec)
     pipeline.set_progress_bar_config(disable=True)
     _add(pipeline, loras)
@@ -148,8 +148,10 @@ def _add(pipeline: Any, loras: Sequence[tuple[str, Lora]]) -> None:
             taken = {name for held in pipeline.get_list_adapters().values() for name in held}
         except (OSError, ValueError, RuntimeError, KeyError, IndexError) as error:
             if passes(error):
-                raise EngineError(f"images.loras: {model!r} did not load: {_line(error)}") from error
-            raise SpecError(f"images.loras: {lora.file} of {model!r} does not fit the model: {_line(error)}") from error
+                raise EngineError(f"images.loras: {model!r} did not load: {in_one_line(error)}") from error
+            raise SpecError(
+                f"images.loras: {lora.file} of {model!r} does not fit the model: {in_one_line(error)}"
+            ) from error
         if names[-1] not in taken:  # diffusers only warns
             raise SpecError(f"images.loras: {lora.file} of {model!r} holds nothing for the model; name another file")
     if names:
@@ -203,7 +205,3 @@ def _count(name: str) -> int:
     if name == "mps":
         return int(torch.backends.mps.is_available())
     return int(getattr(torch, name).device_count()) if getattr(torch, name).is_available() else 0
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

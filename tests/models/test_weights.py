@@ -41,6 +41,7 @@ def info(name="org/model", *files):
         (http(RevisionNotFoundError), "has no revision 'abc' on the hub any more"),
         (OfflineModeIsEnabled("offline mode"), "not in the cache, and the hub cannot be asked .offline mode"),
         (httpx.ConnectError("no route"), "cannot be asked .no route"),
+        (type("ConnectError", (Exception,), {})("of another library"), "cannot be asked .of another library"),
         (info("new/model", "model.safetensors"), "has moved to 'new/model'"),
         (info("org/model", "pytorch_model.bin"), "holds no .safetensors at abc"),
     ],
