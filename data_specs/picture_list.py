@@ -27,6 +27,7 @@ class Head(BaseModel):
     format: int = Field(default=1, ge=1, le=1, description="of the file")
     lineage: str
     facts: dict[str, Any]
+    threads: int | None = Field(default=None, ge=1, description="CPU threads of the engines that drew it")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from data_specs.ids import Lineage
 from data_specs.picture_list import Head, Listed
 from flows.addresses import Room
 from flows.lineages import Home, homes
-from flows.redraw import recorded, same_pictures, settings
+from flows.redraw import recorded, same_pictures, settings, where_drawn
 from tasks import storage
 from tasks.engines import EngineProcess
 from tasks.images.redraw import redraw_shard
@@ -37,9 +37,10 @@ def write_list(root: str, name: str, file: Path) -> dict[str, Any]:
             count["pictures"] += sum(len(group.images) for group in groups)
             yield Listed(require_sealed(address), groups, tuple(read_rejects(address)))
 
+    head = Head(lineage=home.lineage, facts=home.facts, threads=where_drawn(root, home)[1])
     with storage.parts_for(str(file)) as part:
         with part.open("wb") as stream, gzip.GzipFile("", "wb", fileobj=stream, mtime=0) as packed:
-            packed.writelines(picture_list.encode(Head(lineage=home.lineage, facts=home.facts), listed()))
+            packed.writelines(picture_list.encode(head, listed()))
         storage.publish(part, str(file))
     return {"file": str(file), "bytes": file.stat().st_size, "lineage": home.lineage, **count}
 
@@ -65,7 +66,7 @@ def rebuild(root: str, file: Path) -> dict[str, Any]:
             home = Home("images", head.lineage, f"{root.rstrip('/')}/images/{head.lineage}", head.facts, ())
             spec = settings(home)
             Room("images", Lineage(head.lineage), home.folder, (), head.facts).remember()
-            with EngineProcess(os.cpu_count() or 1, _log(home)) as engine:
+            with EngineProcess(head.threads or os.cpu_count() or 1, _log(home)) as engine:
                 for listed in shards:
                     address = home.shard(listed.manifest.index)
                     told["made"] += storage.read_bytes(address.file("json")) is None

@@ -3,7 +3,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,16 @@ from data_specs.image_group import ImageGroup
 from data_specs.run import ImagesSpec
 from data_specs.shard import ShardAddress
 from flows.lineages import Home, find, homes, room_of, rows
+from flows.run_folder import read_recipe
 from flows.show import CAPTION, IMAGE, unknown
 from models.renderer.build import identify_loras, identify_renderer
 from tasks import storage
-from tasks.engines import EngineProcess
+from tasks.engines import EngineProcess, engine_threads
 from tasks.images.redraw import redraw_here, redraw_shard
 from tasks.shards import read_rejects, require_sealed
+
+WHERE = {"device", "offload"}
+"""Knobs of the images room that are no part of its lineage."""
 
 
 def redraw(root: str, key: str, out: Path | None = None, name: str | None = None) -> dict[str, Any]:
@@ -53,8 +57,9 @@ def redraw(root: str, key: str, out: Path | None = None, name: str | None = None
         if copy >= len(group.images):
             raise SpecError(f"caption {caption!r} has {len(group.images)} pictures, counted from 0: no {copy}")
         group = image_group.part(group, copy)
-    with _engine(folder) as engine:
-        [made] = engine.call(redraw_here, [group], settings(place.home))
+    at, threads = where_drawn(root, place.home)
+    with _engine(folder, threads) as engine:
+        [made] = engine.call(redraw_here, [group], settings(place.home, at))
     images = []
     for before, after, pixels in zip(group.images, made.images, made.pixels, strict=True):
         file = folder / f"{caption}-{after.copy}.{after.format}"
@@ -84,8 +89,11 @@ def _shard(root: str, key: str, index: int, folder: Path, name: str | None) -> d
     sealed_at = found[0].shard(index)
     target = ShardAddress(folder=str(folder), room="images", lineage=found[0].lineage, index=index)
     groups = recorded(sealed_at)
-    with _engine(folder) as engine:
-        made = engine.call(redraw_shard, groups, read_rejects(sealed_at), target, settings(found[0]), run=name or "")
+    at, threads = where_drawn(root, found[0])
+    with _engine(folder, threads) as engine:
+        made = engine.call(
+            redraw_shard, groups, read_rejects(sealed_at), target, settings(found[0], at), run=name or ""
+        )
     return {
         "key": key,
         "is": "shard",
@@ -110,9 +118,9 @@ def same_pictures(before: Sequence[ImageGroup], after: Sequence[ImageGroup]) -> 
     return sum(known.get((group.caption.id, image.copy)) == image.sha256 for group in after for image in group.images)
 
 
-def settings(home: Home) -> ImagesSpec:
-    """How a lineage was drawn. Raises SpecError if the weights here are not those that drew it."""
-    spec = ImagesSpec.model_validate(home.facts["spec"])
+def settings(home: Home, at: Mapping[str, Any] | None = None) -> ImagesSpec:
+    """How a lineage was drawn, `at` the place that a run names. Raises SpecError if the weights here are others."""
+    spec = ImagesSpec.model_validate(home.facts["spec"] | (at or {}))
     here, added = identify_renderer(spec), identify_loras(spec)
     used = [("images.model", spec.model, here, home.facts["model"])]
     used += [
@@ -128,8 +136,20 @@ def settings(home: Home) -> ImagesSpec:
     return spec
 
 
-def _engine(folder: Path) -> EngineProcess:
-    return EngineProcess(os.cpu_count() or 1, folder / "engine.log")
+def where_drawn(root: str, home: Home) -> tuple[dict[str, Any], int | None]:
+    """Where the newest run that points at a lineage draws: knobs that are no part of it, and its engines' threads.
+
+    Nothing, and None, of a lineage to which no run points.
+    """
+    if not home.runs:
+        return {}, None
+    run, _ = read_recipe(root, home.runs[0])
+    shards = -(-run.spec.captions.total // run.spec.captions.per_shard)
+    return run.spec.images.model_dump(include=WHERE), engine_threads(run.spec.execution, shards)
+
+
+def _engine(folder: Path, threads: int | None) -> EngineProcess:
+    return EngineProcess(threads or os.cpu_count() or 1, folder / "engine.log")
 
 
 def _output(root: str, key: str, out: Path | None) -> Path:

@@ -1,7 +1,6 @@
 """A run's name enters; its image shards that are damaged or missing are put aside and made again, and what was done leaves."""
 
 import json
-import os
 import time
 from typing import Any
 
@@ -13,7 +12,9 @@ from flows.addresses import rooms
 from flows.run_folder import log_folder, read_recipe
 from flows.select_captions import select_captions
 from flows.verify import shard_faults
-from tasks.engines import EngineProcess
+from models.renderer.build import require_renderer
+from models.scorer.build import require_looking
+from tasks.engines import EngineProcess, engine_threads
 from tasks.images.render import Work, render_here
 from tasks.shards import put_aside, require_sealed, sealed
 
@@ -33,6 +34,9 @@ def repair(root: str, name: str) -> dict[str, Any]:
         require_sealed(captions[address.index])
     repaired = []
     if faulty:
+        # Before anything is put aside: a model or device that is not here would leave a hole.
+        require_renderer(run.spec.images)
+        require_looking(run.spec.images)
         room.remember()
         selections = walked[SELECTION].shards if SELECTION in walked else [None] * len(captions)
         for table in filter(None, selections):
@@ -40,7 +44,7 @@ def repair(root: str, name: str) -> dict[str, Any]:
             if faults := _faults(table, run):
                 put_aside(table, _reason(table, run, faults))
         select_captions(run, run.name)
-        threads = run.spec.execution.threads or os.cpu_count() or 1
+        threads = engine_threads(run.spec.execution, len(room.shards))
         with EngineProcess(threads, log_folder(run) / "images-repair.log") as engine:
             for address, faults in faulty.items():
                 work = Work(captions[address.index], selections[address.index], address)

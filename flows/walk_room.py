@@ -19,7 +19,7 @@ from flows.addresses import Room
 from flows.run_folder import log_folder
 from flows.seal_room import seal
 from flows.visit import Visit
-from tasks.engines import EngineProcess
+from tasks.engines import EngineProcess, engine_threads
 from tasks.progress import Said, tell
 from tasks.shards import unclaimed
 
@@ -45,7 +45,8 @@ def walk_shards(visit: Visit, unit: str, per_shard: int, submit: Submit) -> Seal
     futures: list[PrefectFuture[Any]] = []
     if visit.missing:
         workers = min(run.spec.execution.workers, len(visit.missing))
-        with engines(run, room, workers) as started:
+        threads = engine_threads(run.spec.execution, len(room.shards))
+        with engines(run, room, workers, threads) as started:
             futures = hand_out(unclaimed_first(bundles(visit.missing, workers)), started, submit)
             # All bundles end before one is asked for its result: a shard that fails must not throw away its neighbours.
             wait(futures)
@@ -93,12 +94,12 @@ def _lost(errors: Sequence[BaseException]) -> bool:
 
 
 @contextmanager
-def engines(run: Run, room: Room, count: int) -> Iterator[list[EngineProcess]]:
+def engines(run: Run, room: Room, count: int, threads: int | None = None) -> Iterator[list[EngineProcess]]:
     """`count` engine processes that share the cores; gone, with their memory, when the block ends. None takes no slot."""
     if not count:
         yield []
         return
-    threads = run.spec.execution.threads or max(1, (os.cpu_count() or 1) // count)
+    threads = threads or run.spec.execution.threads or max(1, (os.cpu_count() or 1) // count)
     logs = log_folder(run)
     with ExitStack() as stack:
         stack.enter_context(_slot(room))

@@ -20,6 +20,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from pydantic import BaseModel
 
 from data_specs.errors import EngineError, SynclrError
+from data_specs.run import ExecutionSpec
 from tasks.progress import Event, listen, tell
 
 Arguments = ParamSpec("Arguments")
@@ -98,6 +99,14 @@ class EngineProcess:
             for process in list(self._pool._processes.values()):
                 process.terminate()
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def engine_threads(execution: ExecutionSpec, engines: int) -> int:
+    """CPU threads of each of so many engines of one room. It is to follow from the recipe, not from what a walk still lacks:
+
+    sums of another number of threads round differently (2e-6, measured), and now and then a byte is another.
+    """
+    return execution.threads or max(1, (os.cpu_count() or 1) // min(execution.workers, engines))
 
 
 def loaded(build: Callable[[Specification], Engine], spec: Specification) -> Engine:

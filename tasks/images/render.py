@@ -28,6 +28,10 @@ from tasks.shards import make_shard, missing_first, read_rows, read_shard
 
 IN_HAND = 2
 """Shards of one engine at a time: one is drawn, the one before is encoded and sealed."""
+AT_A_TIME = 1024
+"""Captions whose pictures are in memory; a power of two, so that batches are full."""
+FEW = 8
+"""Captions of which the share that was kept says nothing yet: a selection may leave a shard one or two."""
 
 
 def render(
@@ -36,21 +40,28 @@ def render(
     """Draw every caption's candidates; faulty ones again with the next attempt; groups in caption order.
 
     All pictures of an attempt go to the engine together, in the order (caption, candidate), so what stands in one batch
-    follows from the shard alone.
+    follows from the shard alone. Of a large shard, `AT_A_TIME` captions are in memory.
     """
-    turn = queue.turn()
-    drawn = [Candidates(about, spec) for about in captions]
-    for attempt in range(spec.attempts):
-        wanted = [(row, candidate) for row, so_far in enumerate(drawn) for candidate in so_far.wanted()]
-        seeds = [image_seed(seed, captions[row].id, candidate, attempt) for row, candidate in wanted]
-        drawings = [Drawing(captions[row].text, noise) for (row, _), noise in zip(wanted, seeds, strict=True)]
-        for (row, candidate), noise, made in zip(wanted, seeds, queue.draw(turn, drawings), strict=True):
-            drawn[row].add(candidate, noise, attempt, made)
-            if attempt == 0 and candidate == spec.drawn_per_caption - 1:
-                tell(Advanced("images", spec.per_caption, f"engine {queue.busy_share:.0%} busy"))
-    unseen = queue.unseen(turn, [about.text for about in captions])
-    for so_far, tokens in zip(drawn, unseen, strict=True):
-        yield so_far.outcome(queue.rendering, tokens, queue.scorer, queue.checker)
+    turn, told = queue.turn(), 0
+    try:
+        for start in range(0, len(captions), AT_A_TIME):
+            part = captions[start : start + AT_A_TIME]
+            drawn = [Candidates(about, spec) for about in part]
+            for attempt in range(spec.attempts):
+                wanted = [(row, candidate) for row, so_far in enumerate(drawn) for candidate in so_far.wanted()]
+                seeds = [image_seed(seed, part[row].id, candidate, attempt) for row, candidate in wanted]
+                drawings = [Drawing(part[row].text, noise) for (row, _), noise in zip(wanted, seeds, strict=True)]
+                for (row, candidate), noise, made in zip(wanted, seeds, queue.draw(turn, drawings), strict=True):
+                    drawn[row].add(candidate, noise, attempt, made)
+                    if attempt == 0 and candidate == spec.drawn_per_caption - 1:
+                        told += spec.per_caption
+                        tell(Advanced("images", spec.per_caption, f"engine {queue.busy_share:.0%} busy"))
+            unseen = queue.unseen(turn, [about.text for about in part])
+            for so_far, tokens in zip(drawn, unseen, strict=True):
+                yield so_far.outcome(queue.rendering, tokens, queue.scorer, queue.checker)
+    except BaseException:
+        tell(Advanced("images", -told))  # a shard that failed is begun anew
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +87,7 @@ def render_shard(work: Work, queue: RenderQueue, spec: ImagesSpec, *, seed: int,
 
     def check(kept: int, refused: Counter[str]) -> None:
         faults = Counter({reason: count for reason, count in refused.items() if reason in FAULTS})
-        if kept < spec.min_kept * (kept + faults.total()):
+        if kept + faults.total() >= FEW and kept < spec.min_kept * (kept + faults.total()):
             reasons = ", ".join(f"{reason} {count}" for reason, count in faults.most_common())
             raise SpecError(
                 f"{work.address.stem}: {kept} of {kept + faults.total()} captions have all their pictures after "
@@ -110,11 +121,15 @@ def render_here(works: Sequence[Work], spec: ImagesSpec, *, seed: int, run: str)
     given = {work.address: work for work in works}
     made, in_hand = 0, deque[Future[ShardManifest]]()
     with ThreadPoolExecutor(IN_HAND, "shard") as hands:
-        for address in missing_first([work.address for work in works]):
-            if len(in_hand) == IN_HAND:
-                made += in_hand.popleft().result().accepted
-            in_hand.append(hands.submit(render_shard, given[address], queue, spec, seed=seed, run=run))
-        made += sum(shard.result().accepted for shard in in_hand)
+        try:
+            for address in missing_first([work.address for work in works]):
+                if len(in_hand) == IN_HAND:
+                    made += in_hand.popleft().result().accepted
+                in_hand.append(hands.submit(render_shard, given[address], queue, spec, seed=seed, run=run))
+            made += sum(shard.result().accepted for shard in in_hand)
+        except SpecError:  # it is wrong for the other shard too, which may have hours to go
+            queue.abandon()
+            raise
     tell(Worked("images", os.getpid(), queue.busy_seconds, queue.seconds))
     return made * spec.per_caption
 

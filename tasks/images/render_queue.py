@@ -8,9 +8,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from queue import PriorityQueue
+from queue import Empty, PriorityQueue
 from typing import Any, TypeVar
 
 from data_specs.image_group import CLIP, SAFETY
@@ -89,6 +90,12 @@ class RenderQueue:
         finally:
             for batch in asked:
                 batch.cancel()
+
+    def abandon(self) -> None:
+        """What was asked for and is not begun is not drawn: who waits for it gets a CancelledError."""
+        with suppress(Empty):
+            while True:
+                self._jobs.get_nowait().done.cancel()
 
     def unseen(self, turn: int, texts: Sequence[str]) -> list[int]:
         """Asked in the engine's thread too: one tokenizer does not serve two threads."""

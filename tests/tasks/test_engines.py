@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from data_specs.errors import EngineError, SpecError
-from data_specs.run import ImagesSpec
-from tasks.engines import EngineProcess, loaded
+from data_specs.run import ExecutionSpec, ImagesSpec
+from tasks.engines import EngineProcess, engine_threads, loaded
 from tasks.progress import Advanced, listening, tell
 
 ROOT = Path(__file__).parents[2]
@@ -123,3 +123,12 @@ def test_a_killed_parent_takes_its_engine_along(tmp_path):
     while Path(f"/proc/{child}").exists() and time.monotonic() < until:
         time.sleep(0.1)
     assert not Path(f"/proc/{child}").exists()
+
+
+@pytest.mark.parametrize(
+    ("execution", "engines", "threads"),
+    [({"workers": 2}, 17, 4), ({"workers": 2}, 1, 8), ({"workers": 2, "threads": 3}, 17, 3), ({"workers": 16}, 99, 1)],
+)
+def test_an_engines_threads_follow_from_the_recipe_alone(monkeypatch, execution, engines, threads):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert engine_threads(ExecutionSpec(**execution), engines) == threads

@@ -167,20 +167,25 @@ def test_pictures_drawn_together_score_as_they_do_alone_and_a_sealed_shard_holds
     assert list(read_shard(place, image_group.CONTRACT, check_digest=True)) == together
     rows = read_rows(place).to_pylist(maps_as_pydicts="strict")
     assert [image_group.from_row(row) for row in rows] == [replace(group, pixels=()) for group in together]
-    assert redraw([replace(group, pixels=()) for group in together], FakeRenderer(), spec) == together
+    assert list(redraw([replace(group, pixels=()) for group in together], FakeRenderer(), spec)) == together
 
 
 def test_a_shard_that_loses_most_of_its_captions_stops_the_run_and_is_not_sealed(address):
     scorer = ScorerSpec(engine="fake", model="none", min_score=1)
     spec = ImagesSpec(engine="fake", scorer=scorer)
-    make_shard(address(), caption_record.CONTRACT, lambda: CAPTIONS)
+    many = [make_caption(f"dog {slot}", slot) for slot in range(8)]
+    make_shard(address(), caption_record.CONTRACT, lambda: many)
     work = Work(address(), None, address(room="images", lineage="def"))
     with pytest.raises(
-        SpecError, match=r"0 of 2 captions .* images\.min_kept=0\.5 wants; refused: low_score 2; .*min_score"
+        SpecError, match=r"0 of 8 captions .* images\.min_kept=0\.5 wants; refused: low_score 8; .*min_score"
     ):
         render_shard(work, RenderQueue(FakeRenderer(), spec, FakeScorer()), spec, seed=0)
     assert sealed(work.address) is None
     free = spec.model_copy(update={"min_kept": 0.0})
     assert render_shard(work, RenderQueue(FakeRenderer(), free, FakeScorer()), free, seed=0).rejected == {
-        "low_score": 2
+        "low_score": 8
     }
+    # Of so few that a selection left, a share says nothing.
+    make_shard(address(index=1), caption_record.CONTRACT, lambda: CAPTIONS)
+    few = Work(address(index=1), None, address(room="images", lineage="def", index=1))
+    assert render_shard(few, RenderQueue(FakeRenderer(), spec, FakeScorer()), spec, seed=0).accepted == 0

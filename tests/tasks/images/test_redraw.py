@@ -32,7 +32,7 @@ def test_groups_come_out_of_their_records_bit_by_bit_without_a_faulty_try_again(
     groups = list(render(CAPTIONS, RenderQueue(Faulty(), SPEC), SPEC, seed=0))
     assert groups[0].images[1].attempt == 1
     records = [replace(group, pixels=()) for group in groups]
-    assert redraw(records, FakeRenderer(), SPEC) == groups
+    assert list(redraw(records, FakeRenderer(), SPEC)) == groups
 
 
 def test_a_picture_is_drawn_alone_from_its_metadata_row():

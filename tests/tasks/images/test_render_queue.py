@@ -12,14 +12,14 @@ from PIL import Image
 from builders import make_caption
 from data_specs import caption as caption_record
 from data_specs import image_group
-from data_specs.errors import EngineError
+from data_specs.errors import EngineError, SpecError
 from data_specs.run import ImagesSpec
 from models.renderer.fake import FakeRenderer
 from models.renderer.protocol import Drawing
 from tasks import engines
 from tasks.images import render as room
 from tasks.images import render_queue
-from tasks.images.render import Work, render_here
+from tasks.images.render import Work, render_here, render_shard
 from tasks.images.render_queue import RenderQueue
 from tasks.progress import Advanced, Worked, listening
 from tasks.shards import make_shard, read_shard, require_sealed, sealed
@@ -175,3 +175,48 @@ def test_what_is_encoded_is_what_was_drawn():
     [attempt] = RenderQueue(FakeRenderer(), SPEC).draw(0, DRAWINGS[:1])
     decoded = np.asarray(Image.open(io.BytesIO(attempt.data)), np.float32) / 255
     assert np.abs(decoded - pixels).max() <= 0.5 / 255 + 1e-6
+
+
+def test_a_large_shard_is_drawn_in_parts_and_nothing_shows_it(monkeypatch):
+    captions = [make_caption(f"dog {slot}", slot) for slot in range(7)]
+    whole = list(room.render(captions, RenderQueue(FakeRenderer(), SPEC), SPEC, seed=0))
+    monkeypatch.setattr(room, "AT_A_TIME", 2)
+    renderer = Watched()
+    told = []
+    with listening(told.append):
+        parts = room.render(captions, RenderQueue(renderer, SPEC), SPEC, seed=0)
+        assert next(parts) == whole[0] and len(renderer.calls) == 2
+        assert list(parts) == whole[1:] and len(renderer.calls) == 7
+    assert sum(event.by for event in told) == 28
+
+
+def test_a_shard_that_fails_midway_takes_back_what_it_told(works):
+    class Failing(Watched):
+        def render(self, drawings):
+            if len(self.calls) == 1:
+                raise EngineError("planted")
+            return super().render(drawings)
+
+    told = []
+    with listening(told.append), pytest.raises(EngineError, match="planted"):
+        render_shard(works[0], RenderQueue(Failing(), SPEC), SPEC, seed=0)
+    assert [event.by for event in told] == [4, -4]
+
+
+def test_a_wrong_request_ends_the_other_shard_in_hand_too(works, monkeypatch):
+    """Its captions are too many to be drawn in the time that is allowed here."""
+
+    class Refusing(Watched):
+        def render(self, drawings):
+            if any("0 on a sofa" in drawing.text for drawing in drawings):
+                time.sleep(0.2)
+                raise SpecError("planted")
+            return super().render(drawings)
+
+    renderer = Refusing(0.5)
+    queue = RenderQueue(renderer, SPEC.model_copy(update={"per_caption": 40}))
+    monkeypatch.setattr(room, "loaded", lambda *_: queue)
+    began = time.monotonic()
+    with pytest.raises(SpecError, match="planted"):
+        render_here(works, SPEC.model_copy(update={"per_caption": 40}), seed=0, run="r")
+    assert time.monotonic() - began < 5 and not any(sealed(work.address) for work in works)
