@@ -16,7 +16,7 @@ from data_specs.image_group import Lora
 from data_specs.run import ImagesSpec
 from models.renderer.layout import KNOB, UNUSED, Layout
 from models.renderer.prompts import ENCODED
-from models.renderer.scheduling import build_scheduler
+from models.renderer.scheduling import build_scheduler, require_called_right
 from models.weights import in_one_line, passes
 
 CALLED_WITH = frozenset(
@@ -31,7 +31,7 @@ def require_fitting(layout: Layout, spec: ImagesSpec) -> None:
     """Everything that can be known before weights are loaded. Raises SpecError, which names knob, value and way out."""
     kind = pipeline_class(layout)
     config = layout.config_of(f"{layout.unit}/config.json")
-    build_scheduler(layout, spec)
+    require_called_right(kind, layout, build_scheduler(layout, spec), spec)
     device = device_of(spec)
     known = inspect.signature(kind.__call__).parameters
     if layout.unit == "unet" and config.get("in_channels") != config.get("out_channels"):

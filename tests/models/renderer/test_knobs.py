@@ -53,6 +53,45 @@ def spec(family, **knobs):
             "DDIMScheduler does not fit StableDiffusion3Pipeline.*null takes the model's own",
         ),
         ("flux", {"scheduler": "DPMSolverMultistepScheduler"}, "does not fit FluxPipeline.*use_flow_sigmas: true"),
+        (
+            "lcm",
+            {"scheduler": "DDIMScheduler"},
+            "LatentConsistencyModelPipeline cannot draw with DDIM.*; null takes .* LCM",
+        ),
+        (
+            "lcm",
+            {"scheduler": "DDIMScheduler", "scheduler_options": {"eta": 0.5}},
+            "scheduler_options: LatentConsistencyModelPipeline takes no eta .0.5.; leave it out",
+        ),
+        (
+            "sd3",
+            {"scheduler_options": {"stochastic_sampling": True}},
+            "'stochastic_sampling': True} draws noise in each step, which StableDiffusion3Pipeline .*; use one that",
+        ),
+        (
+            "flux",
+            {"scheduler": "FlowMatchLCMScheduler"},
+            "FlowMatchLCMScheduler .* draws noise in each step, which FluxPipeline .*null takes .* FlowMatchEuler",
+        ),
+        (
+            "sd3",
+            {
+                "scheduler": "DPMSolverMultistepScheduler",
+                "scheduler_options": {
+                    "use_flow_sigmas": True,
+                    "prediction_type": "flow_prediction",
+                    "algorithm_type": "sde-dpmsolver++",
+                },
+            },
+            "draws noise in each step",
+        ),
+        ("lcm", {"scheduler": "TCDScheduler", "steps": 4}, "LatentConsistencyModelPipeline cannot draw with TCD"),
+        ("flux", {"scheduler": "FlowMatchHeunDiscreteScheduler"}, "FluxPipeline cannot draw with FlowMatchHeun"),
+        (
+            "flux_schnell",
+            {"scheduler": "FlowMatchHeunDiscreteScheduler"},
+            "FluxPipeline cannot draw with FlowMatchHeun",
+        ),
         ("sd15", {"size": 100}, "images.size: .* draws multiples of 8, not 100; use 96"),
         ("flux", {"size": 72}, "images.size: .* draws multiples of 16, not 72; use 64"),
         ("sd3", {"size": 72}, "images.size: .* draws multiples of 16"),
@@ -79,6 +118,10 @@ def test_what_does_not_fit_is_refused(family, knobs, said):
         ("sd15", {"scheduler": "LCMScheduler", "steps": 4}),
         ("sd15", {"scheduler": "TCDScheduler", "steps": 4}),
         ("sd15", {"scheduler": "EulerAncestralDiscreteScheduler"}),
+        (
+            "sd15",
+            {"scheduler": "DPMSolverMultistepScheduler", "scheduler_options": {"algorithm_type": "sde-dpmsolver++"}},
+        ),
         ("sd3", {"scheduler": "FlowMatchHeunDiscreteScheduler"}),
         ("flux", {"scheduler_options": {"shift": 2.0, "use_dynamic_shifting": False}}),
         (
