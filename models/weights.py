@@ -122,6 +122,12 @@ def in_one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
+def place(model: str) -> str:
+    """As what loads it wants it named, none of which knows `~`: a folder here, or a hub id as it is."""
+    folder = Path(model).expanduser()
+    return str(folder) if folder.is_dir() else model
+
+
 @functools.cache
 def _file_digest(path: Path) -> str:
     with path.open("rb") as stream:

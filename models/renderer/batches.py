@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 
-from data_specs.errors import EngineError
+from data_specs.errors import EngineError, SynclrError
 from models.memory import give_back, is_out_of_memory
 from models.renderer.protocol import Drawing, Pixels
 
@@ -28,10 +28,13 @@ class Batches:
             batch = drawings[len(pictures) : len(pictures) + self.size]
             try:
                 pictures.extend(draw(batch, self.size))
-            except (RuntimeError, ValueError, MemoryError) as error:
+            except SynclrError:
+                raise
+            except Exception as error:  # a pipeline's code is anybody's, and raises what it likes
                 if not is_out_of_memory(error):
                     said = " ".join(str(error).split())[:300]  # some tell all the numbers of a tensor
-                    raise EngineError(f"a batch of {len(batch)} pictures failed: {said}") from error
+                    kind = type(error).__name__
+                    raise EngineError(f"a batch of {len(batch)} pictures failed: {kind}: {said}") from error
                 if self.size == 1:
                     raise EngineError(
                         f"one picture does not fit into memory: {error}; draw smaller ones (images.size), in "

@@ -8,7 +8,7 @@ from data_specs.model_identity import ModelIdentity
 from data_specs.run import ImagesSpec
 from models.renderer.layout import look
 from models.renderer.protocol import Renderer
-from models.weights import cached, damage, identify, listed
+from models.weights import cached, damage, identify, listed, place
 
 TINY = Path(__file__).parent / "tiny"
 """The latent diffusion model that ships with the project."""
@@ -20,6 +20,7 @@ SURE = {"loras", "negative_prompt", "scheduler", "scheduler_options", "text_toke
     "vae_tiling",
 }
 """At their defaults these fit the tiny model: no need to wait seconds for diffusers to say so."""
+WAYS_OUT = "use fewer engines at once (execution.workers), images.dtype float16, or images.offload"
 
 
 def identify_renderer(spec: ImagesSpec) -> ModelIdentity:
@@ -60,7 +61,8 @@ def require_renderer(spec: ImagesSpec) -> None:
 
 
 def build_renderer(spec: ImagesSpec) -> Renderer:
-    """Loads the engine. Raises SpecError for weights that are not there, or a knob that does not fit them."""
+    """Loads the engine. Raises SpecError for weights that are not there, or a knob that does not fit them, EngineError
+    if memory does not hold it."""
     identity = identify_renderer(spec)
     match spec.engine:
         case "fake":
@@ -68,14 +70,16 @@ def build_renderer(spec: ImagesSpec) -> Renderer:
 
             return FakeRenderer(spec.size or 16)
         case "diffusers":
+            from models.memory import building
             from models.renderer.diffusion import DiffusionRenderer
 
-            loras = [(said.model, lora) for said, lora in zip(spec.loras, identify_loras(spec), strict=True)]
-            return DiffusionRenderer(_weights(spec), identity, spec, loras)
+            loras = [(place(said.model), lora) for said, lora in zip(spec.loras, identify_loras(spec), strict=True)]
+            with building(f"images.model: {spec.model!r}", WAYS_OUT):
+                return DiffusionRenderer(_weights(spec), identity, spec, loras)
 
 
 def _weights(spec: ImagesSpec) -> str:
-    return str(TINY) if spec.model == "tiny" else spec.model
+    return str(TINY) if spec.model == "tiny" else place(spec.model)
 
 
 def _require_lora(model: str, revision: str | None, file: str) -> None:

@@ -14,6 +14,7 @@ from diffusers.models.attention_dispatch import AttentionBackendName, _check_att
 from data_specs.errors import EngineError, SpecError
 from data_specs.image_group import Lora
 from data_specs.run import ImagesSpec
+from models.memory import is_out_of_memory
 from models.renderer.layout import KNOB, UNUSED, Layout
 from models.renderer.prompts import ENCODED
 from models.renderer.scheduling import build_scheduler, require_called_right
@@ -108,6 +109,8 @@ def load_pipeline(model: str, layout: Layout, loras: Sequence[tuple[str, Lora]],
             **{name: value for name, value in WITHOUT.items() if name in takes},
         )
     except (OSError, ValueError, ImportError, TypeError, AttributeError) as error:
+        if is_out_of_memory(error):
+            raise
         if passes(error):
             raise EngineError(f"{KNOB}: {model!r} did not load: {in_one_line(error)}") from error
         raise SpecError(f"{KNOB}: cannot load {model!r}: {in_one_line(error)}") from error
@@ -147,6 +150,8 @@ def _add(pipeline: Any, loras: Sequence[tuple[str, Lora]]) -> None:
             )
             taken = {name for held in pipeline.get_list_adapters().values() for name in held}
         except (OSError, ValueError, RuntimeError, KeyError, IndexError) as error:
+            if is_out_of_memory(error):
+                raise
             if passes(error):
                 raise EngineError(f"images.loras: {model!r} did not load: {in_one_line(error)}") from error
             raise SpecError(

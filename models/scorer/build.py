@@ -7,7 +7,7 @@ from data_specs.errors import SpecError
 from data_specs.model_identity import ModelIdentity
 from data_specs.run import ImagesSpec
 from models.scorer.protocol import Checker, Scorer
-from models.weights import cached, damage, identify, listed, require_reachable
+from models.weights import cached, damage, identify, listed, place, require_reachable
 
 SCORER, CHECKER = "images.scorer.model", "images.safety.model"
 PARTS = ("safety_checker", "feature_extractor")
@@ -15,6 +15,7 @@ PARTS = ("safety_checker", "feature_extractor")
 ENCODER_FILES = ("model.safetensors", "config.json")
 TEXT_FILES = ("text.safetensors", "text.json", "tokenizer.json")
 """An exported encoder with its text tower, for a look that loads nothing (models/encoder/exported.py)."""
+WAY_OUT = "use fewer engines at once (execution.workers), or images.dtype float16 for the pictures' model beside it"
 
 
 def identify_scorer(spec: ImagesSpec) -> ModelIdentity | None:
@@ -78,7 +79,8 @@ def _require_own(model: str, revision: str | None) -> None:
 
 
 def build_scorer(spec: ImagesSpec) -> Scorer | None:
-    """Loads it, if there is one. Raises SpecError for weights that are not there, or are another model's."""
+    """Loads it, if there is one. Raises SpecError for weights that are not there, or are another model's, EngineError
+    if memory does not hold it."""
     scorer, identity = spec.scorer, identify_scorer(spec)
     if scorer is None or identity is None:
         return None
@@ -88,25 +90,32 @@ def build_scorer(spec: ImagesSpec) -> Scorer | None:
 
             return FakeScorer()
         case "encoder":
+            from models.memory import building
             from models.scorer.encoder import encoder_scorer
 
-            return encoder_scorer(Path(scorer.model).expanduser(), identity, _device(spec))
+            with building(f"{SCORER}: {scorer.model!r}", WAY_OUT):
+                return encoder_scorer(Path(scorer.model).expanduser(), identity, _device(spec))
         case "clip":
+            from models.memory import building
             from models.scorer.clip import clip_scorer
 
-            return clip_scorer(_local(scorer.model), identity, scorer.revision, _device(spec))
+            with building(f"{SCORER}: {scorer.model!r}", WAY_OUT):
+                return clip_scorer(place(scorer.model), identity, scorer.revision, _device(spec))
 
 
 def build_checker(spec: ImagesSpec) -> Checker | None:
-    """Loads it, if there is one. Raises SpecError for weights that are not there, or are another model's."""
+    """Loads it, if there is one. Raises SpecError for weights that are not there, or are another model's, EngineError
+    if memory does not hold it."""
     safety, identity = spec.safety, identify_checker(spec)
     if safety is None or identity is None:
         return None
+    from models.memory import building
     from models.scorer.safety import SafetyChecker
 
-    if safety.model is not None:
-        return SafetyChecker(_local(safety.model), identity, safety.revision, _device(spec))
-    return SafetyChecker(_local(spec.model), identity, spec.revision, _device(spec), PARTS)
+    with building(f"{CHECKER}: {identity.id!r}", WAY_OUT):
+        if safety.model is not None:
+            return SafetyChecker(place(safety.model), identity, safety.revision, _device(spec))
+        return SafetyChecker(place(spec.model), identity, spec.revision, _device(spec), PARTS)
 
 
 def _device(spec: ImagesSpec) -> str:
@@ -114,11 +123,6 @@ def _device(spec: ImagesSpec) -> str:
     from models.renderer.loading import device_of
 
     return device_of(spec)
-
-
-def _local(model: str) -> str:
-    folder = Path(model).expanduser()
-    return str(folder) if folder.is_dir() else model
 
 
 def _require_export(folder: Path) -> None:

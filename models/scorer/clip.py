@@ -7,6 +7,7 @@ from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
 from data_specs.errors import SpecError
 from data_specs.model_identity import ModelIdentity
+from models.memory import is_out_of_memory
 from models.scorer.looking import Preparation
 from models.scorer.two_towers import TwoTowers
 
@@ -38,6 +39,8 @@ def load_whole(kind: Any, model: str, knob: str, **where: Any) -> Any:
     try:
         loaded, told = kind.from_pretrained(model, use_safetensors=True, output_loading_info=True, **where)
     except (OSError, ValueError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise SpecError(f"{knob}: cannot load {model!r}: {str(error).splitlines()[0]}") from error
     if lost := sorted(told["missing_keys"]) or sorted(told["mismatched_keys"]):
         raise SpecError(

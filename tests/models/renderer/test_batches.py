@@ -5,12 +5,13 @@ import logging
 import numpy as np
 import pytest
 import torch
+from diffusers import DiffusionPipeline
 
-from data_specs.errors import EngineError
+from data_specs.errors import EngineError, SpecError
 from data_specs.run import ImagesSpec
 from models.memory import is_out_of_memory
 from models.renderer.batches import Batches
-from models.renderer.build import TINY, identify_renderer
+from models.renderer.build import TINY, build_renderer, identify_renderer
 from models.renderer.diffusion import DiffusionRenderer
 from models.renderer.fake import FakeRenderer
 from models.renderer.protocol import Drawing
@@ -38,6 +39,8 @@ class Cramped:
     [
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
         MemoryError(),
     ],
     ids=lambda error: type(error).__name__,
@@ -64,8 +67,11 @@ def test_memory_that_does_not_hold_one_picture_fails_the_engine_with_a_way_out()
 
 def test_any_other_failure_is_the_engines_and_halves_nothing():
     batches = Batches(4)
-    with pytest.raises(EngineError, match="a batch of 4 pictures failed: mat1 and mat2"):
-        batches.draw(DRAWINGS, Cramped(0, RuntimeError("mat1 and mat2 shapes cannot be multiplied")))
+    for error in (RuntimeError("mat1 and mat2 differ"), TypeError("unexpected keyword"), KeyError("added_cond")):
+        with pytest.raises(EngineError, match=f"a batch of 4 pictures failed: {type(error).__name__}: {error}"):
+            batches.draw(DRAWINGS, Cramped(0, error))
+    with pytest.raises(SpecError, match="images.size"):
+        batches.draw(DRAWINGS, Cramped(0, SpecError("images.size: other than drawn")))
     assert batches.size == 4
 
 
@@ -93,3 +99,15 @@ def test_pictures_of_the_tiny_model_do_not_show_that_memory_ran_out_in_the_middl
     # Sums round differently in batches of another size: 1.3e-6 was seen, with one thread.
     assert np.allclose(renderer.render(DRAWINGS), undisturbed, rtol=0, atol=1e-4)
     assert renderer.calls == 4
+
+
+def test_memory_that_runs_out_while_an_engine_is_built_fails_it_with_a_way_out(monkeypatch):
+    """Before the first batch there is nothing to halve: at the move to the device, at the probe, at a prompt."""
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(DiffusionPipeline, "to", full)
+    said = r"'tiny' does not fit into memory: CUDA out of memory. Tried .*execution\.workers.*images\.dtype.*images\.offload"
+    with pytest.raises(EngineError, match=said):
+        build_renderer(SPEC)

@@ -83,3 +83,12 @@ def test_weights_that_belong_to_another_model_are_refused_when_they_are_loaded(t
     StableDiffusionPipeline.save_lora_weights(tmp_path, unet_lora_layers=get_peft_model_state_dict(unet))
     with pytest.raises(SpecError, match="images.loras: .* does not fit the model"):
         build_renderer(spec(LoraSpec(model=str(tmp_path))))
+
+
+def test_a_folder_below_home_is_found_before_work_and_when_it_is_loaded(lora, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copytree(lora, tmp_path / "lora")
+    shutil.copytree(folder("sd15"), tmp_path / "model")
+    said = spec(LoraSpec(model="~/lora")).model_copy(update={"model": "~/model"})
+    require_renderer(said)
+    assert build_renderer(said).rendering.model.id == "model"

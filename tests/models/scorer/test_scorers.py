@@ -126,3 +126,16 @@ def test_a_backend_that_fails_is_the_engines_failure_with_a_way_out(clip_folder,
     monkeypatch.setattr(CLIPModel, "get_image_features", full)
     with pytest.raises(EngineError, match=r"could not look at pictures: CUDA out of memory; .*execution\.workers"):
         scorer.score(PICTURES, TEXTS)
+
+
+def test_memory_that_runs_out_while_it_is_loaded_is_no_fault_of_the_recipe(clip_folder, encoder_folder, monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(CLIPModel, "from_pretrained", full)
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    for spec in (scored_by("clip", clip_folder), scored_by("encoder", encoder_folder)):
+        with pytest.raises(
+            EngineError, match=r"images\.scorer\.model: .* does not fit into memory.*execution\.workers"
+        ):
+            build_scorer(spec)
