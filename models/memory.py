@@ -29,6 +29,7 @@ def give_back() -> None:
 @contextmanager
 def building(what: str, way_out: str) -> Iterator[None]:
     """An engine that memory does not hold while it is built fails as one, so that it is tried again and a way out is told."""
+    give_back()  # what a try before this one has left: models hold themselves in circles
     try:
         yield
     except (RuntimeError, MemoryError, OSError) as error:

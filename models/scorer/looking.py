@@ -43,10 +43,12 @@ def look(
     pictures: Sequence[Pixels], preparation: Preparation, embed_BD: Callable[[Tensor], Tensor], device: str
 ) -> Tensor:
     """[N, D] on the CPU, of the 8-bit values that a lossless file would hold."""
-    pixels_NSS3 = (np.nan_to_num(np.stack(pictures)).clip(0, 1) * 255).round().astype(np.uint8)
     found = []
-    for start in range(0, len(pixels_NSS3), BATCH):
-        batch = torch.from_numpy(pixels_NSS3[start : start + BATCH]).permute(0, 3, 1, 2)
+    for start in range(0, len(pictures), BATCH):
+        pixels_BSS3 = (
+            (np.nan_to_num(np.stack(pictures[start : start + BATCH])).clip(0, 1) * 255).round().astype(np.uint8)
+        )
+        batch = torch.from_numpy(pixels_BSS3).permute(0, 3, 1, 2)
         # Always full batches: matrix products of another shape may round differently.
         full = F.pad(batch, (0, 0, 0, 0, 0, 0, 0, BATCH - len(batch)))
         found.append(unit(embed_BD(preparation(full.to(device))))[: len(batch)].cpu())
