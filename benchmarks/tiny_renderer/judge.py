@@ -30,7 +30,7 @@ SPLIT, SCENES = "judge", 57_344
 """Its scenes are its own, and many. 13,500 of the generator's it knew by heart after 2,600 steps, and named 82 % of others."""
 ASKED = ("concept", "place", "relation", "other", "texture")
 WIDTHS = (32, 64, 128, 256)
-STEPS = 5_000
+STEPS = 7_000
 
 
 def canonical(scene: Scene) -> Scene:
