@@ -35,14 +35,14 @@ FEW = 8
 
 
 def render(
-    captions: Sequence[Caption], queue: RenderQueue, spec: ImagesSpec, seed: int
+    captions: Sequence[Caption], queue: RenderQueue, spec: ImagesSpec, seed: int, turn: int | None = None
 ) -> Iterator[ImageGroup | Rejection]:
     """Draw every caption's candidates; faulty ones again with the next attempt; groups in caption order.
 
     All pictures of an attempt go to the engine together, in the order (caption, candidate), so what stands in one batch
     follows from the shard alone. Of a large shard, `AT_A_TIME` captions are in memory.
     """
-    turn, told = queue.turn(), 0
+    turn, told = queue.turn() if turn is None else turn, 0
     try:
         for start in range(0, len(captions), AT_A_TIME):
             part = captions[start : start + AT_A_TIME]
@@ -73,7 +73,9 @@ class Work:
     address: ShardAddress
 
 
-def render_shard(work: Work, queue: RenderQueue, spec: ImagesSpec, *, seed: int, run: str = "") -> ShardManifest:
+def render_shard(
+    work: Work, queue: RenderQueue, spec: ImagesSpec, *, seed: int, run: str = "", turn: int | None = None
+) -> ShardManifest:
     """Nothing is drawn for a shard that is sealed already. Captions that the selection leaves out are refused first.
 
     Raises SpecError, and seals nothing, below `min_kept`.
@@ -83,7 +85,7 @@ def render_shard(work: Work, queue: RenderQueue, spec: ImagesSpec, *, seed: int,
         captions = list(read_shard(work.source, caption_record.CONTRACT, check_digest=True))
         left_out = _left_out(captions, work.selection) if work.selection else {}
         yield from left_out.values()
-        yield from render([each for each in captions if each.id not in left_out], queue, spec, seed)
+        yield from render([each for each in captions if each.id not in left_out], queue, spec, seed, turn)
 
     def check(kept: int, refused: Counter[str]) -> None:
         faults = Counter({reason: count for reason, count in refused.items() if reason in FAULTS})
@@ -125,7 +127,8 @@ def render_here(works: Sequence[Work], spec: ImagesSpec, *, seed: int, run: str)
             for address in missing_first([work.address for work in works]):
                 if len(in_hand) == IN_HAND:
                     made += in_hand.popleft().result().accepted
-                in_hand.append(hands.submit(render_shard, given[address], queue, spec, seed=seed, run=run))
+                work, turn = given[address], queue.turn()
+                in_hand.append(hands.submit(render_shard, work, queue, spec, seed=seed, run=run, turn=turn))
             made += sum(shard.result().accepted for shard in in_hand)
         except SpecError:  # it is wrong for the other shard too, which may have hours to go
             queue.abandon()

@@ -61,7 +61,7 @@ class RenderQueue:
         self._scorer, self._checker = scorer, checker
         self._began: float | None = None
         self._jobs: PriorityQueue[_Job] = PriorityQueue()
-        self._turns, self._numbers = itertools.count(), itertools.count()
+        self._turns, self._numbers, self._abandoned = itertools.count(), itertools.count(), 0
         self._encoders = ThreadPoolExecutor(ENCODERS, "encode")
         self._drawn: deque[list[Future[Attempt]]] = deque()
         threading.Thread(target=self._serve, name="render", daemon=True).start()
@@ -92,7 +92,8 @@ class RenderQueue:
                 batch.cancel()
 
     def abandon(self) -> None:
-        """What was asked for and is not begun is not drawn: who waits for it gets a CancelledError."""
+        """What has a place in the order and is not begun is not drawn, asked for or still to be: it gets a CancelledError."""
+        self._abandoned = self.turn()
         with suppress(Empty):
             while True:
                 self._jobs.get_nowait().done.cancel()
@@ -105,6 +106,8 @@ class RenderQueue:
         done: Future[Answer] = Future()
         self._began = self._began or time.monotonic()
         self._jobs.put(_Job(turn, next(self._numbers), work, done))
+        if turn < self._abandoned:  # asked after it was put, so that one of the two threads sees it
+            done.cancel()
         return done
 
     def _serve(self) -> None:

@@ -3,7 +3,7 @@
 import io
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -201,6 +201,16 @@ def test_a_shard_that_fails_midway_takes_back_what_it_told(works):
     with listening(told.append), pytest.raises(EngineError, match="planted"):
         render_shard(works[0], RenderQueue(Failing(), SPEC), SPEC, seed=0)
     assert [event.by for event in told] == [4, -4]
+
+
+def test_an_abandoned_shard_that_asks_later_is_not_drawn_either_and_a_new_one_is():
+    renderer = Watched()
+    queue = RenderQueue(renderer, SPEC)
+    before = queue.turn()
+    queue.abandon()
+    with pytest.raises(CancelledError):
+        list(queue.draw(before, DRAWINGS))
+    assert len(list(queue.draw(queue.turn(), DRAWINGS[:4]))) == 4 and renderer.calls == [[0, 1, 2, 3]]
 
 
 def test_a_wrong_request_ends_the_other_shard_in_hand_too(works, monkeypatch):
