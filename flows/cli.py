@@ -154,16 +154,26 @@ def status(name: Name = None, root: Root = WORKSPACE, as_json: Json = False) -> 
 
     def table() -> None:
         lineage = Column("lineage", no_wrap=True)
-        pace = ("made in", "a second", "stale because of")
-        shown = Table("room", lineage, "shards", "accepted", "rejected", *pace, box=None, pad_edge=False)
+        shown = Table(
+            "room", lineage, "shards", "accepted", "rejected", "made in", "a second", box=None, pad_edge=False
+        )
         for row in rows:
-            refused = ", ".join(f"{reason} {count}" for reason, count in row.rejected.items())
-            told = [row.room, row.lineage, f"{row.made}/{row.planned}", str(row.accepted), refused]
+            told = [
+                row.room,
+                row.lineage,
+                f"{row.made}/{row.planned}",
+                str(row.accepted),
+                str(sum(row.rejected.values())),
+            ]
             told.append("" if row.seconds is None else f"{row.seconds:.1f} s")
             rate = "" if row.per_second is None else figure(row.per_second)
-            told.append(", ".join(filter(None, (rate, busy(row.engine_busy)))))
-            shown.add_row(*told, "\n".join(row.stale))
+            shown.add_row(*told, ", ".join(filter(None, (rate, busy(row.engine_busy)))))
         out.print(shown)
+        for row in rows:
+            if row.rejected:
+                out.print(f"{row.room} rejected: " + ", ".join(f"{why} {count}" for why, count in row.rejected.items()))
+            if row.stale:
+                out.print(f"{row.room} is stale because of {', '.join(row.stale)}")
 
     _print(rows_as_json(rows), as_json, table)
 
