@@ -286,6 +286,10 @@ def verify(name: Name = None, root: Root = WORKSPACE, as_json: Json = False) -> 
 def reproduce(
     name: Annotated[str | None, typer.Argument(help="which of a paper's tables; left out: a list")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="trainings of each encoder, for the spread")] = 3,
+    at_once: Annotated[
+        int,
+        typer.Option(min=1, max=64, help="walks beside each other, which share the cores: small encoders gain"),
+    ] = 1,
     set_: Annotated[list[str] | None, typer.Option("--set", help="room.knob=value for all rows")] = None,
     root: Root = WORKSPACE,
     as_json: Json = False,
@@ -304,7 +308,7 @@ def reproduce(
         _print({"reproductions": known}, as_json, lambda: out.print(listed))
         return
     turned = recipe_files.knobs(read_reproduction(name).recipe, set_ or [])
-    told = walk_all(name, root, repeats, turned, quiet=as_json)
+    told = walk_all(name, root, repeats, turned, at_once=at_once, quiet=as_json)
     _print(told, as_json, lambda: _show_reproduction(told))
 
 

@@ -15,6 +15,7 @@ from flows.addresses import rooms
 from flows.request import Request
 from flows.run_folder import read_recipe
 from flows.walk import walk
+from flows.walk_together import walk_together
 from tasks.encoder.metrics import read_metrics
 from tasks.shards import read_rows
 
@@ -38,22 +39,28 @@ def read_reproduction(name: str) -> Reproduction:
         raise SpecError(f"{path}: {error}") from error
 
 
-def reproduce(name: str, root: str, repeats: int, turned: Mapping[str, Any], *, quiet: bool) -> dict[str, Any]:
+def reproduce(
+    name: str, root: str, repeats: int, turned: Mapping[str, Any], *, at_once: int = 1, quiet: bool
+) -> dict[str, Any]:
     """Every variant, its encoder trained `repeats` times on the same pictures; a stopped reproduction goes on.
 
-    `turned` are knobs for all variants. Each walk is a run of its own, `reproduce-<name>-<variant>-<repeat>`.
+    `turned` are knobs for all variants. Each walk is a run of its own, `reproduce-<name>-<variant>-<repeat>`; all variants
+    are walked before the first is repeated.
     """
     asked = read_reproduction(name)
     requests = [
         (variant, _request(asked, variant, name, root, repeat, turned))
-        for variant in asked.variants
         for repeat in range(repeats)
+        for variant in asked.variants
     ]
     for _, request in requests:  # all that can be refused, before the first walk
         request.preflight(request.resolved())
     found: dict[str, list[dict[str, Any]]] = {variant.name: [] for variant in asked.variants}
+    if at_once > 1:
+        walk_together([request for _, request in requests], at_once, quiet=quiet)
     for variant, request in requests:
-        walk(request, quiet=quiet)
+        if at_once == 1:
+            walk(request, quiet=quiet)
         found[variant.name].append(scores(root, str(request.name)) | {"run": request.name})
     return {
         "name": name,

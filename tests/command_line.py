@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,3 +85,29 @@ def manifests(root: Path, *rooms: str) -> dict[str, bytes]:
         for path in sorted((root / room).rglob(f"{room}-[0-9]*.json"))
         if not path.name.endswith(".made.json")
     }
+
+
+def times(root: Path, *rooms: str) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for room in rooms for path in (root / room).rglob("*.*") if path.is_file()}
+
+
+def descendants(pid: int) -> list[int]:
+    children = [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+    return [each for child in children for each in (child, *descendants(child))]
+
+
+def all_gone(pids: list[int]) -> bool:
+    """Within half a minute: a server shuts down in order, and an engine in the middle of an import notices late."""
+    until = time.monotonic() + 30
+    while any(alive(pid) for pid in pids) and time.monotonic() < until:
+        time.sleep(0.2)
+    return not any(alive(pid) for pid in pids)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -43,10 +43,12 @@ def test_a_table_that_there_is_not_is_refused_with_those_that_there_are() -> Non
 
 
 def test_knobs_of_a_row_win_over_those_given_for_all_rows() -> None:
-    asked = reproduce.read_reproduction("clip")
+    asked = reproduce.read_reproduction("positives")
     turned = {"encoder": {"steps": 7, "captions_per_step": 5}}
-    rows = [reproduce._request(asked, v, "clip", "/root", 0, turned).resolved().spec.encoder for v in asked.variants]
-    assert [(row.steps, row.captions_per_step) for row in rows] == [(7, 128), (7, 5)]
+    rows = [
+        reproduce._request(asked, v, "positives", "/root", 0, turned).resolved().spec.encoder for v in asked.variants
+    ]
+    assert [(row.steps, row.captions_per_step) for row in rows] == [(7, 64), (7, 32)]
 
 
 def test_a_spread_is_over_repeats() -> None:

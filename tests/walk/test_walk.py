@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command_line import ROOT, CommandLine, manifests, sets
+from command_line import ROOT, CommandLine, all_gone, descendants, manifests, sets, times
 
 from data_specs import caption, image_group
 from data_specs.run import ROOMS
@@ -28,10 +28,6 @@ def addresses(root: Path, room: str) -> list[ShardAddress]:
         ShardAddress(folder=str(path.parent), room=room, lineage=path.parent.name, index=int(path.stem.split("-")[1]))
         for path in sorted((root / room).rglob("*.tar"))
     ]
-
-
-def times(root: Path, *rooms: str) -> dict[Path, int]:
-    return {path: path.stat().st_mtime_ns for room in rooms for path in (root / room).rglob("*.*") if path.is_file()}
 
 
 def test_six_rooms_end_with_a_report_and_scores(walked, synclr):
@@ -175,28 +171,6 @@ def test_ctrl_c_ends_at_once_and_leaves_no_process_behind(walked, synclr, tmp_pa
     assert process.returncode == 130, said
     assert "the same command goes on" in said and "Traceback" not in said
     assert all_gone(family)
-
-
-def descendants(pid: int) -> list[int]:
-    children = [
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
-    return [each for child in children for each in (child, *descendants(child))]
-
-
-def all_gone(pids: list[int]) -> bool:
-    """Within half a minute: a server shuts down in order, and an engine in the middle of an import notices late."""
-    until = time.monotonic() + 30
-    while any(alive(pid) for pid in pids) and time.monotonic() < until:
-        time.sleep(0.2)
-    return not any(alive(pid) for pid in pids)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_a_walk_killed_at_random_instants_ends_as_an_undisturbed_one(walked, synclr, tmp_path):
