@@ -716,6 +716,12 @@ class EmbeddingsSpec(Spec):
     pooling: Literal["cls", "mean", "both"] = Field(
         default="both", description="class token (paper), mean of the patch tokens, or both side by side"
     )
+    blocks: int = Field(
+        default=1,
+        ge=1,
+        description="features of the last so many blocks side by side, at most all: 1 (paper), 4 (DINO's linear probes)",
+        json_schema_extra=LINEAGE_IF_TURNED,
+    )
     random_inits: int = Field(default=3, ge=0, description="untrained encoders to compare with")
     hog: bool = Field(default=True, description="also HOG with a colour grid")
     templates: str = Field(

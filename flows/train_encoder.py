@@ -8,7 +8,8 @@ from flows.addresses import rooms
 from flows.seal_room import seal
 from flows.visit import Visit
 from flows.walk_room import engines
-from tasks.encoder.train import steps_done, train_in
+from tasks.encoder.checkpoints import steps_done
+from tasks.encoder.train import train_in
 
 
 @flow(name="encoder", flow_run_name="encoder of {run.name}, {run.spec.encoder.steps} steps")
@@ -18,7 +19,7 @@ def train_encoder(run: Run, images: SealedRoom | None = None) -> SealedRoom:
     spec, all_rooms = run.spec.encoder, rooms(run.spec, run.root)
     room, sources = all_rooms["encoder"], all_rooms["images"].shards
     with Visit(run, room, reads=all_rooms["images"]) as visit:
-        visit.begin("steps", spec.steps, steps_done(room.table))
+        visit.begin("steps", spec.steps, steps_done(room.folder))
         with engines(run, room, len(visit.missing)) as started:
             made = [
                 train_in(engine, sources, address, spec, seed=run.spec.seed, run=visit.by)

@@ -30,7 +30,7 @@ def build_embedder(name: str, spec: EmbeddingsSpec, trained: dict[str, bytes], s
             backbone = load_exported(trained)
             if kind == "random":
                 backbone = random_backbone(backbone.shape, seed_of("embeddings", "random", seed, number))
-            return VitEmbedder(backbone.to(_device()), spec.pooling)
+            return VitEmbedder(backbone.to(_device()), spec.pooling, spec.blocks)
         case other:
             raise SpecError(f"no encoder is called {other!r}; there are trained, random-0, ..., hog and joint")
 

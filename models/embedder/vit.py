@@ -1,4 +1,4 @@
-"""A backbone and a pooling enter, an embedder of final-norm tokens leaves."""
+"""A backbone, a pooling and a number of blocks enter, an embedder of final-norm tokens leaves."""
 
 from typing import Literal
 
@@ -18,8 +18,9 @@ BATCH = 256
 class VitEmbedder:
     """Pictures are resampled (bicubic, antialiased) to the size that the backbone was trained at, where the backbone is."""
 
-    def __init__(self, backbone: VisionTransformer, pooling: Pooling) -> None:
-        self._backbone, self._pooling = backbone.eval(), pooling
+    def __init__(self, backbone: VisionTransformer, pooling: Pooling, blocks: int = 1) -> None:
+        """Features of the last so many blocks stand side by side."""
+        self._backbone, self._pooling, self._blocks = backbone.eval(), pooling, blocks
 
     @torch.no_grad()
     def embed(self, pixels_NSS3: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -30,7 +31,8 @@ class VitEmbedder:
             # Always full batches: matrix products of another shape may round differently.
             padded = F.pad(batch, (0, 0, 0, 0, 0, 0, 0, BATCH - len(batch)))
             prepared = self._prepare(padded.to(device), self._backbone.shape.image_size)
-            parts.append(self._pool(self._backbone(prepared))[: len(batch)].cpu())
+            found = [self._pool(tokens) for tokens in self._backbone.last_blocks(prepared, self._blocks)]
+            parts.append(torch.cat(found, 1)[: len(batch)].cpu())
         return torch.cat(parts).float().numpy()
 
     @torch.no_grad()

@@ -161,6 +161,15 @@ class VisionTransformer(nn.Module):
 
         The draws decide stochastic depth (training only); without them torch's global generator does.
         """
+        return self.last_blocks(pixels_N3HW, 1, masks_NP, draws)[0]
+
+    def last_blocks(
+        self, pixels_N3HW: Tensor, count: int, masks_NP: Tensor | None = None, draws: Draws | None = None
+    ) -> list[Tokens]:
+        """The tokens after each of the last `count` blocks (all, if there are fewer), each through the final norm.
+
+        DINO's released linear evaluation reads four of its small ViTs (`n_last_blocks`).
+        """
         maps_NDhw = self.stem(pixels_N3HW)
         rows, columns = maps_NDhw.shape[-2:]
         patches_NPD = maps_NDhw.flatten(2).transpose(1, 2)
@@ -169,10 +178,13 @@ class VisionTransformer(nn.Module):
         positions_1TD = self.positions_for(rows, columns)
         cls_N1D = (self.cls_token + positions_1TD[:, :1]).expand(patches_NPD.shape[0], -1, -1)
         tokens_NTD = torch.cat([cls_N1D.to(patches_NPD.dtype), patches_NPD + positions_1TD[:, 1:]], dim=1)
-        for block in self.blocks:
+        found = []
+        for number, block in enumerate(self.blocks):
             tokens_NTD = block(tokens_NTD, draws)
-        tokens_NTD = self.norm(tokens_NTD)
-        return Tokens(tokens_NTD[:, 0], tokens_NTD[:, 1:])
+            if number >= len(self.blocks) - count:
+                normed_NTD = self.norm(tokens_NTD)
+                found.append(Tokens(normed_NTD[:, 0], normed_NTD[:, 1:]))
+        return found
 
     def positions_for(self, rows: int, columns: int) -> Tensor:
         """Position embeddings for a grid of rows x columns, bicubically resampled from the trained square grid."""

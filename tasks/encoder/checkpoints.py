@@ -66,6 +66,11 @@ def newest(room: str) -> "tuple[int, dict[str, Tensor]] | None":
     return None
 
 
+def steps_done(room: str) -> int:
+    """Of the newest checkpoint, read or not: from there a training goes on."""
+    return max((kept.step for kept in _manifests(room)), default=0)
+
+
 def verify_checkpoints(address: ShardAddress) -> Iterator[str]:
     """What is wrong with the files that a sealed encoder room names, in words."""
     for row in read_rows(address).to_pylist():

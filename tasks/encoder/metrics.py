@@ -1,8 +1,9 @@
 """Training steps enter; `metrics.jsonl` beside the encoder, a line a finished step, leaves, for reports and resuming."""
 
 import json
+import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from tasks import storage
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
 
 Row = dict[str, Any]
+END_BYTES = 1 << 14
+"""Longer than a row."""
 
 
 def url_of(room: str) -> str:
@@ -26,6 +29,21 @@ def read_metrics(room: str) -> list[Row]:
         except ValueError:
             break
     return rows
+
+
+def newest_row(room: str) -> Row | None:
+    """The row of the last finished step. Only the end is read: the log of a long training is long."""
+    try:
+        with storage.open_read(url_of(room)) as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - END_BYTES))
+            lines = stream.read().splitlines()
+    except FileNotFoundError:
+        return None
+    for line in reversed(lines):
+        with suppress(ValueError):  # cut short: at the end by a kill, at the beginning by us
+            row: Row = json.loads(line)
+            return row
+    return None
 
 
 class MetricsLog:

@@ -23,7 +23,7 @@ from data_specs.run import EncoderSpec
 from data_specs.shard import ShardAddress, ShardManifest
 from tasks import storage
 from tasks.encoder import checkpoints
-from tasks.encoder.metrics import Row, logging_metrics, read_metrics
+from tasks.encoder.metrics import Row, logging_metrics, newest_row, read_metrics
 from tasks.engines import EngineProcess
 from tasks.progress import Advanced, tell
 from tasks.retrying import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
@@ -206,22 +206,21 @@ def train_in(
     run: str,
 ) -> ShardManifest:
     """Train in an engine's process, and meanwhile tell what its metrics log says. A retry goes on from a checkpoint."""
-    with ThreadPoolExecutor(1) as pool:
+    pool = ThreadPoolExecutor(1, "training")
+    try:
         training = pool.submit(engine.call, train_encoder, sources, address, spec, seed=seed, run=run)
         _tell_progress(training, address)
         return training.result()
+    finally:
+        pool.shutdown(wait=False)  # at Ctrl-C it may have hours to go: it ends when the room closes its engine
 
 
 def _tell_progress(training: "Future[ShardManifest]", address: ShardAddress) -> None:
-    told = steps_done(address)
+    """Rows behind the newest checkpoint, which a stopped training left, count for nothing: their steps are done again."""
+    told, left = checkpoints.steps_done(address.folder), newest_row(address.folder)
     while not training.done():
         wait([training], timeout=POLL_SECONDS)
-        rows = read_metrics(address.folder)
-        if len(rows) > told:
-            tell(Advanced("encoder", len(rows) - told, f"loss {rows[-1]['loss']:.3f}"))
-            told = len(rows)
-
-
-def steps_done(address: ShardAddress) -> int:
-    """Steps that the metrics log holds: what a progress bar starts from."""
-    return len(read_metrics(address.folder))
+        row = newest_row(address.folder)
+        if row and row != left and (done := row["step"] + 1) != told:
+            tell(Advanced("encoder", done - told, f"loss {row['loss']:.3f}"))
+            told = done

@@ -173,6 +173,22 @@ def test_ctrl_c_ends_at_once_and_leaves_no_process_behind(walked, synclr, tmp_pa
     assert all_gone(family)
 
 
+def test_ctrl_c_in_the_middle_of_a_training_ends_at_once_and_the_training_goes_on_later(walked, synclr):
+    """The engine has thousands of steps to go, and nobody waits for them."""
+    command = ["run", "tiny", "--name", "stopped", *sets(encoder__steps=30000), "--until", "encoder"]
+    before = set((synclr.root / "encoder").iterdir())
+    process = synclr.start(*command, start_new_session=True)
+    until = time.monotonic() + 240
+    while not (made := list(synclr.root.glob("encoder/*/metrics.jsonl"))) or {one.parent for one in made} <= before:
+        assert time.monotonic() < until, "no training began"
+        time.sleep(0.2)
+    family = [process.pid, *descendants(process.pid)]
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and "the same command goes on" in said, said
+    assert all_gone(family)
+
+
 def test_a_walk_killed_at_random_instants_ends_as_an_undisturbed_one(walked, synclr, tmp_path):
     disturbed = CommandLine(tmp_path / "root", synclr.home)
     seed = int(os.environ.get("SYNCLR_TEST_SEED", time.time_ns() % 1_000_000))

@@ -42,6 +42,15 @@ def test_what_is_masked_cannot_be_seen_though_its_place_can(stem: str) -> None:
     assert not torch.allclose(tokens.patches_NPD[0, 0], tokens.patches_NPD[0, 1])
 
 
+def test_the_last_blocks_end_with_the_output_and_begin_with_that_of_a_shallower_encoder(vit: VisionTransformer) -> None:
+    pixels = torch.randn(2, 3, 32, 32)
+    first, last = vit.last_blocks(pixels, 2)
+    assert torch.equal(last.patches_NPD, vit(pixels).patches_NPD)
+    assert len(vit.last_blocks(pixels, 9)) == len(vit.blocks)
+    del vit.blocks[1]
+    assert torch.equal(first.cls_ND, vit(pixels).cls_ND)
+
+
 def numbers(seed: int) -> Draws:
     return Draws(torch.Generator().manual_seed(seed), 8)
 

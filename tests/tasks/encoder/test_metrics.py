@@ -1,0 +1,64 @@
+"""The log of a training is read from its end, and what a stopped training left beyond its checkpoint is not progress."""
+
+import json
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from data_specs.shard import FileDigest, ShardAddress
+from tasks.encoder import train
+from tasks.encoder.checkpoints import Kept, folder, stem, steps_done
+from tasks.encoder.metrics import END_BYTES, logging_metrics, newest_row, url_of
+from tasks.progress import Advanced, listening
+from tasks.storage import write_bytes
+
+
+def line(step: int, **more: object) -> bytes:
+    return json.dumps({"step": step, "loss": 0.5, "terms": {"contrast": 0.5}} | more).encode() + b"\n"
+
+
+def test_the_newest_row_is_the_last_whole_one(tmp_path: Path) -> None:
+    assert newest_row(str(tmp_path)) is None
+    write_bytes(url_of(str(tmp_path)), b"")
+    assert newest_row(str(tmp_path)) is None
+    lines = [line(step) for step in range(1000)]
+    assert sum(map(len, lines)) > 2 * END_BYTES
+    write_bytes(url_of(str(tmp_path)), b"".join(lines) + line(1000)[:-9])
+    row = newest_row(str(tmp_path))
+    assert row is not None and row["step"] == 999 and row["terms"] == {"contrast": 0.5}
+
+
+def test_progress_begins_at_the_checkpoint_and_does_not_count_what_lies_beyond(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "POLL_SECONDS", 0.01)
+    room = ShardAddress(folder=str(tmp_path), room="encoder", lineage="e", index=0)
+    kept = Kept(step=2, file=FileDigest(bytes=0, sha256="0" * 64))
+    write_bytes(f"{folder(room.folder)}/{stem(2)}.json", kept.model_dump_json().encode())
+    write_bytes(url_of(room.folder), b"".join(line(step) for step in range(7)))
+    assert steps_done(room.folder) == 2
+
+    training: Future[None] = Future()
+    told: list[int] = []
+    heard = threading.Semaphore(0)
+
+    def listen(event: object) -> None:
+        assert isinstance(event, Advanced)
+        told.append(event.by)
+        heard.release()
+
+    def go_on() -> None:
+        with logging_metrics(room.folder, 2) as log:
+            for step in (2, 3):
+                log.add(json.loads(line(step, seconds=1.0)))
+                heard.acquire(timeout=10)
+        training.set_result(None)
+
+    writer = threading.Thread(target=go_on)
+    with listening(listen):
+        threading.Timer(0.1, writer.start).start()
+        train._tell_progress(training, room)  # type: ignore[arg-type]
+    writer.join()
+    assert told == [1, 1]
