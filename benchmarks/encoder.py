@@ -43,7 +43,7 @@ def main() -> None:
     spec = EncoderSpec.model_validate(resolve("tiny").encoder.model_dump() | {"stem": "patch"})
     with tempfile.TemporaryDirectory() as empty:
         batches = Batches(image_shards(empty), spec, 0)
-        shown = [batches[number].pictures for number in range(WARM + ROUNDS)]
+        shown = [batches[number] for number in range(WARM + ROUNDS)]
     training, reference = Training(spec, 0), Reference(spec)
     reference.load_state_dict(training.objective.state_dict())
     crops = drawn(shown[0], spec, 0)

@@ -36,8 +36,8 @@ def ours(loader: Batches, first: int, spec: EncoderSpec) -> tuple[float, int]:
     started = time.perf_counter()
     for number, batch in zip(numbers, load(loader, numbers, 0), strict=True):
         generator = torch.Generator().manual_seed(seed_of("benchmark", number))
-        cut(batch.pictures, spec, Draws(generator, len(batch.pictures.images_I)))
-        count += len(batch.pictures.images_I)
+        cut(batch, spec, Draws(generator, len(batch.images_I)))
+        count += len(batch.images_I)
     return time.perf_counter() - started, count
 
 

@@ -565,6 +565,12 @@ class EncoderSpec(Spec):
     local_crops: int = Field(default=2, ge=0, le=16, description="local crops per picture")
     global_scale: tuple[float, float] = Field(default=(0.32, 1.0), description="area of a global crop")
     local_scale: tuple[float, float] = Field(default=(0.08, 0.32), description="area of a local crop")
+    local_blur_side: int = Field(
+        default=224,
+        ge=8,
+        description="a local crop is blurred by 0.1 to 2 pixels of this side, in proportion; the reference's are of 96",
+        json_schema_extra=LINEAGE_IF_TURNED,
+    )
     downsample_probability: float = Field(default=0.05, ge=0, le=1, description="StableRep's downsample augmentation")
     images_per_caption: int = Field(default=4, ge=1, description="pictures drawn per caption and step")
     captions_per_step: int = Field(default=32, ge=2, description="batch size, counted in captions")
@@ -652,6 +658,23 @@ class EncoderSpec(Spec):
             raise ValueError(f"text_width {self.text_width} is no multiple of text_heads {self.text_heads}")
         return self
 
+    @model_validator(mode="after")
+    def _cuts_fit(self) -> "EncoderSpec":
+        for name in ("global_scale", "local_scale"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high <= 1:
+                raise ValueError(f"{name} ({low:g}, {high:g}) must be shares of the picture, 0 < low <= high <= 1")
+        for name in ("image_size", "local_size") if self.local_crops else ("image_size",):
+            if getattr(self, name) % self.patch_size:
+                raise ValueError(f"{name} {getattr(self, name)} is no multiple of patch_size {self.patch_size}")
+        if self.stem == "conv" and self.patch_size & (self.patch_size - 1):
+            raise ValueError(
+                f"stem conv halves pictures: patch_size {self.patch_size} is no power of two; or use stem patch"
+            )
+        if self.captions_per_step % self.ranks:
+            raise ValueError(f"captions_per_step {self.captions_per_step} is no multiple of ranks {self.ranks}")
+        return self
+
 
 Metric = Literal["top1", "mean_per_class", "map11"]
 ProtocolName = Literal["ridge", "knn", "logistic", "sgd", "few_shot"]
@@ -680,6 +703,15 @@ class SplitDataSet(DataSet):
         default=None, description="its split to choose hyper-parameters on; null: a random fifth of train"
     )
     test: str = Field(default="test", description="its split to be tested on")
+
+    @model_validator(mode="after")
+    def _apart(self) -> "SplitDataSet":
+        if len({self.train, self.validation, self.test}) < 3:
+            raise ValueError(
+                f"train {self.train!r}, validation {self.validation!r} and test {self.test!r} must be three splits: what is "
+                "tested must not be learned from; set validation to null, and a fifth of train serves"
+            )
+        return self
 
 
 class ImageFolder(SplitDataSet):
@@ -785,6 +817,15 @@ class RunSpec(Spec):
     embeddings: EmbeddingsSpec = EmbeddingsSpec()
     scores: ScoresSpec = ScoresSpec()
     execution: ExecutionSpec = Field(default=ExecutionSpec(), json_schema_extra=NOT_LINEAGE)
+
+    @model_validator(mode="after")
+    def _rooms_agree(self) -> "RunSpec":
+        if self.encoder.images_per_caption > self.images.per_caption:
+            raise ValueError(
+                f"encoder.images_per_caption {self.encoder.images_per_caption} is more than the {self.images.per_caption} "
+                "that images.per_caption draws: raise that, or lower this"
+            )
+        return self
 
 
 ROOMS = ("concepts", "captions", "images", "encoder", "embeddings", "scores")

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from data_specs.errors import SpecError
-from data_specs.run import RunSpec
+from data_specs.run import OBJECTIVES, RunSpec
 
 RECIPES = Path(__file__).parent.parent / "data_specs" / "recipes"
 
@@ -116,10 +116,19 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _merged(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
-    """Rooms merge knob by knob; a knob is replaced whole, so that shares never mix with those of the parent."""
+    """Rooms merge knob by knob; a knob is replaced whole, so that shares never mix with those of the parent.
+
+    An objective brings all of its set along: what the parent says of those knobs was meant for another.
+    """
     both = dict(parent)
     for room, value in child.items():
         known = both.get(room)
+        if room == "encoder" and isinstance(known, dict) and isinstance(value, dict):
+            known = {
+                knob: said
+                for knob, said in known.items()
+                if knob not in OBJECTIVES.get(str(value.get("objective")), {})
+            }
         both[room] = known | value if isinstance(known, dict) and isinstance(value, dict) else value
     return both
 

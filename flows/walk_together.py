@@ -14,6 +14,7 @@ from pathlib import Path
 
 from data_specs.errors import EngineError
 from flows.display import shown
+from flows.prefect_server import end_with_parent
 from flows.recipes import spoken
 from flows.request import Request
 from flows.run_folder import log_folder
@@ -65,6 +66,7 @@ def _started(request: Request, log: Path) -> subprocess.Popen[bytes]:
             stdout=printed,
             stderr=printed,
             start_new_session=True,
+            preexec_fn=end_with_parent,
         )
 
 

@@ -37,7 +37,8 @@ def absolute(url: str) -> str:
 
 def _filesystem(url: str) -> tuple[Any, str]:
     try:
-        filesystem, path = fsspec.core.url_to_fs(url)
+        # Listings are not remembered: other processes write meanwhile, and s3fs refuses a file that is not as it was listed.
+        filesystem, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
         return filesystem, str(path)
     except (ValueError, ImportError) as error:
         raise SpecError(f"cannot reach {url!r}: {error}; use a local path or a URL that fsspec knows") from error
@@ -81,7 +82,6 @@ def names(folder: str) -> list[str]:
         here = local_path(folder)
         return sorted(entry.name for entry in here.iterdir()) if here.is_dir() else []
     filesystem, path = _filesystem(folder)
-    filesystem.invalidate_cache(path)  # it remembers listings, and other processes write here meanwhile
     if not filesystem.exists(path):
         return []
     return sorted(str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(path, detail=False))

@@ -27,7 +27,10 @@ RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.522
 
 @dataclass(frozen=True, slots=True)
 class CropRecipe:
-    """One kind of crop. `scale` is the share of the picture's area; a probability is of one picture being changed."""
+    """One kind of crop. `scale` is the share of the picture's area; a probability is of one picture being changed.
+
+    A blur's deviation is 0.1 to 2 pixels of a crop of `blur_side`, and as much in proportion of this one.
+    """
 
     size: int
     scale: tuple[float, float]
@@ -36,6 +39,7 @@ class CropRecipe:
     gray_probability: float = 0.2
     blur_probability: float = 0.5
     solarize_probability: float = 0.0
+    blur_side: int = 224
 
 
 def global_recipe(size: int, scale: tuple[float, float] = (0.32, 1.0)) -> CropRecipe:
@@ -43,8 +47,8 @@ def global_recipe(size: int, scale: tuple[float, float] = (0.32, 1.0)) -> CropRe
     return CropRecipe(size=size, scale=scale, blur_probability=0.55, solarize_probability=0.1)
 
 
-def local_recipe(size: int, scale: tuple[float, float] = (0.08, 0.32)) -> CropRecipe:
-    return CropRecipe(size=size, scale=scale)
+def local_recipe(size: int, scale: tuple[float, float], blur_side: int) -> CropRecipe:
+    return CropRecipe(size=size, scale=scale, blur_side=blur_side)
 
 
 def to_unit(pixels_N3SS: Tensor) -> Tensor:
@@ -99,13 +103,16 @@ def resized_crops(pictures_N3SS: Tensor, recipe: CropRecipe, draws: Draws) -> Te
     top_N = draws.rand(count) * (1.0 - height_N)
     flip_N = draws.rand(count) < 0.5
     blurred_N = draws.rand(count) < recipe.blur_probability
-    sigma_N = uniform(count, 0.1, 2.0, draws) * recipe.size / 224.0  # pixels of a 224 crop, as in the paper
+    sigma_N = uniform(count, 0.1, 2.0, draws) * recipe.size / recipe.blur_side
 
-    rows_NOS = resampling(top_N, height_N, side, recipe.size)
-    columns_NOS = resampling(left_N, width_N, side, recipe.size)
-    columns_NOS = torch.where(flip_N[:, None, None], columns_NOS.flip(1), columns_NOS)
+    # Numbers are drawn on the CPU, alike for all devices; matrices are made where the pictures are.
+    here = pictures_N3SS.device
+    rows_NOS = resampling(top_N.to(here), height_N.to(here), side, recipe.size)
+    columns_NOS = resampling(left_N.to(here), width_N.to(here), side, recipe.size)
+    columns_NOS = torch.where(flip_N.to(here)[:, None, None], columns_NOS.flip(1), columns_NOS)
     chosen = blurred_N.nonzero().flatten()
-    smooth_MOO = gaussian(sigma_N[chosen], recipe.size)
+    smooth_MOO = gaussian(sigma_N[chosen].to(here), recipe.size)
+    chosen = chosen.to(here)
     rows_NOS[chosen] = torch.bmm(smooth_MOO, rows_NOS[chosen])
     columns_NOS[chosen] = torch.bmm(smooth_MOO, columns_NOS[chosen])
 
@@ -120,8 +127,11 @@ def resampling(start_N: Tensor, length_N: Tensor, side: int, size: int) -> Tenso
     The kernel widens when an output pixel spans several input pixels, as Pillow's does, so shrinking does not alias.
     """
     span_N = length_N * side / size  # input pixels an output pixel
-    centres_NO = (start_N * side)[:, None] + (torch.arange(size) + 0.5) * span_N[:, None]
-    distance_NOS = (torch.arange(side) + 0.5 - centres_NO[..., None]).abs() / span_N.clamp(min=1.0)[:, None, None]
+    here = start_N.device
+    centres_NO = (start_N * side)[:, None] + (torch.arange(size, device=here) + 0.5) * span_N[:, None]
+    distance_NOS = (torch.arange(side, device=here) + 0.5 - centres_NO[..., None]).abs() / span_N.clamp(min=1.0)[
+        :, None, None
+    ]
     d, d2 = distance_NOS, distance_NOS**2
     near, far = (1.5 * d - 2.5) * d2 + 1.0, ((-0.5 * d + 2.5) * d - 4.0) * d + 2.0  # Keys' cubic, a = -1/2
     weights_NOS = torch.where(d < 1.0, near, torch.where(d < 2.0, far, torch.zeros_like(d)))
@@ -130,7 +140,8 @@ def resampling(start_N: Tensor, length_N: Tensor, side: int, size: int) -> Tenso
 
 def gaussian(sigma_N: Tensor, size: int) -> Tensor:
     """Blur matrices [N, size, size]; rows sum to 1, so edges do not darken."""
-    squares = (torch.arange(size)[:, None] - torch.arange(size)[None, :]).float() ** 2
+    places_O = torch.arange(size, device=sigma_N.device)
+    squares = (places_O[:, None] - places_O[None, :]).float() ** 2
     return torch.softmax(-squares / (2.0 * sigma_N[:, None, None] ** 2), dim=-1)
 
 

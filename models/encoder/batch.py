@@ -59,7 +59,8 @@ def cut(pictures: Pictures, spec: EncoderSpec, draws: Draws) -> Crops:
     classes_I = {"caption": pictures.captions_I, "concept": pictures.concepts_I, "picture": pictures.images_I}[
         spec.positives
     ]
-    wide, narrow = global_recipe(spec.image_size, spec.global_scale), local_recipe(spec.local_size, spec.local_scale)
+    wide = global_recipe(spec.image_size, spec.global_scale)
+    narrow = local_recipe(spec.local_size, spec.local_scale, spec.local_blur_side)
     local_crops = [crops(whole_I3SS, narrow, draws) for _ in range(spec.local_crops)]
     global_N3SS = torch.cat([crops(whole_I3SS, wide, draws) for _ in range(spec.views)])
     side = spec.image_size // spec.patch_size

@@ -5,6 +5,7 @@ Everything random in step s is drawn from (seed, s), so the state is parameters,
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -87,11 +88,12 @@ class Training:
         for number, pictures in enumerate(parts):
             generator = torch.Generator().manual_seed(seed_of("encoder", "step", self.seed, self.step, number))
             draws = Draws(generator, len(pictures.images_I), rank(), world_size())
-            terms = self._learner(cut(pictures.to(self.device), self.spec, draws), now.teacher_temperature, draws)
-            for name, term in terms.items():
-                values[name] = values.get(name, 0.0) + float(over_ranks(term.detach(), "mean")) / len(parts)
-            self._require_finite(values)
-            (torch.stack(list(terms.values())).sum() / len(parts)).backward()  # type: ignore[no-untyped-call]
+            with self._gradients_averaged(number == len(parts) - 1):
+                terms = self._learner(cut(pictures.to(self.device), self.spec, draws), now.teacher_temperature, draws)
+                for name, term in terms.items():
+                    values[name] = values.get(name, 0.0) + float(over_ranks(term.detach(), "mean")) / len(parts)
+                self._require_finite(values)
+                (torch.stack(list(terms.values())).sum() / len(parts)).backward()  # type: ignore[no-untyped-call]
         gradient = self._clipped(self.spec.clip_gradient or math.inf)
         self._require_finite(values | {"gradient": gradient})
         for group in self.optimizer.param_groups:
@@ -157,6 +159,13 @@ class Training:
             if not rank():
                 found[name] = gathered.cpu().contiguous()
         return found
+
+    def _gradients_averaged(self, now: bool) -> AbstractContextManager[None]:
+        """Over ranks: once a step, after its last part."""
+        if isinstance(self._learner, DistributedDataParallel) and not now:
+            apart: AbstractContextManager[None] = self._learner.no_sync()
+            return apart
+        return nullcontext()
 
     def _clipped(self, most: float) -> float:
         """The gradient's length before it is shortened to at most `most`."""

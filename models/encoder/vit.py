@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from data_specs.errors import SpecError
 from data_specs.run import EncoderSpec
 from models.encoder.draws import Draws
 
@@ -197,10 +196,5 @@ class VisionTransformer(nn.Module):
 
 
 def vit_of(spec: EncoderSpec) -> VisionTransformer:
-    """The student's backbone; raises SpecError if crop and patch sizes do not fit together."""
-    for name, size in (("image_size", spec.image_size), ("local_size", spec.local_size)):
-        if size % spec.patch_size:
-            raise SpecError(f"encoder.{name} {size} is no multiple of encoder.patch_size {spec.patch_size}")
-    if spec.stem == "conv" and spec.patch_size & (spec.patch_size - 1):
-        raise SpecError(f"encoder.stem conv halves pictures: encoder.patch_size {spec.patch_size} is no power of two")
+    """The student's backbone."""
     return VisionTransformer(shape_of(spec), spec.drop_path)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from models.probes.answers import Answers, Decisions, Features, targets_of
 
-ROWS = 4096
-"""Test rows compared at a time: all at once would hold 250 GB of similarities for ImageNet."""
+SIMILARITIES = 1 << 26
+"""Held at a time: with their order they take 1 GB. All of ImageNet's would take 250 GB, and their order twice that."""
 
 
 def unit(features_ND: Features) -> NDArray[np.float32]:
@@ -33,12 +33,13 @@ def votes(
     """
     k, directions_DN = min(k, len(answers)), unit(train_ND).T
     votes_MC = np.zeros((len(test_MD), classes), np.float32)
-    for start in range(0, len(test_MD), ROWS):
-        similarity_RN = unit(test_MD[start : start + ROWS]) @ directions_DN
+    rows = max(1, SIMILARITIES // len(train_ND))
+    for start in range(0, len(test_MD), rows):
+        similarity_RN = unit(test_MD[start : start + rows]) @ directions_DN
         nearest_Rk = np.argpartition(-similarity_RN, k - 1, axis=1)[:, :k]
         similarity_Rk = np.take_along_axis(similarity_RN, nearest_Rk, axis=1)
         weights_Rk = np.exp((similarity_Rk - similarity_Rk.max(1, keepdims=True)) / temperature)
         for place in range(k):
             neighbours = answers[nearest_Rk[:, place]]
-            votes_MC[start : start + ROWS] += weights_Rk[:, place, None] * targets_of(neighbours, classes)
+            votes_MC[start : start + rows] += weights_Rk[:, place, None] * targets_of(neighbours, classes)
     return votes_MC

@@ -32,7 +32,7 @@ class Choice:
         if rest or not size:
             raise SpecError(
                 f"{len(self.places_C2)} captions a step cannot be shared by {world} ranks: make encoder.captions_per_step "
-                f"a multiple of {world}"
+                f"a multiple of {world} that the images room has"
             )
         mine = slice(rank * size, (rank + 1) * size)
         return Choice(self.places_C2[mine], self.copies_CK[mine])

@@ -37,7 +37,10 @@ def stem(step: int) -> str:
 
 
 def save(room: str, step: int, tensors: "dict[str, Tensor]", keep: int) -> None:
-    """Write one checkpoint, then remove all but the newest `keep`."""
+    """Write one checkpoint, then remove all but it and the newest `keep - 1` before it.
+
+    One of a later step is removed too: it was damaged, or the training would have gone on from it.
+    """
     from safetensors.torch import save_file
 
     url = f"{folder(room)}/{stem(step)}.safetensors"
@@ -49,7 +52,8 @@ def save(room: str, step: int, tensors: "dict[str, Tensor]", keep: int) -> None:
     manifest = Kept(step=step, file=digest)
     storage.write_bytes(f"{folder(room)}/{stem(step)}.json", manifest.model_dump_json().encode())
     steps = sorted(kept.step for kept in _manifests(room))
-    for old in steps[:-keep]:
+    before = [other for other in steps if other < step]
+    for old in {*before[: len(before) - keep + 1], *(other for other in steps if other > step)}:
         # The manifest goes first: a kill in between leaves a file that counts for nothing, not a promise without a file.
         storage.remove(f"{folder(room)}/{stem(old)}.json")
         storage.remove(f"{folder(room)}/{stem(old)}.safetensors")

@@ -4,7 +4,6 @@ Loader workers are processes of torch's DataLoader: step s is made by one of the
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
@@ -16,15 +15,7 @@ from tasks.encoder.batches import Order
 from tasks.encoder.pictures import PictureStore
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What one step (or, with accumulation, a part of one) learns from, and the ids of its captions."""
-
-    pictures: Pictures
-    keys: tuple[str, ...]
-
-
-class Batches(Dataset[Batch]):
+class Batches(Dataset[Pictures]):
     """Batch number -> batch; `rank` of `world` gets its equal share. The shards are opened in the process that reads."""
 
     def __init__(
@@ -45,13 +36,17 @@ class Batches(Dataset[Batch]):
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_opened": None}  # a worker opens its own
 
-    def __getitem__(self, number: int) -> Batch:
+    def __getitem__(self, number: int) -> Pictures:
         store, order = self.opened()
-        choice = order.choose(number).share(self._rank, self.world)
-        return Batch(store.pictures(choice), tuple(store.keys(choice)))
+        return store.pictures(order.choose(number).share(self._rank, self.world))
+
+    def keys(self, numbers: range) -> list[str]:
+        """The captions' ids of whole batches, all ranks' shares."""
+        store, order = self.opened()
+        return [key for number in numbers for key in store.keys(order.choose(number))]
 
 
-def load(batches: Batches, numbers: range, workers: int) -> Iterator[Batch]:
+def load(batches: Batches, numbers: range, workers: int) -> Iterator[Pictures]:
     """Batches in the order of their numbers, however many workers make them."""
     return iter(
         DataLoader(

@@ -47,16 +47,20 @@ def newest_row(room: str) -> Row | None:
 
 
 class MetricsLog:
-    """Appends rows; locally each is in the file at once, on remote storage `publish` puts the whole file."""
+    """Appends rows; locally each is in the file at once, on remote storage `publish` puts the whole file.
+
+    `rows` are those of earlier sittings; on remote storage also the new ones.
+    """
 
     def __init__(self, room: str, rows: list[Row], stream: IO[str] | None, board: "SummaryWriter | None") -> None:
         self._room, self._stream, self._board, self.rows = room, stream, board, rows
 
     def add(self, row: Row) -> None:
-        self.rows.append(row)
         if self._stream:
             self._stream.write(json.dumps(row) + "\n")
             self._stream.flush()
+        else:
+            self.rows.append(row)
         if self._board:
             for name, value in row.items():
                 for part, number in value.items() if isinstance(value, dict) else [("", value)]:

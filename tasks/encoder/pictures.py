@@ -43,7 +43,8 @@ class PictureStore:
         # A batch may begin in one window of shards and end in the next.
         self._most = 2 * shuffle_shards
         self._held = OrderedDict[int, _Shard]()
-        self._free = decoded_bytes
+        # Of a larger room every picture is drawn once before its shard leaves: keeping it decoded would serve nobody.
+        self._free = decoded_bytes if len(sources) <= self._most else 0
         self._numbers: dict[str, int] | None = None
         first = next(read_shard(sources[next(n for n, count in enumerate(self.counts) if count)], image_group.CONTRACT))
         self.copies = len(first.pixels)
@@ -53,9 +54,9 @@ class PictureStore:
     def concepts(self) -> dict[str, int]:
         """Every concept of the room, numbered in the order of their ids; read from the metadata, once."""
         if self._numbers is None:
-            columns = [read_rows(source).column("concept_id").to_pylist() for source in self._sources]
-            known = sorted({concept for column in columns for concept in column})
-            self._numbers = {concept: number for number, concept in enumerate(known)}
+            columns = (read_rows(source, ["concept_id"]).column("concept_id") for source in self._sources)
+            known = set().union(*(column.unique().to_pylist() for column in columns))
+            self._numbers = {concept: number for number, concept in enumerate(sorted(known))}
         return self._numbers
 
     def keys(self, choice: Choice) -> list[str]:

@@ -9,7 +9,6 @@ from the last checkpoint and seals the encoder.
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -20,7 +19,6 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 from data_specs.errors import EngineError, SynclrError
 from data_specs.run import EncoderSpec
 from data_specs.shard import ShardAddress
-from tasks import storage
 from tasks.encoder.train import learn
 from tasks.engines import end_with_parent
 
@@ -36,20 +34,25 @@ class Job(BaseModel):
     seed: int
 
 
-def learn_together(sources: Sequence[ShardAddress], address: ShardAddress, spec: EncoderSpec, seed: int) -> None:
-    """`spec.ranks` processes on this host. Raises what the first that failed raised; EngineError if one died."""
-    job = Job(sources=tuple(sources), address=address, spec=spec, seed=seed)
-    storage.write_bytes(f"{address.folder.rstrip('/')}/job.json", job.model_dump_json(indent=2).encode())
-    threads = max(1, torch.get_num_threads() // spec.ranks)
+def learn_together(job: Job) -> None:
+    """`ranks` processes on this host. Raises what a rank that failed raised; EngineError if one died."""
+    threads = max(1, torch.get_num_threads() // job.spec.ranks)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            spawn(_rank, (folder, job, threads), nprocs=spec.ranks)  # type: ignore[no-untyped-call]
+            spawn(_rank, (folder, job, threads), nprocs=job.spec.ranks)  # type: ignore[no-untyped-call]
         except (ProcessExitedException, ProcessRaisedException) as error:
-            if (said := Path(folder, "error")).is_file():
-                kind, _, message = said.read_text("utf-8").partition(" ")
-                named = {each.__name__: each for each in _kinds(SynclrError)}
-                raise named[kind](message) from error
-            raise EngineError(f"a training process died: {str(error).splitlines()[-1]}") from error
+            raise (
+                _told(Path(folder)) or EngineError(f"a training process died: {str(error).splitlines()[-1]}")
+            ) from error
+
+
+def _told(folder: Path) -> SynclrError | None:
+    """A rank whose neighbour failed fails too, as if its engine had: what is no EngineError is the cause."""
+    named, told = {each.__name__: each for each in _kinds(SynclrError)}, list[SynclrError]()
+    for path in sorted(folder.glob("error-*")):
+        kind, _, message = path.read_text("utf-8").partition(" ")
+        told.append(named[kind](message))
+    return next((error for error in told if not isinstance(error, EngineError)), told[0] if told else None)
 
 
 def _kinds(error: type[SynclrError]) -> list[type[SynclrError]]:
@@ -69,8 +72,7 @@ def _rank(rank: int, folder: str, job: Job, threads: int) -> None:
     try:
         learn(job.sources, job.address, job.spec, job.seed)
     except SynclrError as error:
-        if rank == 0:
-            Path(folder, "error").write_text(f"{type(error).__name__} {error}", "utf-8")
+        Path(folder, f"error-{rank}").write_text(f"{type(error).__name__} {error}", "utf-8")
         raise
     finally:
         distributed.destroy_process_group()

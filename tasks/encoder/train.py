@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE
 
 from data_specs import checkpoint as checkpoint_record
 from data_specs.checkpoint import Checkpoint
-from data_specs.errors import ContractError, SpecError
+from data_specs.errors import ContractError, EngineError, SpecError
 from data_specs.ids import seed_of
 from data_specs.run import EncoderSpec
 from data_specs.shard import ShardAddress, ShardManifest
@@ -25,7 +25,7 @@ from tasks import storage
 from tasks.encoder import checkpoints
 from tasks.encoder.metrics import Row, logging_metrics, newest_row, read_metrics
 from tasks.engines import EngineProcess
-from tasks.progress import Advanced, tell
+from tasks.progress import Advanced, Said, tell
 from tasks.retrying import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
 from tasks.shards import make_shard
 
@@ -53,13 +53,25 @@ def train_encoder(
 def trained(
     sources: Sequence[ShardAddress], address: ShardAddress, spec: EncoderSpec, seed: int
 ) -> Iterator[Checkpoint]:
-    if spec.ranks == 1:
-        learn(sources, address, spec, seed)
-    else:
-        from tasks.encoder.ranks import learn_together
+    from tasks.encoder.ranks import Job, learn_together
 
-        learn_together(sources, address, spec, seed)
+    job = Job(sources=tuple(sources), address=address, spec=spec, seed=seed)
+    # Several hosts that train this encoder by torchrun read it.
+    storage.write_bytes(f"{address.folder.rstrip('/')}/job.json", job.model_dump_json(indent=2).encode())
+    if not ended(address, spec):
+        if spec.ranks == 1:
+            learn(sources, address, spec, seed)
+        else:
+            learn_together(job)
     yield record(sources, address, spec, seed)
+
+
+def ended(address: ShardAddress, spec: EncoderSpec) -> bool:
+    """The newest checkpoint is the last step's, or that of the hour at which training was to stop."""
+    found = checkpoints.newest(address.folder)
+    if found is None or spec.max_hours is None:
+        return found is not None and found[0] == spec.steps
+    return hours([row for row in read_metrics(address.folder) if row["step"] < found[0]]) >= spec.max_hours
 
 
 def learn(sources: Sequence[ShardAddress], address: ShardAddress, spec: EncoderSpec, seed: int) -> None:
@@ -74,11 +86,11 @@ def learn(sources: Sequence[ShardAddress], address: ShardAddress, spec: EncoderS
     from tasks.encoder.probe import Probe
 
     batches = Batches(sources, spec, seed, rank(), world_size())
-    store, _ = batches.opened()
+    store, order = batches.opened()
+    if order.size < spec.captions_per_step and not rank():
+        tell(Said(f"encoder: a step sees all {order.size} captions that there are, not {spec.captions_per_step}"))
     training = Training(spec, seed, len(store.concepts), device())
-    if found := checkpoints.newest(address.folder):
-        step, tensors = found
-        training.restore(tensors, step)
+    _restore(training, address)
     probe = Probe(store) if spec.probe_every and not rank() else None
     with logging_metrics(address.folder, training.step) if not rank() else nullcontext() as log:
         for report, row in steps(training, batches, address.folder, spent=hours(log.rows) if log else 0.0):
@@ -97,6 +109,23 @@ def learn(sources: Sequence[ShardAddress], address: ShardAddress, spec: EncoderS
                     log.publish()
 
 
+def _restore(training: "Training", address: ShardAddress) -> None:
+    """Raises ContractError where ranks found different checkpoints: they would train apart."""
+    import torch
+
+    from models.encoder.gather import over_ranks
+
+    if found := checkpoints.newest(address.folder):
+        step, tensors = found
+        training.restore(tensors, step)
+    steps = torch.tensor(float(training.step), device=training.device)
+    if float(over_ranks(steps, "mean")) != training.step:
+        raise ContractError(
+            f"this rank found the checkpoint of step {training.step} in {address.folder}/checkpoints, others found another: "
+            "the root must be one storage that all hosts share"
+        )
+
+
 def device() -> str:
     """The GPU of this rank, or the CPU."""
     import torch
@@ -110,7 +139,9 @@ def hours(rows: Sequence[Row]) -> float:
 
 def steps(training: "Training", batches: "Batches", room: str, spent: float) -> "Iterator[tuple[StepReport, Row]]":
     """Every step that is left, with its line for the metrics log; `spent` are hours that earlier sittings took."""
-    from models.encoder.gather import agreed
+    import torch
+
+    from models.encoder.gather import agreed, rank
     from tasks.encoder.loader import load
 
     spec = training.spec
@@ -118,21 +149,30 @@ def steps(training: "Training", batches: "Batches", room: str, spent: float) -> 
     loaded = load(batches, numbers, spec.loader_workers)
     while training.step < spec.steps:
         started = time.monotonic()
-        parts = [next(loaded) for _ in range(spec.accumulate)]
-        ready = time.monotonic()
         try:
-            report = training.advance([part.pictures for part in parts])
+            parts = [next(loaded) for _ in range(spec.accumulate)]
+            ready = time.monotonic()
+            report = training.advance(parts)
         except SpecError as error:
-            keys = [key for part in parts for key in part.keys]
+            keys = batches.keys(range(training.step * spec.accumulate, (training.step + 1) * spec.accumulate))
             place = f"{room.rstrip('/')}/diverged.json"
             told = {"step": training.step, "error": str(error), "captions": keys}
-            storage.write_bytes(place, json.dumps(told, indent=2).encode())
+            if not rank():
+                storage.write_bytes(place, json.dumps(told, indent=2).encode())
             raise SpecError(f"{error}; its batch began with captions {', '.join(keys[:8])}, all in {place}") from error
+        except torch.OutOfMemoryError as error:
+            raise SpecError(
+                f"step {training.step} of {spec.captions_per_step} captions x {spec.images_per_caption} pictures does not fit "
+                "the GPU: lower encoder.captions_per_step and raise encoder.accumulate, or set encoder.precision=bf16, more "
+                f"encoder.ranks or encoder.sharded=true ({str(error).splitlines()[0]})"
+            ) from error
+        except RuntimeError as error:  # a GPU's fault, a rank or a loader worker that died: another process may go on
+            raise EngineError(f"training failed in step {training.step}: {error}") from error
         ended = time.monotonic()
         spent += (ended - started) / 3600
         # The first rank's clock decides for all: a rank that went on alone would wait for ever.
         last = spec.max_hours is not None and agreed(spent >= spec.max_hours)
-        images = sum(len(part.pictures.images_I) for part in parts) * batches.world
+        images = sum(len(part.images_I) for part in parts) * batches.world
         yield report, row_of(report, images, ended - started, ready - started) | {"last": last}
         if last:
             return
@@ -220,7 +260,10 @@ def _tell_progress(training: "Future[ShardManifest]", address: ShardAddress) -> 
     told, left = checkpoints.steps_done(address.folder), newest_row(address.folder)
     while not training.done():
         wait([training], timeout=POLL_SECONDS)
-        row = newest_row(address.folder)
+        try:
+            row = newest_row(address.folder)
+        except OSError:  # a look at remote storage that fails ends no training
+            continue
         if row and row != left and (done := row["step"] + 1) != told:
             tell(Advanced("encoder", done - told, f"loss {row['loss']:.3f}"))
             told = done

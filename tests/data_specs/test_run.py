@@ -42,6 +42,13 @@ def test_a_run_has_one_field_a_room_in_walking_order():
         ("images={candidates: 3, scorer: {engine: fake, model: x}}", "candidates 3 are fewer than per_caption 4"),
         ("images.scorer={engine: clip}", "images.scorer.model"),
         ("images.safety={threshold: 0.1}", "images.safety.policy"),
+        ("encoder.patch_size=14", "image_size 64 is no multiple of patch_size 14"),
+        ("encoder={patch_size: 14, image_size: 56, local_size: 28}", "stem conv halves pictures"),
+        ("encoder.local_size=40", "local_size 40 is no multiple of patch_size 16"),
+        ("encoder.global_scale=[1.5, -2]", r"global_scale \(1.5, -2\) must be shares"),
+        ("encoder.ranks=3", "captions_per_step 32 is no multiple of ranks 3"),
+        ("encoder.images_per_caption=9", "images_per_caption 9 is more than the 4"),
+        ("embeddings.data_sets=[{use: image_folder, name: a, path: x, validation: test}]", "must be three splits"),
         ("captions.total", "room.knob=value"),
         ("captions.total.deep=1", "holds a value"),
         ("captions.total=[", "not YAML"),
@@ -61,6 +68,20 @@ def test_a_recipe_extends_another_knob_by_knob_and_replaces_shares_whole(tmp_pat
     assert spec.captions.total == 96
     assert spec.captions.strategies == {"concept": 1.0}
     assert spec.concepts == tiny.concepts
+
+
+def test_an_objective_brings_its_whole_set_along_and_what_is_said_beside_it_wins():
+    clip = resolve("paper", knobs("paper", ["encoder.objective=clip"])).encoder
+    assert (clip.lr, clip.betas, clip.ema, clip.ibot_weight, clip.images_per_caption) == (
+        5e-4,
+        (0.9, 0.98),
+        False,
+        0,
+        1,
+    )
+    assert (clip.steps, clip.architecture) == (500_000, "vit_base")
+    assert resolve("paper", {"encoder": {"objective": "clip", "lr": 1e-3}}).encoder.lr == 1e-3
+    assert resolve("paper").encoder.lr == 2e-3
 
 
 def test_recipes_that_extend_each_other_are_refused(tmp_path):

@@ -27,6 +27,11 @@ def test_variants_of_an_encoder_share_captions_and_pictures(name: str) -> None:
     assert len(set(lineages)) == 1
 
 
+@pytest.mark.parametrize("name", ["guidance", "positives"])
+def test_rows_that_the_paper_learned_with_stablerep_learn_with_it_here(name: str) -> None:
+    assert {request.resolved().spec.encoder.objective for request in requests(name).values()} == {"stablerep"}
+
+
 def test_a_repeat_trains_anew_on_the_same_pictures() -> None:
     asked = reproduce.read_reproduction("clip")
     first, second = (

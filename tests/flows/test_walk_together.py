@@ -1,10 +1,13 @@
 """Walks beside each other: their commands say what the requests say, and one that fails ends the others."""
 
+import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from command_line import ROOT, alive, all_gone
 
 from data_specs.errors import EngineError
 from flows import recipes, reproduce, walk_together
@@ -32,6 +35,25 @@ def test_cores_are_shared_out_unless_a_request_says_how(monkeypatch: pytest.Monk
     requests = [Request(name="a", root=str(tmp_path)), Request(name="b", knobs={"execution": {"threads": 3}})]
     walk_together.walk_together(requests, 2, quiet=True)
     assert [one.knobs["execution"] for one in started] == [{"threads": 4, "workers": 1}, {"threads": 3, "workers": 1}]
+
+
+def test_a_killed_parent_takes_its_walks_along(tmp_path: Path) -> None:
+    (tmp_path / "python").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "python").chmod(0o755)
+    script = (
+        "import sys, time\nfrom pathlib import Path\nfrom flows import walk_together\nfrom flows.request import Request\n"
+        f"sys.executable = {str(tmp_path / 'python')!r}\n"
+        f"print(walk_together._started(Request(), Path({str(tmp_path / 'log')!r})).pid, flush=True)\ntime.sleep(60)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert parent.stdout
+    walking = int(parent.stdout.readline())
+    assert alive(walking)
+    parent.kill()
+    parent.wait()
+    assert all_gone([walking])
 
 
 def test_a_walk_that_fails_says_why_and_stops_those_beside_it_and_none_is_begun(

@@ -130,3 +130,15 @@ def test_what_another_host_has_not_touched_for_a_day_is_swept(tmp_path):
     os.utime(elsewhere, (0, 0))
     storage.sweep(str(tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_file_that_has_grown_since_its_folder_was_listed_is_read_as_it_is_now(s3_root):
+    url = f"{s3_root}/grown/metrics.jsonl"
+    storage.write_bytes(url, b"1")
+    assert storage.names(f"{s3_root}/grown") == ["metrics.jsonl"]
+    script = "import sys; from tasks import storage; storage.write_bytes(sys.argv[1], b'12')"
+    subprocess.run([sys.executable, "-c", script, url], check=True, env=os.environ | {"PYTHONPATH": "."})
+    with storage.open_read(url) as stream:
+        assert stream.seek(0, os.SEEK_END) == 2
+    assert storage.read_bytes(url) == b"12"

@@ -16,17 +16,20 @@ from PIL import Image as PillowImage
 
 from builders import make_caption, make_group
 from data_specs import checkpoint, image_group
-from data_specs.errors import ContractError, SpecError
+from data_specs.errors import ContractError, EngineError, SpecError
 from data_specs.image_group import ImageGroup
 from data_specs.run import OBJECTIVES, EncoderSpec
 from data_specs.shard import ShardAddress
 from models.encoder.exported import load_exported
-from tasks.encoder import checkpoints
+from models.encoder.training import Training
+from tasks.encoder import checkpoints, train
 from tasks.encoder.batches import Order
 from tasks.encoder.checkpoints import verify_checkpoints
 from tasks.encoder.metrics import read_metrics
 from tasks.encoder.pictures import PictureStore
+from tasks.encoder.ranks import Job, _told
 from tasks.encoder.train import learn, train_encoder
+from tasks.progress import Event, Said, listening
 from tasks.shards import make_shard, read_shard
 
 SPEC = EncoderSpec(
@@ -119,6 +122,72 @@ def test_only_the_last_checkpoints_are_kept_and_a_damaged_one_is_passed_over(
     assert found[0] == 4
 
 
+def test_a_checkpoint_that_was_just_written_stays_and_a_damaged_later_one_goes(tmp_path: Path) -> None:
+    room, tensors = str(tmp_path), {"weight": torch.ones(2)}
+    for step in (100, 200):
+        checkpoints.save(room, step, tensors, keep=2)
+    Path(checkpoints.folder(room), "step-00000200.safetensors").write_bytes(b"half")
+    checkpoints.save(room, 130, tensors, keep=1)
+    assert checkpoints.newest(room) is not None and checkpoints.steps_done(room) == 130
+    assert sorted(path.name for path in Path(checkpoints.folder(room)).iterdir()) == [
+        "step-00000130.json",
+        "step-00000130.safetensors",
+    ]
+
+
+def test_what_is_trained_to_its_end_is_sealed_without_training(
+    images: list[ShardAddress], address: Callable[..., ShardAddress], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where torchrun has trained on other hosts, from the job that the walk wrote."""
+    room = address(room="encoder", lineage="one")
+    learn(images, room, SPEC, seed=0)
+    monkeypatch.setattr(train, "learn", lambda *_: pytest.fail("trained again"))
+    train_encoder(images, room, SPEC, seed=0)
+    assert Job.model_validate_json(Path(room.folder, "job.json").read_bytes()).spec == SPEC
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), SpecError, "lower encoder.captions_per_step"),
+        (
+            RuntimeError("DataLoader worker (pid 1) is killed"),
+            EngineError,
+            "training failed in step 0: DataLoader worker",
+        ),
+    ],
+)
+def test_a_step_that_breaks_down_is_retried_unless_it_is_too_large(
+    raised: Exception,
+    expected: type[Exception],
+    said: str,
+    images: list[ShardAddress],
+    address: Callable[..., ShardAddress],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def break_down(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(Training, "advance", break_down)
+    with pytest.raises(expected, match=said):
+        learn(images, address(room="encoder", lineage="broken"), SPEC, seed=0)
+
+
+def test_of_ranks_that_fail_together_the_cause_is_told(tmp_path: Path) -> None:
+    assert _told(tmp_path) is None
+    (tmp_path / "error-0").write_text("EngineError a neighbour is gone")
+    assert isinstance(_told(tmp_path), EngineError)
+    (tmp_path / "error-1").write_text("ContractError picture 3 cannot be decoded")
+    assert str(_told(tmp_path)) == "picture 3 cannot be decoded"
+
+
+def test_a_room_smaller_than_a_step_is_told(images: list[ShardAddress], address: Callable[..., ShardAddress]) -> None:
+    told: list[Event] = []
+    with listening(told.append):
+        learn(images, address(room="encoder", lineage="few"), SPEC.model_copy(update={"captions_per_step": 32}), seed=0)
+    assert told == [Said("encoder: a step sees all 10 captions that there are, not 32")]
+
+
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_a_run_that_is_killed_ends_with_the_very_bytes_of_one_that_is_not(
     workers: int, images: list[ShardAddress], address: Callable[..., ShardAddress], tmp_path: Path
@@ -198,15 +267,17 @@ def test_loader_workers_change_no_byte_of_what_is_learned(
     assert weights(helped) == weights(alone)
 
 
-def test_two_ranks_learn_what_one_does(images: list[ShardAddress], address: Callable[..., ShardAddress]) -> None:
-    spec = SPEC.model_copy(update={"captions_per_step": 4, "lr": 1e-4, "steps": 3, "head_norm": "ln"})
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_two_ranks_learn_what_one_does(
+    accumulate: int, images: list[ShardAddress], address: Callable[..., ShardAddress]
+) -> None:
+    knobs = {"captions_per_step": 4, "lr": 1e-4, "steps": 3, "head_norm": "ln", "accumulate": accumulate}
+    spec = SPEC.model_copy(update=knobs)
     alone, together = address(room="encoder", lineage="alone"), address(room="encoder", lineage="together")
     train_encoder(images, alone, spec, seed=0)
     train_encoder(images, together, spec.model_copy(update={"ranks": 2}), seed=0)
     for one, both in zip(losses(alone), losses(together), strict=True):
         assert both == pytest.approx(one, rel=1e-5)
-    with pytest.raises(SpecError, match="multiple of 2"):
-        train_encoder(images, address(room="encoder", lineage="odd"), SPEC.model_copy(update={"ranks": 2}), seed=0)
 
 
 def test_sharded_ranks_go_on_from_one_process_and_leave_what_one_process_would(
@@ -298,6 +369,10 @@ def test_too_few_captions_or_pictures_are_refused_in_words() -> None:
         Order([1, 0], 4, SPEC, 0)
     with pytest.raises(SpecError, match="images.per_caption"):
         Order([12], 1, SPEC, 0)
+    few = Order([10], 4, SPEC.model_copy(update={"captions_per_step": 32}), 0).choose(0)
+    assert [len(few.share(rank, 2).places_C2) for rank in (0, 1)] == [5, 5]
+    with pytest.raises(SpecError, match="10 captions a step cannot be shared by 4 ranks"):
+        few.share(0, 4)
 
 
 def test_pictures_carry_identities_that_follow_from_ids(images: list[ShardAddress]) -> None:
