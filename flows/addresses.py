@@ -34,7 +34,7 @@ VERSIONS = {
     "images": 3,
     "encoder": 2,
     "embeddings": 2,
-    "scores": 2,
+    "scores": 3,
 }
 """Raised when a room's code would make other bytes from the same spec."""
 
@@ -100,7 +100,7 @@ def rooms(spec: RunSpec, root: str) -> dict[str, Room]:
     # Sentences about classes are read by a text tower alone.
     said = templates_digest(load_templates(spec.embeddings.templates)) if spec.encoder.text_weight > 0 else None
     add("embeddings", len(looks(spec)), data_sets=own, templates=said)
-    add("scores", 1)
+    add("scores", len(looks(spec)))
     return made
 
 

@@ -1,15 +1,14 @@
-"""Scores room: embedding shards in, one table of scores out."""
+"""Scores room: embedding shards in, a table of scores for each out."""
 
 from prefect import flow
 
 from data_specs.run import Run
 from data_specs.shard import SealedRoom
 from flows.addresses import rooms
-from flows.seal_room import seal
 from flows.visit import Visit
-from flows.walk_room import engines
+from flows.walk_room import walk_shards
 from tasks.embeddings.plan import looks, metric_of
-from tasks.scores.measure import Exam, measure_in
+from tasks.scores.measure import Exam, measure_bundle
 
 
 @flow(name="scores", flow_run_name="scores of {run.name}")
@@ -20,10 +19,11 @@ def measure_scores(run: Run, embeddings: SealedRoom | None = None) -> SealedRoom
     sources, concepts = all_rooms["embeddings"].shards, all_rooms["concepts"].table
     exams = [Exam(look.seed, metric_of(run.spec.embeddings, look.benchmark)) for look in looks(run.spec)]
     with Visit(run, all_rooms["scores"], reads=all_rooms["embeddings"]) as visit:
-        visit.begin("tables", 1, 1 - len(visit.missing))
-        with engines(run, visit.room, len(visit.missing)) as started:
-            made = [
-                measure_in(engine, sources, exams, concepts, address, run.spec.scores, run=visit.by)
-                for engine, address in zip(started, visit.missing, strict=True)
-            ]
-        return seal(visit, made)
+        return walk_shards(
+            visit,
+            "tables",
+            1,
+            lambda bundle, engine: measure_bundle.submit(
+                sources, exams, concepts, bundle, run.spec.scores, engine, run=visit.by, return_state=False
+            ),
+        )

@@ -17,6 +17,7 @@ from flows.run_folder import read_recipe
 from flows.walk import walk
 from flows.walk_together import walk_together
 from tasks.encoder.metrics import read_metrics
+from tasks.scores.summary import scored
 from tasks.shards import read_rows
 
 FOLDER = Path(__file__).parent.parent / "data_specs" / "reproductions"
@@ -77,7 +78,7 @@ def scores(root: str, run: str) -> dict[str, float]:
     recorded, _ = read_recipe(root, run)
     here = rooms(recorded.spec, root)
     grouped: dict[str, list[float]] = {}
-    for row in read_rows(here["scores"].table).to_pylist():
+    for row in scored(here["scores"].shards):
         if row["encoder"] == "trained" and row["subset"] == "all":
             grouped.setdefault(f"{row['benchmark']} {row['protocol']}", []).append(row["value"])
     told = {question: statistics.fmean(values) for question, values in grouped.items()}

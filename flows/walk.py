@@ -40,7 +40,7 @@ def walk(asked: Request, *, quiet: bool) -> dict[str, Any]:
     return {
         "run": run.name,
         "rooms": [summarise(room, absent[room.name]).model_dump() | {"stale": stale[room.name]} for room in walked],
-        "scores": headline(wanted["scores"].table) if asked.until == ROOMS[-1] else [],
+        "scores": headline(wanted["scores"].shards) if asked.until == ROOMS[-1] else [],
         "report": _report(run, anew=not any(absent.values()) and any(stale.values())),
     }
 

@@ -28,7 +28,7 @@ def run_page(run: Run, report: str) -> str:
     if missing := [room for room in ROOMS if room not in walked]:
         parts.append(f"Not reached yet: {', '.join(missing)}.")
     if "scores" in walked:
-        lines = headline(rooms(run.spec, run.root)["scores"].table)
+        lines = headline(rooms(run.spec, run.root)["scores"].shards)
         parts += ["## Scores", "\n".join(f"* {line}" for line in lines)]
     parts += ["## Report", f"`{report}`", "## Root", f"`{run.root}`"]
     return "\n\n".join(parts) + "\n"

@@ -1,4 +1,4 @@
-"""Measure encoders: sealed embedding shards in, one sealed table of scores out."""
+"""Measure encoders: a sealed embedding shard in, a sealed table of scores out."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from tasks.scores.metrics import chance, judged
 from tasks.scores.protocols import PROTOCOLS, Judged, Problem
 from tasks.scores.seen import Subset, subsets
 from tasks.scores.zero_shot import by_text
-from tasks.shards import make_shard, read_rows, read_shard
+from tasks.shards import make_shard, read_rows, read_shard, sealed
 
 FOLDS = {"styles": held_out_groups, "training_styles": held_out_copies}
 """How the benchmarks of the Tiny World are cut; others say it themselves."""
@@ -147,43 +147,43 @@ def _scores(
         )
 
 
-def measure_table(
-    sources: Sequence[ShardAddress],
-    exams: Sequence[Exam],
-    concepts: ShardAddress,
-    address: ShardAddress,
-    spec: ScoresSpec,
-    *,
-    run: str = "",
+def measure_shard(
+    source: ShardAddress, exam: Exam, concepts: ShardAddress, address: ShardAddress, spec: ScoresSpec, *, run: str = ""
 ) -> ShardManifest:
-    """All scores of a run in one table; `exams[i]` is for `sources[i]`, `concepts` the table of what was generated."""
+    """All scores of one embedding shard; `concepts` is the table of what was generated."""
 
     def outcomes() -> Iterator[Score]:
         names = frozenset(read_rows(concepts)["name"].to_pylist())
-        for source, exam in zip(sources, exams, strict=True):
-            yield from measure(list(read_shard(source, embedding.CONTRACT)), exam, spec, names)
+        yield from measure(list(read_shard(source, embedding.CONTRACT)), exam, spec, names)
 
     return make_shard(address, score.CONTRACT, outcomes, run=run, tar=False)
 
 
 @task(
-    name="measure the scores",
+    name="measure a bundle of score shards",
     retries=RETRIES,
     retry_delay_seconds=RETRY_DELAYS_SECONDS,
     retry_condition_fn=engine_failed,
     cache_policy=NO_CACHE,
 )
-def measure_in(
-    engine: EngineProcess,
+def measure_bundle(
     sources: Sequence[ShardAddress],
     exams: Sequence[Exam],
     concepts: ShardAddress,
-    address: ShardAddress,
+    addresses: Sequence[ShardAddress],
     spec: ScoresSpec,
+    engine: EngineProcess,
     *,
     run: str,
-) -> ShardManifest:
-    """In a process of its own, so that its linear algebra takes the threads that the run allows."""
-    manifest = engine.call(measure_table, sources, exams, concepts, address, spec, run=run)
-    tell(Advanced("scores", 1))
-    return manifest
+) -> int:
+    """Shards of a bundle one after the other, in a process whose linear algebra takes the threads that the run allows.
+
+    `sources[i]`, judged as `exams[i]` says, gives the room's shard i. Returns how many scores were made.
+    """
+    total = 0
+    for address in addresses:
+        if not sealed(address):
+            source, exam = sources[address.index], exams[address.index]
+            total += engine.call(measure_shard, source, exam, concepts, address, spec, run=run).accepted
+            tell(Advanced("scores", 1))
+    return total

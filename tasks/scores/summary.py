@@ -1,8 +1,8 @@
-"""A sealed table of scores enters; one line a benchmark and protocol leaves: this encoder beside what it must beat."""
+"""Sealed tables of scores enter; one line a benchmark and protocol leaves: this encoder beside what it must beat."""
 
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from data_specs.shard import ShardAddress
@@ -25,12 +25,18 @@ def place(benchmark: str, subset: str, protocol: str) -> tuple[int, str, int, in
     return hard, benchmark, list(SUBSETS).index(subset), known, len(protocol), protocol
 
 
-def headline(address: ShardAddress) -> list[str]:
+def headline(addresses: Sequence[ShardAddress]) -> list[str]:
     """A spread is the sample standard deviation over drawings and initialisations."""
     grouped: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
-    for row in read_rows(address).to_pylist():
+    for row in scored(addresses):
         grouped[row["benchmark"], row["subset"], row["protocol"]].append(row)
     return [_line(*key, grouped[key]) for key in sorted(grouped, key=lambda key: place(*key))]
+
+
+def scored(addresses: Sequence[ShardAddress]) -> Iterator[dict[str, Any]]:
+    """Every row of the room."""
+    for address in addresses:
+        yield from read_rows(address).to_pylist()
 
 
 def _line(benchmark: str, subset: str, protocol: str, rows: Sequence[Mapping[str, Any]]) -> str:

@@ -19,7 +19,8 @@ from flows.walk import walk
 from models.encoder.exported import export
 from models.encoder.objectives import Objective
 from tasks import storage
-from tasks.shards import make_shard, read_rows
+from tasks.scores.summary import scored
+from tasks.shards import make_shard
 from tests.flows.made_up_run import make_run
 
 pytestmark = pytest.mark.slow
@@ -73,12 +74,12 @@ def test_ones_own_pictures_are_scored_with_and_without_text(tmp_path: Path) -> N
     asked = Request("tiny", "made-up", root, "embeddings", "scores", None, turned)
     walked = walk(asked, quiet=True)
     embeddings, scores = walked["rooms"]
-    assert (embeddings["shards"], scores["shards"]) == (2, 1)
+    assert (embeddings["shards"], scores["shards"]) == (2, 2)
     [refused] = [
         row for path in (tmp_path / "root/benchmarks").rglob("*.rejects.jsonl") for row in path.read_text().splitlines()
     ]
     assert "train/dog/0.png" in refused and "unreadable" in refused
-    rows = read_rows(rooms(run.spec, root)["scores"].table).to_pylist()
+    rows = list(scored(rooms(run.spec, root)["scores"].shards))
     found = {(row["benchmark"], row["subset"], row["protocol"], row["metric"]) for row in rows}
     assert found == {  # dogs were generated in this run, herons were not
         ("pets", subset, protocol, "mean_per_class")

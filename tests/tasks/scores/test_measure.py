@@ -16,7 +16,7 @@ from data_specs.run import Metric, ScoresSpec
 from data_specs.score import Score
 from data_specs.shard import ShardAddress
 from tasks.scores.folds import given_splits, held_out_copies, held_out_groups
-from tasks.scores.measure import Exam, measure, measure_table
+from tasks.scores.measure import Exam, measure, measure_shard
 from tasks.scores.summary import headline
 from tasks.shards import make_shard, read_rows
 
@@ -201,13 +201,15 @@ def test_the_table_is_sealed_and_summed_up_in_lines(address: Callable[..., Shard
     for index, (name, signal) in enumerate(encoders.items()):
         sources.append(address(index, room="embeddings"))
         make_shard(sources[-1], embedding.CONTRACT, lambda n=name, s=signal: embeddings(s, n))
-    table, concepts = address(room="scores"), address(room="concepts")
+    tables = [address(index, room="scores") for index in range(4)]
+    concepts = address(room="concepts")
     names = [make_concept(f"concept {number}") for number in range(CONCEPTS)]
     make_shard(concepts, concept_record.CONTRACT, lambda: names, tar=False)
-    manifest = measure_table(sources, [TOP1] * 4, concepts, table, SPEC)
-    assert read_rows(table).num_rows == manifest.accepted == 4 * 2 * 2 * 3
-    assert measure_table(sources, [TOP1] * 4, concepts, table, SPEC) == manifest
-    first, *rest = headline(table)
+    for source, table in zip(sources, tables, strict=True):
+        manifest = measure_shard(source, TOP1, concepts, table, SPEC)
+        assert read_rows(table).num_rows == manifest.accepted == 2 * 2 * 3
+        assert measure_shard(source, TOP1, concepts, table, SPEC) == manifest
+    first, *rest = headline(tables)
     assert first.startswith("styles (ridge): this encoder 100.0 %, random init ")
     assert " ± " in first
     assert first.endswith("chance 16.67 %")
