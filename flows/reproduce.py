@@ -59,9 +59,10 @@ def reproduce(
     found: dict[str, list[dict[str, Any]]] = {variant.name: [] for variant in asked.variants}
     if at_once > 1:
         walk_together([request for _, request in requests], at_once, quiet=quiet)
-    for variant, request in requests:
-        if at_once == 1:
+    else:
+        for _, request in requests:
             walk(request, quiet=quiet)
+    for variant, request in requests:
         found[variant.name].append(scores(root, str(request.name)) | {"run": request.name})
     return {
         "name": name,

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from prefect import task
@@ -68,10 +68,14 @@ def trained(
 
 def ended(address: ShardAddress, spec: EncoderSpec) -> bool:
     """The newest checkpoint is the last step's, or that of the hour at which training was to stop."""
-    found = checkpoints.newest(address.folder)
-    if found is None or spec.max_hours is None:
-        return found is not None and found[0] == spec.steps
-    return hours([row for row in read_metrics(address.folder) if row["step"] < found[0]]) >= spec.max_hours
+    done = checkpoints.steps_done(address.folder)
+    if done < spec.steps:
+        if spec.max_hours is None:
+            return False
+        if hours([row for row in read_metrics(address.folder) if row["step"] < done]) < spec.max_hours:
+            return False
+    found = checkpoints.newest(address.folder)  # read whole only here: a damaged one is trained again
+    return found is not None and found[0] == done
 
 
 def learn(sources: Sequence[ShardAddress], address: ShardAddress, spec: EncoderSpec, seed: int) -> None:
@@ -139,8 +143,6 @@ def hours(rows: Sequence[Row]) -> float:
 
 def steps(training: "Training", batches: "Batches", room: str, spent: float) -> "Iterator[tuple[StepReport, Row]]":
     """Every step that is left, with its line for the metrics log; `spent` are hours that earlier sittings took."""
-    import torch
-
     from models.encoder.gather import agreed, rank
     from tasks.encoder.loader import load
 
@@ -149,25 +151,20 @@ def steps(training: "Training", batches: "Batches", room: str, spent: float) -> 
     loaded = load(batches, numbers, spec.loader_workers)
     while training.step < spec.steps:
         started = time.monotonic()
-        try:
+        with _breakdowns_told(training.step, spec):
             parts = [next(loaded) for _ in range(spec.accumulate)]
             ready = time.monotonic()
-            report = training.advance(parts)
-        except SpecError as error:
-            keys = batches.keys(range(training.step * spec.accumulate, (training.step + 1) * spec.accumulate))
-            place = f"{room.rstrip('/')}/diverged.json"
-            told = {"step": training.step, "error": str(error), "captions": keys}
-            if not rank():
-                storage.write_bytes(place, json.dumps(told, indent=2).encode())
-            raise SpecError(f"{error}; its batch began with captions {', '.join(keys[:8])}, all in {place}") from error
-        except torch.OutOfMemoryError as error:
-            raise SpecError(
-                f"step {training.step} of {spec.captions_per_step} captions x {spec.images_per_caption} pictures does not fit "
-                "the GPU: lower encoder.captions_per_step and raise encoder.accumulate, or set encoder.precision=bf16, more "
-                f"encoder.ranks or encoder.sharded=true ({str(error).splitlines()[0]})"
-            ) from error
-        except RuntimeError as error:  # a GPU's fault, a rank or a loader worker that died: another process may go on
-            raise EngineError(f"training failed in step {training.step}: {error}") from error
+            try:
+                report = training.advance(parts)
+            except SpecError as error:
+                keys = batches.keys(range(training.step * spec.accumulate, (training.step + 1) * spec.accumulate))
+                place = f"{room.rstrip('/')}/diverged.json"
+                told = {"step": training.step, "error": str(error), "captions": keys}
+                if not rank():
+                    storage.write_bytes(place, json.dumps(told, indent=2).encode())
+                raise SpecError(
+                    f"{error}; its batch began with captions {', '.join(keys[:8])}, all in {place}"
+                ) from error
         ended = time.monotonic()
         spent += (ended - started) / 3600
         # The first rank's clock decides for all: a rank that went on alone would wait for ever.
@@ -176,6 +173,23 @@ def steps(training: "Training", batches: "Batches", room: str, spent: float) -> 
         yield report, row_of(report, images, ended - started, ready - started) | {"last": last}
         if last:
             return
+
+
+@contextmanager
+def _breakdowns_told(step: int, spec: EncoderSpec) -> Iterator[None]:
+    """Raises SpecError for a step that is too large, EngineError for what another process may get over."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise SpecError(
+            f"step {step} of {spec.captions_per_step} captions x {spec.images_per_caption} pictures does not fit the GPU: "
+            "lower encoder.captions_per_step and raise encoder.accumulate, or set encoder.precision=bf16, more "
+            f"encoder.ranks or encoder.sharded=true ({str(error).splitlines()[0]})"
+        ) from error
+    except RuntimeError as error:  # a GPU's fault, a rank or a loader worker that died
+        raise EngineError(f"training failed in step {step}: {error}") from error
 
 
 def row_of(report: "StepReport", images: int, seconds: float, waited: float) -> Row:

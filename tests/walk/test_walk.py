@@ -174,7 +174,7 @@ def test_ctrl_c_ends_at_once_and_leaves_no_process_behind(walked, synclr, tmp_pa
     assert all_gone(family)
 
 
-def test_ctrl_c_in_the_middle_of_a_training_ends_at_once_and_the_training_goes_on_later(walked, synclr):
+def test_ctrl_c_in_the_middle_of_a_training_ends_at_once(walked, synclr):
     """The engine has thousands of steps to go, and nobody waits for them."""
     command = ["run", "tiny", "--name", "stopped", *sets(encoder__steps=30000), "--until", "encoder"]
     before = set((synclr.root / "encoder").iterdir())
