@@ -15,7 +15,7 @@ from flows.room_artifacts.keys import key
 from tasks.progress import Advanced, Event, Finished, Started
 
 EVERY_SECONDS = 2.0
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 logger = logging.getLogger("synclr")
 
 
@@ -56,7 +56,9 @@ class ProgressArtifact:
     def _keep_telling(self) -> None:
         try:
             with get_client(sync_client=True) as client:
-                artifact, told = self._create(client), self.percent
+                # Read once: what happens while the server creates the artifact is news for the first update.
+                told = self.percent
+                artifact = self._create(client, told)
                 while True:
                     ended = self._ended.wait(EVERY_SECONDS)
                     if (now := self.percent) != told:
@@ -68,14 +70,14 @@ class ProgressArtifact:
             # Whatever the server's trouble is, the room goes on without its bar.
             logger.warning("%s: no progress on the server any more: %s", self._room, error)
 
-    def _create(self, client: SyncPrefectClient) -> UUID:
+    def _create(self, client: SyncPrefectClient, percent: float) -> UUID:
         described = f"{self._room} of {self._run}: {self._total:,} {self._unit}, {self._done:,} of them found"
         created = client.create_artifact(
             ArtifactCreate(
                 type="progress",
                 key=key(self._run, self._room, "progress"),
                 description=described,
-                data=self.percent,
+                data=percent,
                 flow_run_id=UUID(self._flow_run),
             )
         )
