@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from data_specs import image_group
 from data_specs.errors import SpecError
 from data_specs.ids import digest
-from data_specs.picture import TEST, TRAIN
+from data_specs.picture import TEST, TRAIN, VALIDATION
 from data_specs.rejection import Rejection
 from data_specs.run import ImageShards
 from data_specs.shard import ShardAddress
@@ -15,8 +15,9 @@ from tasks.embeddings.shown import Shown
 from tasks.shards import read_rows, read_shard, require_all_sealed
 from tasks.storage import names
 
-TESTED = 5
-"""One caption in so many of a class is tested, and stays out of what teaches with all its pictures."""
+VERSION = 2
+"""Raised when the same shards would be split otherwise."""
+FIFTH = 5
 
 
 def addresses(source: ImageShards) -> list[ShardAddress]:
@@ -33,29 +34,32 @@ def addresses(source: ImageShards) -> list[ShardAddress]:
 
 def fingerprint(source: ImageShards) -> str:
     manifests = require_all_sealed(addresses(source))
-    return digest(*(f"{manifest.index} {manifest.files['tar'].sha256}" for manifest in manifests))
+    return digest(VERSION, *(f"{manifest.index} {manifest.files['tar'].sha256}" for manifest in manifests))
 
 
-def tested(source: ImageShards) -> frozenset[str]:
-    """Ids of the captions that are tested: a fifth of each class, rounded down, so that no class is tested untaught."""
+def splits(source: ImageShards) -> dict[str, str]:
+    """The split of each caption, for all its pictures, which are too alike to stand on both sides of a choice.
+
+    A fifth of each class's captions is tested and a fifth validates, rounded down, so that no class is asked for untaught.
+    """
     captions: dict[str, list[str]] = defaultdict(list)
     for address in addresses(source):
         rows = read_rows(address)
         for caption, label in zip(rows["id"].to_pylist(), rows[source.label].to_pylist(), strict=True):
             captions[label].append(caption)
-    return frozenset(
-        caption
-        for ids in captions.values()
-        for caption in sorted(ids, key=lambda one: digest("tested", one))[: len(ids) // TESTED]
-    )
+    split_of: dict[str, str] = {}
+    for ids in captions.values():
+        fifth = len(ids) // FIFTH
+        for place, caption in enumerate(sorted(ids, key=lambda one: digest("tested", one))):
+            split_of[caption] = TEST if place < fifth else VALIDATION if place < 2 * fifth else TRAIN
+    return split_of
 
 
 def shown(source: ImageShards, part: int, parts: int) -> Iterator[Shown | Rejection]:
-    held_out = tested(source)
+    split_of = splits(source)
     for address in addresses(source)[part::parts]:
         for group in read_shard(address, image_group.CONTRACT):
             caption = group.caption
-            split = TEST if caption.id in held_out else TRAIN
             label = caption.concept if source.label == "concept" else caption.category
             for image, data in zip(group.images, group.pixels, strict=True):
-                yield Shown(f"{caption.id}/{image.copy}", split, (label,), data)
+                yield Shown(f"{caption.id}/{image.copy}", split_of[caption.id], (label,), data)

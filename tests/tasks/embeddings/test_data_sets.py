@@ -14,6 +14,7 @@ from PIL import Image
 from builders import make_caption, make_group
 from data_specs import image_group, picture
 from data_specs.errors import SpecError
+from data_specs.ids import digest
 from data_specs.picture import Picture
 from data_specs.rejection import Rejection
 from data_specs.run import EmbeddingsSpec, HuggingFaceImages, ImageFolder, ImageShards, OwnBenchmark
@@ -21,6 +22,7 @@ from data_specs.shard import ShardAddress
 from tasks.embeddings.benchmarks import PARTS, benchmark_of, lineage
 from tasks.embeddings.data_sets import admitted, centre, fingerprint
 from tasks.embeddings.extract import draw_shard, needed
+from tasks.embeddings.image_shards import splits
 from tasks.shards import make_shard, read_rejects, read_shard
 
 
@@ -212,10 +214,16 @@ def test_image_shards_of_a_run_are_a_benchmark_too(address: Callable[..., ShardA
     for index in range(2):
         make_shard(address(index, "images"), image_group.CONTRACT, lambda i=index: groups[i::2])
     source = ImageShards(name="own", path=address(0, "images").folder, size=8)
+    held = {split: {one for one, its in splits(source).items() if its == split} for split in ("test", "validation")}
     found, refused = everything(source)
     assert not refused and len(found) == 13 * 4
-    tested = [one.labels[0] for one in found if one.group == "test"]
-    assert sorted(tested) == ["cat"] * 4 + ["dog"] * 4  # a fifth of six captions, with all their pictures; owl is alone
+    for split in ("test", "validation"):  # a fifth of six captions each, with all their pictures; owl is alone
+        shown = sorted((one.labels[0], one.id) for one in found if one.group == split)
+        [cat], [dog] = (
+            {g.caption.id for g in groups if g.caption.concept == name} & held[split] for name in ("cat", "dog")
+        )
+        pictures = {digest("picture", "own", f"{caption}/{copy}") for caption in (cat, dog) for copy in range(4)}
+        assert [name for name, _ in shown] == ["cat"] * 4 + ["dog"] * 4 and {one for _, one in shown} == pictures
     assert fingerprint(source) == fingerprint(source)
     with pytest.raises(SpecError, match="no sealed image shards"):
         fingerprint(ImageShards(name="own", path=f"{source.path}/nowhere"))
