@@ -14,6 +14,7 @@ from data_specs.ids import Lineage, digest
 from data_specs.run import LINEAGE_IF_TURNED, NOT_LINEAGE, ROOMS, CaptionsSpec, RunSpec, Spec
 from data_specs.shard import ShardAddress
 from models.captioner.build import identify_captioner
+from models.encoder.tokenizer import tokenizer_digest
 from models.renderer.build import identify_loras, identify_renderer
 from models.scorer.build import identify_checker, identify_scorer
 from tasks import storage
@@ -95,7 +96,8 @@ def rooms(spec: RunSpec, root: str) -> dict[str, Room]:
         seen_by["loras"] = added
     add("images", shards, model=[renderer.id, renderer.revision], selection=selection, **seen_by)
     # What an encoder learns depends on every picture it sees, so here, and only here, the number of shards counts.
-    add("encoder", 1, shards=shards)
+    cut_by = tokenizer_digest(spec.encoder)
+    add("encoder", 1, shards=shards, **({"tokenizer": cut_by} if cut_by else {}))
     own = {one.name: fingerprint(one) for one in spec.embeddings.data_sets}
     # Sentences about classes are read by a text tower alone.
     said = templates_digest(load_templates(spec.embeddings.templates)) if spec.encoder.text_weight > 0 else None

@@ -14,6 +14,7 @@ from flows.addresses import Room, rooms
 from flows.recipes import names, resolve
 from flows.run_folder import folder, read_recipe, write_recipe
 from models.captioner.build import require_captioner
+from models.encoder.tokenizer import require_tokenizer
 from models.renderer.build import require_renderer
 from models.scorer.build import require_looking
 from tasks import storage
@@ -97,6 +98,8 @@ class Request:
         if self._makes(wanted["images"]):
             require_renderer(run.spec.images)
             require_looking(run.spec.images)
+        if self._makes(wanted["encoder"]):
+            require_tokenizer(run.spec.encoder)
         return wanted
 
     def _makes(self, room: Room) -> bool:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from data_specs.errors import ContractError, SpecError
 from models.encoder.augment import MEAN, STD
 from models.encoder.objectives import TextPair
-from models.encoder.text import FILE, Reader, TextShape, TextTower
+from models.encoder.text import Reader, TextShape, TextTower
+from models.encoder.tokenizer import FILE
 from models.encoder.vit import VisionTransformer, VitShape
 
 WEIGHTS = "model.safetensors"

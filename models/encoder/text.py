@@ -6,21 +6,15 @@ section 2.4; StableRep's reference), with the ViT's own blocks.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from data_specs.errors import SpecError
 from data_specs.run import EncoderSpec
 from models.encoder.heads import initialise
+from models.encoder.tokenizer import opened, read_tokenizer
 from models.encoder.vit import Block
-
-OWN_TOKENIZER = Path(__file__).parents[1] / "renderer" / "tiny" / "tokenizer"
-FILE = "tokenizer.json"
-END = "<|endoftext|>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +34,8 @@ class Reader:
 
     def __init__(self, tokenizer_json: str, context: int) -> None:
         """Raises SpecError for a tokenizer that is none, or has no end-of-text token."""
-        try:
-            self._tokenizer = Tokenizer.from_str(tokenizer_json)
-        except Exception as error:  # the library raises bare Exception
-            raise SpecError(f"encoder.text_tokenizer: {FILE} is not a tokenizer: {error}") from error
-        end = self._tokenizer.token_to_id(END)
-        if end is None:
-            raise SpecError(f"encoder.text_tokenizer: the tokenizer has no {END}; CLIP's text tower is read there")
-        self.json, self.end, self.context = tokenizer_json, end, context
+        self._tokenizer, self.end = opened(tokenizer_json)
+        self.json, self.context = tokenizer_json, context
         self.vocabulary: int = self._tokenizer.get_vocab_size()
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -84,14 +72,8 @@ class TextTower(nn.Module):
 
 
 def reader_of(spec: EncoderSpec) -> Reader:
-    """Raises SpecError if the folder holds no tokenizer."""
-    folder = OWN_TOKENIZER if spec.text_tokenizer == "tiny" else Path(spec.text_tokenizer)
-    try:
-        return Reader((folder / FILE).read_text("utf-8"), spec.text_context)
-    except OSError as error:
-        raise SpecError(
-            f"encoder.text_tokenizer: no {FILE} in {str(folder)!r}; give `tiny`, or the tokenizer folder of a CLIP model"
-        ) from error
+    """Raises SpecError if the folder holds no tokenizer that serves."""
+    return Reader(read_tokenizer(spec), spec.text_context)
 
 
 def text_tower_of(spec: EncoderSpec, reader: Reader) -> TextTower:

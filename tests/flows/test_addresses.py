@@ -59,3 +59,13 @@ def test_the_weights_that_look_at_pictures_are_part_of_what_made_them(tmp_path):
     assert kinds[0][1].facts["scorer"][0] == "one" and kinds[3][1].facts["checker"][1].startswith("sha256:")
     with pytest.raises(SpecError, match=r"images\.scorer\.model: there is no folder"):
         images(scorer={"model": "/nowhere"})
+
+
+def test_a_tokenizer_of_ones_own_is_part_of_what_a_text_tower_learned(tmp_path):
+    def encoder(said, objective):
+        (tmp_path / "tokenizer.json").write_text(said)
+        spec = {"encoder": {"objective": objective, "text_tokenizer": str(tmp_path)}}
+        return rooms(RunSpec.model_validate(FAKES | spec), "/nowhere")["encoder"].lineage
+
+    assert encoder("one", "clip") != encoder("two", "clip")
+    assert encoder("one", "synclr") == encoder("two", "synclr"), "which has no text tower"

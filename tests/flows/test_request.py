@@ -1,18 +1,22 @@
 """The same words from command line, form and schedule give the same run; what can be refused is refused before work."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import jsonschema
 import pytest
 from command_line import free_port
 from prefect.utilities.callables import parameter_schema
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
 from data_specs.errors import SpecError
 from data_specs.run import ROOMS, RunSpec
 from flows import request
 from flows.recipes import knobs
 from flows.request import Request, form
+from models.encoder.tokenizer import OWN
 
 TYPED = {"captions": {"total": 96}, "seed": 3}
 
@@ -56,6 +60,23 @@ def test_rooms_before_the_first_must_be_whole(tmp_path):
     asked = Request("tiny", root=str(tmp_path), since="images")
     with pytest.raises(SpecError, match=r"images of run 'tiny' needs the concepts room.*--since concepts"):
         asked.preflight(asked.resolved())
+
+
+def test_a_text_tower_without_a_tokenizer_that_serves_is_refused_before_work(tmp_path):
+    def preflight(**knobs: object) -> None:
+        turned = {"encoder": {"text_tokenizer": str(tmp_path), **knobs}}
+        asked = Request("tiny", root=str(tmp_path), knobs=turned)
+        asked.preflight(asked.resolved())
+
+    preflight()  # no text tower, no tokenizer
+    with pytest.raises(SpecError, match=r"encoder\.text_tokenizer: no tokenizer\.json to be read in .*give `tiny`"):
+        preflight(objective="clip")
+    for said, wrong in (("{}", "is not a tokenizer"), (Tokenizer(BPE()).to_str(), r"has no <\|endoftext\|>")):
+        (tmp_path / "tokenizer.json").write_text(said)
+        with pytest.raises(SpecError, match=wrong):
+            preflight(objective="clip")
+    shutil.copy(OWN / "tokenizer.json", tmp_path)
+    preflight(objective="clip")
 
 
 def test_a_server_is_asked_before_work_if_there_are_captions_to_make_and_never_otherwise(tmp_path, monkeypatch):
