@@ -19,7 +19,6 @@ from typing import IO, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import webdataset as wds
 from pydantic import ValidationError
 
 from data_specs.contract import Contract
@@ -128,7 +127,7 @@ def _fill(parts: dict[str, Path], contract: Contract[Record], outcomes: Outcomes
         tar = None
         if "tar" in parts:
             stream = stack.enter_context(parts["tar"].open("wb"))
-            tar = stack.enter_context(wds.TarWriter(stream, mtime=0.0))
+            tar = stack.enter_context(_webdataset().TarWriter(stream, mtime=0.0))
         for outcome in outcomes():
             if isinstance(outcome, Rejection):
                 rejects.write(json.dumps(asdict(outcome), ensure_ascii=False) + "\n")
@@ -246,11 +245,18 @@ def read_shard(address: ShardAddress, contract: Contract[Record], *, check_diges
         raise ContractError(f"{address.file('tar')} holds {count} samples; {manifest.accepted} were sealed")
 
 
+def _webdataset() -> Any:
+    """It brings torch along, which whoever only asks what is sealed should not wait for."""
+    import webdataset
+
+    return webdataset
+
+
 def _samples(url: str) -> Iterator[Sample]:
     try:
         with storage.open_read(url) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             members = ({"fname": item.name, "data": _content(archive, item, url), "__url__": url} for item in archive)
-            for sample in wds.tariterators.group_by_keys(members):
+            for sample in _webdataset().tariterators.group_by_keys(members):
                 yield {name: value for name, value in sample.items() if name != "__url__"}
     except (tarfile.TarError, FileNotFoundError, EOFError) as error:
         raise ContractError(f"{url} cannot be read: {error}") from error

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,10 +67,16 @@ def test_each_heavy_library_has_one_home(path):
     assert not (path.relative_to(ROOT).parts[0] in ("data_specs", "models") and "prefect" in tops)
 
 
+def test_to_look_at_what_is_there_loads_no_engine():
+    """Nobody who asks for a status should wait for torch."""
+    looking = ("cli", "request", "status", "verify", "show", "trace", "coverage", "plan_concepts", "plan_captions")
+    program = f"import sys, {', '.join(f'flows.{name}' for name in looking)}\nprint(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"torch", "vllm", "diffusers", "transformers"} & set(done.stdout.split())
+
+
 @pytest.mark.parametrize("path", [path for path in FILES if path.is_relative_to(ROOT / "data_specs")], ids=short)
 def test_data_specs_stay_light(path):
-    import sys
-
     outside = {name.split(".")[0] for name in imported(path)} - LIGHT["data_specs"] - set(sys.stdlib_module_names)
     assert not outside, f"{short(path)} imports {outside}"
 
