@@ -63,14 +63,14 @@ def test_what_a_child_tells_is_told_here_while_the_call_lasts_and_all_of_it_befo
         engine.call(_tell, 300)
         returned = time.monotonic()
     assert [event for event, _ in told] == [Advanced("images", number, "x" * 100) for number in range(300)]
-    assert told[0][1] < returned - 0.2
+    assert told[0][1] < returned - 1
 
 
 def _tell(count):
     for number in range(count):
         tell(Advanced("images", number, "x" * 100))
         if number == 0:
-            time.sleep(0.6)
+            time.sleep(2)
 
 
 def test_what_an_engine_prints_goes_to_its_log(tmp_path):
@@ -110,7 +110,7 @@ def test_a_killed_parent_takes_its_engine_along(tmp_path):
         "if __name__ == '__main__':\n"
         "    with EngineProcess(1) as engine:\n"
         "        print(engine.call(os.getpid), flush=True)\n"
-        "        time.sleep(60)\n"
+        "        time.sleep(120)\n"
     )
     (tmp_path / "parent.py").write_text(script)
     parent = subprocess.Popen(
@@ -119,7 +119,7 @@ def test_a_killed_parent_takes_its_engine_along(tmp_path):
     child = int(parent.stdout.readline())
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while Path(f"/proc/{child}").exists() and time.monotonic() < until:
         time.sleep(0.1)
     assert not Path(f"/proc/{child}").exists()

@@ -53,7 +53,7 @@ def test_progress_begins_at_the_checkpoint_and_does_not_count_what_lies_beyond(
         with logging_metrics(room.folder, 2) as log:
             for step in (2, 3):
                 log.add(json.loads(line(step, seconds=1.0)))
-                heard.acquire(timeout=10)
+                heard.acquire(timeout=60)
         training.set_result(None)
 
     writer = threading.Thread(target=go_on)

@@ -55,7 +55,7 @@ def test_pictures_come_in_order_from_batches_of_the_engines_size():
 
 
 def test_two_shards_share_one_thread_and_the_first_goes_first_also_with_what_it_draws_again():
-    renderer = Watched(0.05)
+    renderer = Watched(0.4)
     queue = RenderQueue(renderer, SPEC)
     first, second = queue.turn(), queue.turn()
 
@@ -79,7 +79,7 @@ def test_the_engine_draws_on_while_pictures_are_encoded_and_waits_only_where_the
 
     def slow(pixels, scores, spec):
         encoding.release()
-        go_on.wait(10)
+        go_on.wait(60)
         return render_queue.Attempt(sha256=str(float(pixels.sum())))
 
     monkeypatch.setattr(render_queue, "_encode", slow)
@@ -88,7 +88,7 @@ def test_the_engine_draws_on_while_pictures_are_encoded_and_waits_only_where_the
     drawn = queue.draw(0, [Drawing("a", seed) for seed in range(40)])
     with ThreadPoolExecutor(1) as shard:
         got = shard.submit(list, drawn)
-        until = time.monotonic() + 5
+        until = time.monotonic() + 60
         while len(renderer.calls) < render_queue.AHEAD and time.monotonic() < until:
             time.sleep(0.001)
         time.sleep(0.05)
@@ -105,7 +105,7 @@ def test_a_failing_engine_fails_the_shard_that_asked_and_what_it_still_wanted_is
                 raise EngineError("planted")
             return pictures
 
-    renderer = Failing(0.02)
+    renderer = Failing(0.3)
     queue = RenderQueue(renderer, SPEC)
     with pytest.raises(EngineError, match="planted"):
         list(queue.draw(0, [Drawing("a", seed) for seed in range(40)]))
@@ -118,8 +118,9 @@ def test_busy_is_the_time_at_the_engine_alone():
     queue = RenderQueue(Watched(0.1), SPEC)
     list(queue.draw(0, DRAWINGS[:8]))
     time.sleep(0.2)
-    assert 0.2 <= queue.busy_seconds < 0.35 and queue.seconds >= 0.4
-    assert queue.busy_share == pytest.approx(queue.busy_seconds / queue.seconds, abs=0.05)
+    before, share, after = queue.seconds, queue.busy_share, queue.seconds
+    assert 0.2 <= queue.busy_seconds <= before - 0.2
+    assert queue.busy_seconds / after <= share <= queue.busy_seconds / before
 
 
 @pytest.fixture
@@ -224,9 +225,9 @@ def test_a_wrong_request_ends_the_other_shard_in_hand_too(works, monkeypatch):
             return super().render(drawings)
 
     renderer = Refusing(0.5)
-    queue = RenderQueue(renderer, SPEC.model_copy(update={"per_caption": 40}))
+    queue = RenderQueue(renderer, SPEC.model_copy(update={"per_caption": 400}))
     monkeypatch.setattr(room, "loaded", lambda *_: queue)
     began = time.monotonic()
     with pytest.raises(SpecError, match="planted"):
-        render_here(works, SPEC.model_copy(update={"per_caption": 40}), seed=0, run="r")
-    assert time.monotonic() - began < 5 and not any(sealed(work.address) for work in works)
+        render_here(works, SPEC.model_copy(update={"per_caption": 400}), seed=0, run="r")
+    assert time.monotonic() - began < 30 and not any(sealed(work.address) for work in works)
