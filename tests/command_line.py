@@ -99,8 +99,8 @@ def descendants(pid: int) -> list[int]:
 
 
 def all_gone(pids: list[int]) -> bool:
-    """Within half a minute: a server shuts down in order, and an engine in the middle of an import notices late."""
-    until = time.monotonic() + 30
+    """Within a minute and a half: a server shuts down in order, and an engine in the middle of an import notices late."""
+    until = time.monotonic() + 90
     while any(alive(pid) for pid in pids) and time.monotonic() < until:
         time.sleep(0.2)
     return not any(alive(pid) for pid in pids)

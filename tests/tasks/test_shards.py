@@ -168,7 +168,7 @@ def _fields(key):
 def _hold(address, ready):
     def slow():
         ready.set()
-        time.sleep(1.5)
+        time.sleep(4)
         yield from CAPTIONS
 
     make_shard(address, CONTRACT, slow, run="first")
@@ -193,7 +193,7 @@ def other_process():
         process = context.Process(target=target, args=(address, ready))
         process.start()
         started.append(process)
-        assert ready.wait(10)
+        assert ready.wait(60)
         return process
 
     yield start

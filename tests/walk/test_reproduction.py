@@ -20,7 +20,7 @@ def test_two_rows_at_once_stop_at_ctrl_c_go_on_and_end_as_a_table(walked, synclr
     family = [process.pid, *descendants(process.pid)]
     assert len(family) >= 3, "two walks should be under way"
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=90)
+    _, said = process.communicate(timeout=180)
     assert process.returncode == 130 and "Traceback" not in said, said
     assert all_gone(family)
 

@@ -168,7 +168,7 @@ def test_ctrl_c_ends_at_once_and_leaves_no_process_behind(walked, synclr, tmp_pa
     family = [process.pid, *descendants(process.pid)]
     assert len(family) >= 3, "the server and an engine should be running"
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=180)
     assert process.returncode == 130, said
     assert "the same command goes on" in said and "Traceback" not in said
     assert all_gone(family)
@@ -185,7 +185,7 @@ def test_ctrl_c_in_the_middle_of_a_training_ends_at_once(walked, synclr):
         time.sleep(0.2)
     family = [process.pid, *descendants(process.pid)]
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=180)
     assert process.returncode == 130 and "the same command goes on" in said, said
     assert all_gone(family)
 
