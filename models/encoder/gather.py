@@ -29,18 +29,12 @@ def over_ranks(value: Tensor, reduction: Reduction) -> Tensor:
 
 @torch.no_grad()
 def gather(rows_N: Tensor) -> Tensor:
-    """Rows of all ranks in rank order, with no gradient (SynCLR's keys are frozen). Ranks may hold unequal numbers."""
+    """Rows of all ranks in rank order, with no gradient (SynCLR's keys are frozen). Equal numbers on every rank."""
     if world_size() == 1:
         return rows_N.detach()
-    count = torch.tensor([len(rows_N)], device=rows_N.device)
-    counts = [torch.zeros_like(count) for _ in range(world_size())]
-    dist.all_gather(counts, count)
-    longest = int(max(int(c) for c in counts))
-    padded = rows_N.new_zeros((longest, *rows_N.shape[1:]))
-    padded[: len(rows_N)] = rows_N.detach()
-    parts = [torch.empty_like(padded) for _ in range(world_size())]
-    dist.all_gather(parts, padded)
-    return torch.cat([part[: int(c)] for part, c in zip(parts, counts, strict=True)])
+    parts = [torch.empty_like(rows_N) for _ in range(world_size())]
+    dist.all_gather(parts, rows_N.detach().contiguous())
+    return torch.cat(parts)
 
 
 def agreed(answer: bool) -> bool:
@@ -76,9 +70,7 @@ class _GatherWithGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows_N: Tensor) -> Tensor:
         ctx.rows = len(rows_N)
-        parts = [torch.empty_like(rows_N) for _ in range(world_size())]
-        dist.all_gather(parts, rows_N.contiguous())
-        return torch.cat(parts)
+        return gather(rows_N)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
