@@ -8,7 +8,10 @@ Runs on other hosts are noticed by their missing heartbeat (`flows/deployments.p
 import logging
 import os
 import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -21,12 +24,17 @@ from data_specs.errors import SynclrError
 
 logger = logging.getLogger("synclr")
 PROCESS = "synclr.process"
+TRY = "synclr.try"
+"""A run that is tried again is RUNNING before its new process can say so: a label is true of the try that wrote it."""
 MOST_CRASHES = 3
 PAGE = 200
 GOING_ON = "its process vanished; going on with what is sealed"
 """The message of the state into which a crashed run is put by the automation of `flows/deployments.py`."""
 OPEN = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
-ENDED = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
+CUT_SHORT = [StateType.CRASHED, StateType.CANCELLED]
+ENDED_BY_ITSELF = [StateType.COMPLETED, StateType.FAILED]
+SETTLED = timedelta(minutes=1)
+"""After a flow's end: Prefect writes the last states of its tasks down a second or so later."""
 
 
 class CrashLoopError(SynclrError):
@@ -38,8 +46,9 @@ def own_up() -> None:
     if not flow_run.id:
         return
     with get_client(sync_client=True) as client:
-        client.update_flow_run_labels(flow_run.id, {PROCESS: _this_process()})
-        _bury(client, FlowRunFilter.model_validate({"id": {"any_": [flow_run.id]}}))
+        tries = client.read_flow_run(UUID(str(flow_run.id))).run_count
+        client.update_flow_run_labels(flow_run.id, {PROCESS: _this_process(), TRY: tries})
+        _bury(client, {"id": {"any_": [flow_run.id]}})
         crashes = _crashes_in_a_row(client.read_flow_run_states(flow_run.id))
     if crashes > MOST_CRASHES:
         raise CrashLoopError(f"this run crashed {crashes} times in a row; read its log, then retry it")
@@ -49,20 +58,26 @@ def recover() -> int:
     """Mark as crashed what no process works on any more; returns how many runs that were. A server that balks is only logged."""
     try:
         with get_client(sync_client=True) as client:
-            gone = [run for run in _open_walks(client) if _is_gone(run.labels.get(PROCESS))]
+            gone = [run for run in _open_walks(client) if _is_gone(run)]
             for run in gone:
                 client.set_flow_run_state(run.id, Crashed(message="its process is gone"), force=True)
-            return len(gone) + _bury(client, FlowRunFilter.model_validate({"state": {"type": {"any_": ENDED}}}))
+            settled = {"before_": datetime.now(UTC) - SETTLED}
+            return (
+                len(gone)
+                + _bury(client, {"state": {"type": {"any_": CUT_SHORT}}})
+                + _bury(client, {"state": {"type": {"any_": ENDED_BY_ITSELF}}, "end_time": settled})
+            )
     except httpx.HTTPError as error:  # these are other runs' records; the next look may find the server well
         logger.warning("runs whose process is gone could not be marked: %r", error)
         return 0
 
 
-def _bury(client: SyncPrefectClient, parents: FlowRunFilter) -> int:
-    """Task runs and room runs that are open inside `parents`, which no longer work on them."""
+def _bury(client: SyncPrefectClient, parents: dict[str, Any]) -> int:
+    """Task runs and room runs that are open inside `parents`, a filter of flow runs that no longer work on them."""
+    above = FlowRunFilter.model_validate(parents)
     open_inside = TaskRunFilter.model_validate({"state": {"type": {"any_": OPEN}, "name": None}})
     buried = 0
-    while tasks := client.read_task_runs(flow_run_filter=parents, task_run_filter=open_inside, limit=PAGE):
+    while tasks := client.read_task_runs(flow_run_filter=above, task_run_filter=open_inside, limit=PAGE):
         rooms = client.read_flow_runs(
             flow_run_filter=FlowRunFilter.model_validate(
                 {"parent_task_run_id": {"any_": [task.id for task in tasks]}, "state": {"type": {"any_": OPEN}}}
@@ -70,7 +85,7 @@ def _bury(client: SyncPrefectClient, parents: FlowRunFilter) -> int:
         )
         for room in rooms:
             client.set_flow_run_state(room.id, Crashed(message="the walk it belonged to is gone"), force=True)
-            buried += 1 + _bury(client, FlowRunFilter.model_validate({"id": {"any_": [room.id]}}))
+            buried += 1 + _bury(client, {"id": {"any_": [room.id]}})
         for task in tasks:
             client.set_task_run_state(task.id, Crashed(message="its process is gone"), force=True)
         buried += len(tasks)
@@ -89,9 +104,11 @@ def _this_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{_born(os.getpid())}"
 
 
-def _is_gone(process: object) -> bool:
+def _is_gone(run: FlowRun) -> bool:
     """Only what ran on this host can be known to be gone."""
-    host, pid, born = str(process or "::").rsplit(":", 2)
+    if run.labels.get(TRY, run.run_count) != run.run_count:
+        return False
+    host, pid, born = str(run.labels.get(PROCESS, "::")).rsplit(":", 2)
     return host == socket.gethostname() and _born(int(pid)) != born
 
 

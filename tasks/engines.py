@@ -50,30 +50,42 @@ class EngineProcess:
         self._settings = (threads, log)
         self._pool: ProcessPoolExecutor | None = None
         self._events: Connection | None = None
-        self._turn = threading.Lock()
+        self._turn, self._opening = threading.Lock(), threading.Lock()
         self._closed = False
 
     def call(self, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         """Raises what the function raises; EngineError if the child dies. After an EngineError the next call starts another."""
         with self._turn:
+            try:
+                return self._followed(self._begun(function, *args, **kwargs))
+            except BrokenProcessPool as error:
+                if self._closed:
+                    raise StoppedError(f"{function.__name__} was ended: the run is stopping") from error
+                self._let_go()
+                raise EngineError(f"the engine's process died in {function.__name__}; starting another") from error
+            except EngineError:
+                # What is left of the failed call stays in the engine, and a GPU's error in its process: a retry gets a new one.
+                self._let_go()
+                raise
+
+    def _begun(
+        self, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Future[Result]:
+        """Under a lock, so that whoever closes the engine meanwhile finds either no process or a whole one."""
+        with self._opening:
             if self._closed:  # the run is stopping: a retry must not bring back what was just ended
                 raise StoppedError(f"{function.__name__} was not started: the run is stopping")
             if self._pool is None:
                 spawning = multiprocessing.get_context("spawn")
                 self._events, told = spawning.Pipe(duplex=False)
                 self._pool = ProcessPoolExecutor(1, spawning, _prepare, (*self._settings, told))
-            try:
-                return self._followed(self._pool.submit(function, *args, **kwargs))
-            except BrokenProcessPool as error:
-                if self._closed:
-                    raise StoppedError(f"{function.__name__} was ended: the run is stopping") from error
-                self._pool = None
-                raise EngineError(f"the engine's process died in {function.__name__}; starting another") from error
-            except EngineError:
-                # What is left of the failed call stays in the engine, and a GPU's error in its process: a retry gets a new one.
-                self._pool.shutdown(wait=True)
-                self._pool = None
-                raise
+            return self._pool.submit(function, *args, **kwargs)
+
+    def _let_go(self) -> None:
+        with self._opening:
+            pool, self._pool = self._pool, None
+        if pool:
+            pool.shutdown(wait=True)
 
     def _followed(self, call: Future[Result]) -> Result:
         while wait_for([call], LOOK_SECONDS).not_done:
@@ -92,13 +104,14 @@ class EngineProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closed = True
-        if self._pool is None:
+        with self._opening:
+            self._closed, pool = True, self._pool
+        if pool is None:
             return
         if error is not None:  # nobody waits for the shard in hand any more: it is made again from its plan
-            for process in list(self._pool._processes.values()):
+            for process in list((pool._processes or {}).values()):
                 process.terminate()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def engine_threads(execution: ExecutionSpec, engines: int) -> int:

@@ -7,11 +7,15 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+PATIENCE_SECONDS = 1700
+GONE = (FileNotFoundError, ProcessLookupError)
+"""What reading /proc raises for a process that ends meanwhile."""
 SMALL = {
     "captions.total": 16,
     "captions.per_shard": 8,
@@ -69,7 +73,10 @@ class CommandLine:
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
         process = self.start(*arguments)
-        out, said = process.communicate(timeout=560)
+        try:
+            out, said = process.communicate(timeout=PATIENCE_SECONDS)
+        finally:
+            process.kill()  # one that is too slow is not to load the machine any longer
         assert process.returncode == code, f"exit {process.returncode}: {said[-3000:]}{out[-1000:]}"
         return out if code == 0 else said
 
@@ -92,9 +99,11 @@ def times(root: Path, *rooms: str) -> dict[Path, int]:
 
 
 def descendants(pid: int) -> list[int]:
-    children = [
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
+    children: list[int] = []
+    with suppress(*GONE):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(*GONE):
+                children += map(int, (task / "children").read_text().split())
     return [each for child in children for each in (child, *descendants(child))]
 
 
@@ -109,5 +118,5 @@ def all_gone(pids: list[int]) -> bool:
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except GONE:
         return False

@@ -89,8 +89,10 @@ def verify_checkpoints(address: ShardAddress) -> Iterator[str]:
 def _manifests(room: str) -> Iterator[Kept]:
     for name in storage.names(folder(room)):
         if name.startswith("step-") and name.endswith(".json"):
+            if (text := storage.read_bytes(f"{folder(room)}/{name}")) is None:
+                continue  # another walk of this training removed it meanwhile
             try:
-                yield Kept.model_validate_json(storage.read_bytes(f"{folder(room)}/{name}") or b"")
+                yield Kept.model_validate_json(text)
             except ValidationError as error:
                 raise ContractError(f"{folder(room)}/{name} is no checkpoint manifest; remove it to go on") from error
 

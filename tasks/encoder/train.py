@@ -262,16 +262,17 @@ def train_in(
     """Train in an engine's process, and meanwhile tell what its metrics log says. A retry goes on from a checkpoint."""
     pool = ThreadPoolExecutor(1, "training")
     try:
+        # Read before the training is there to change it.
+        done, left = checkpoints.steps_done(address.folder), newest_row(address.folder)
         training = pool.submit(engine.call, train_encoder, sources, address, spec, seed=seed, run=run)
-        _tell_progress(training, address)
+        _tell_progress(training, address, done, left)
         return training.result()
     finally:
         pool.shutdown(wait=False)  # at Ctrl-C it may have hours to go: it ends when the room closes its engine
 
 
-def _tell_progress(training: "Future[ShardManifest]", address: ShardAddress) -> None:
-    """Rows behind the newest checkpoint, which a stopped training left, count for nothing: their steps are done again."""
-    told, left = checkpoints.steps_done(address.folder), newest_row(address.folder)
+def _tell_progress(training: "Future[ShardManifest]", address: ShardAddress, told: int, left: Row | None) -> None:
+    """What a stopped training `left` behind its newest checkpoint counts for nothing: those steps are done again."""
     while not training.done():
         wait([training], timeout=POLL_SECONDS)
         try:

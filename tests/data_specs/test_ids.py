@@ -1,11 +1,12 @@
 """Ids and seeds follow from their parts, from all of them, and from nothing else."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_specs.ids import caption_id, concept_id, digest, image_seed, seed_of
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.text(alphabet=st.characters(exclude_characters="\x1f", exclude_categories=["Cs"]), min_size=1),

@@ -6,7 +6,9 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -28,21 +30,20 @@ def test_the_ui_answers_on_loopback_alone_and_is_gone_after(tmp_path, sent):
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c)
     try:
         assert any(f"http://127.0.0.1:{port}" in line for line in iter(process.stdout.readline, ""))
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=60) as answer:
             assert answer.status == 200
         family = psutil.Process(process.pid).children(recursive=True)
-        listening = {
-            connection.laddr.ip
-            for member in [psutil.Process(process.pid), *family]
-            for connection in member.net_connections()
-            if connection.status == psutil.CONN_LISTEN
-        }
+        connections: list[Any] = []
+        for member in [psutil.Process(process.pid), *family]:
+            with suppress(psutil.NoSuchProcess):
+                connections += member.net_connections()
+        listening = {each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN}
         assert listening == {"127.0.0.1"}
         process.send_signal(sent)
         process.wait(timeout=60)
         if sent is signal.SIGINT:
             assert process.returncode == 0
-        gone, alive = psutil.wait_procs(family, timeout=20)
+        gone, alive = psutil.wait_procs(family, timeout=90)
         assert not alive
     finally:
         process.kill()

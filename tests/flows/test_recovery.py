@@ -2,19 +2,24 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from prefect import flow, task
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import AwaitingRetry, Crashed
+from prefect.states import AwaitingRetry, Completed, Crashed, Running
 
+from flows import recovery
 from flows.prefect_server import running
-from flows.recovery import GOING_ON, MOST_CRASHES, _crashes_in_a_row, recover
+from flows.recovery import GOING_ON, MOST_CRASHES, PROCESS, TRY, _crashes_in_a_row, _is_gone, recover
 
 ROOT = Path(__file__).parents[2]
 HANGING = """
@@ -64,6 +69,32 @@ def test_a_killed_walk_its_room_and_its_bundles_are_marked_and_a_living_one_is_n
             for process in (killed, living):
                 process.kill()
                 process.wait()
+
+
+@pytest.mark.slow
+def test_a_task_whose_end_is_not_written_down_yet_is_left_alone_for_a_while(tmp_path, monkeypatch):
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    with (
+        running(log=tmp_path / "server.log") as address,
+        temporary_settings({PREFECT_API_URL: f"{address}/api"}),
+        get_client(sync_client=True) as client,
+    ):
+        room = client.create_flow_run(flow(lambda: None, name="room"), state=Running())
+        client.create_task_run(task(lambda: None, name="seal"), room.id, "seal-0", state=Running())
+        assert recover() == 0, "the room is at work"
+        client.set_flow_run_state(room.id, Completed(), force=True)
+        assert recover() == 0 and _states(client) == ["RUNNING"]
+        monkeypatch.setattr(recovery, "SETTLED", timedelta(0))
+        assert recover() == 1 and _states(client) == ["CRASHED"]
+
+
+def test_a_run_that_is_tried_again_is_not_judged_by_the_process_of_the_try_before():
+    dead = {PROCESS: f"{socket.gethostname()}:1:0", TRY: 1}
+    assert _is_gone(FlowRun(flow_id=uuid4(), labels=dead, run_count=1))
+    assert not _is_gone(FlowRun(flow_id=uuid4(), labels=dead, run_count=2))
+    assert not _is_gone(FlowRun(flow_id=uuid4(), labels={}, run_count=1))
+    elsewhere = {PROCESS: "another-host:1:0", TRY: 1}
+    assert not _is_gone(FlowRun(flow_id=uuid4(), labels=elsewhere, run_count=1))
 
 
 def test_crashes_count_until_a_person_retries():

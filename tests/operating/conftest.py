@@ -6,12 +6,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.operating.person import Person, browsing
+from tests.operating.person import CLICK_SECONDS, SECONDS, Person, browsing
 from tests.operating.stack import Stack, standing
 
 CHROMIUM = shutil.which("chromium")
+expect.set_options(timeout=CLICK_SECONDS * SECONDS)  # what a page waits for by default is not what `expect` does
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM:
         pytest.skip("there is no Chromium; `make tools` installs Debian's")

@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from data_specs.errors import EngineError, SpecError
 from data_specs.run import ExecutionSpec, ImagesSpec
-from tasks.engines import EngineProcess, engine_threads, loaded
+from tasks.engines import EngineProcess, StoppedError, engine_threads, loaded
 from tasks.progress import Advanced, listening, tell
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +71,20 @@ def _tell(count):
     for number in range(count):
         tell(Advanced("images", number, "x" * 100))
         if number == 0:
-            time.sleep(2)
+            time.sleep(5)
+
+
+@pytest.mark.parametrize("after", [0.0, 0.002, 0.02, 0.5])
+def test_ctrl_c_while_an_engine_starts_ends_it_too(after):
+    with ThreadPoolExecutor(1) as pool:
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt), EngineProcess(1) as engine:
+            call = pool.submit(engine.call, time.sleep, 120)
+            time.sleep(after)
+            raise KeyboardInterrupt
+        with pytest.raises(StoppedError):
+            call.result()
+        assert time.monotonic() - began < 60
 
 
 def test_what_an_engine_prints_goes_to_its_log(tmp_path):

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command_line import ROOT, CommandLine, all_gone, descendants, manifests, sets, times
+from command_line import PATIENCE_SECONDS, ROOT, CommandLine, all_gone, descendants, manifests, sets, times
 
 from data_specs import caption, image_group
 from data_specs.run import ROOMS
@@ -80,7 +80,7 @@ def test_two_processes_grow_one_lineage_without_remaking_or_corrupting_a_shard(w
     before = times(synclr.root, "concepts", "captions", "images")
     arguments = ("run", "tiny", *sets(captions__total=32), "--until", "images")
     both = [synclr.start(*arguments, "--name", name) for name in ("one", "two")]
-    outputs = [process.communicate(timeout=560) for process in both]
+    outputs = [process.communicate(timeout=PATIENCE_SECONDS) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert all("4 shards" in out for out, _ in outputs)
     assert {path: times(synclr.root, "captions", "images", "concepts")[path] for path in before} == before
@@ -162,9 +162,9 @@ def test_ctrl_c_ends_at_once_and_leaves_no_process_behind(walked, synclr, tmp_pa
     stopped = CommandLine(tmp_path / "root", synclr.home)
     process = stopped.start("run", "tiny", *sets(), start_new_session=True)
     until = time.monotonic() + 240
-    while not list((tmp_path / "root").glob("captions/*/lineage.json")) and time.monotonic() < until:
+    while not list((tmp_path / "root").glob("runs/*/logs/captions-*.log")):
+        assert time.monotonic() < until, "no engine is being loaded"
         time.sleep(0.2)
-    time.sleep(5)  # an engine is being loaded
     family = [process.pid, *descendants(process.pid)]
     assert len(family) >= 3, "the server and an engine should be running"
     process.send_signal(signal.SIGINT)

@@ -58,7 +58,8 @@ def test_progress_begins_at_the_checkpoint_and_does_not_count_what_lies_beyond(
 
     writer = threading.Thread(target=go_on)
     with listening(listen):
-        threading.Timer(0.1, writer.start).start()
-        train._tell_progress(training, room)  # type: ignore[arg-type]
+        done, left = steps_done(room.folder), newest_row(room.folder)
+        writer.start()
+        train._tell_progress(training, room, done, left)  # type: ignore[arg-type]
     writer.join()
     assert told == [1, 1]

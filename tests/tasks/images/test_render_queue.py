@@ -100,16 +100,20 @@ def test_the_engine_draws_on_while_pictures_are_encoded_and_waits_only_where_the
 def test_a_failing_engine_fails_the_shard_that_asked_and_what_it_still_wanted_is_not_drawn():
     class Failing(Watched):
         def render(self, drawings):
+            if len(self.calls) == 2:
+                go_on.wait(60)
             pictures = super().render(drawings)
             if drawings[0].seed == 4:
                 raise EngineError("planted")
             return pictures
 
-    renderer = Failing(0.3)
+    go_on = threading.Event()
+    renderer = Failing()
     queue = RenderQueue(renderer, SPEC)
     with pytest.raises(EngineError, match="planted"):
         list(queue.draw(0, [Drawing("a", seed) for seed in range(40)]))
     asked = len(renderer.calls)
+    go_on.set()
     assert asked <= 3
     assert len(list(queue.draw(1, DRAWINGS[:2]))) == 2 and len(renderer.calls) <= asked + 2
 
