@@ -105,7 +105,7 @@ def _write(
     made = {"run": name, "unix_time": round(time.time(), 3), "seconds": round(time.monotonic() - started, 3)}
     if flow_run:
         made["flow_run"] = flow_run
-    storage.write_bytes(address.file("made.json"), json.dumps(made).encode())
+    storage.write_bytes(address.file("made.json"), json.dumps(made).encode(), apart=True)
     manifest = ShardManifest(
         room=address.room,
         lineage=address.lineage,
@@ -115,7 +115,7 @@ def _write(
         rejected=dict(sorted(rejected.items())),
         files=files,
     )
-    storage.write_bytes(address.file("json"), manifest.model_dump_json(indent=2).encode())
+    storage.write_bytes(address.file("json"), manifest.model_dump_json(indent=2).encode(), apart=True)
     return manifest
 
 

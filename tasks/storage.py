@@ -108,9 +108,9 @@ def publish(part: Path, url: str) -> None:
         part.unlink()
 
 
-def write_bytes(url: str, data: bytes) -> None:
+def write_bytes(url: str, data: bytes, *, apart: bool = False) -> None:
     """Publish a small file whole."""
-    with parts_for(url) as part:
+    with parts_for(url, apart=apart) as part:
         part.write_bytes(data)
         publish(part, url)
 

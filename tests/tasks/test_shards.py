@@ -183,6 +183,19 @@ def _stuck(address, ready):
     make_shard(address, CONTRACT, endless)
 
 
+def _stuck_at_the_seal(address, ready):
+    publish = storage.publish
+
+    def until_killed(part, url):
+        if url == address.file("json"):
+            ready.set()
+            time.sleep(600)
+        publish(part, url)
+
+    storage.publish = until_killed
+    make_shard(address, CONTRACT, lambda: CAPTIONS)
+
+
 @pytest.fixture
 def other_process():
     context = multiprocessing.get_context("fork")
@@ -225,8 +238,9 @@ def test_a_room_is_looked_at_at_once_as_shard_by_shard(address):
         require_all_sealed(three)
 
 
-def test_a_killed_writer_leaves_nothing_that_counts_and_nothing_that_stays(address, other_process):
-    process = other_process(_stuck, address())
+@pytest.mark.parametrize("stuck", [_stuck, _stuck_at_the_seal])
+def test_a_killed_writer_leaves_nothing_that_counts_and_nothing_that_stays(address, other_process, stuck):
+    process = other_process(stuck, address())
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     folder = tar_of(address()).parent
