@@ -540,8 +540,9 @@ def _show_reproduction(told: dict[str, Any]) -> None:
     """One column an encoder: six questions side by side do not fit a terminal, the encoders of a table do."""
     variants = told["variants"]
     shown = Table("", *(Column(row["name"], justify="right") for row in variants), box=None, pad_edge=False)
-    for question in variants[0]["ours"]:
-        shown.add_row(question.replace("_", " "), *(_percent(row["ours"][question]) for row in variants))
+    for question in dict.fromkeys(question for row in variants for question in row["ours"]):  # not all read texts
+        figures = [row["ours"].get(question) for row in variants]
+        shown.add_row(question.replace("_", " "), *("" if figure is None else _percent(figure) for figure in figures))
     for number, column in enumerate(told["columns"]):
         figures = [row["paper"][number] for row in variants]
         shown.add_row(f"paper: {column}", *("" if figure is None else f"{figure:g}" for figure in figures))

@@ -82,3 +82,20 @@ def test_a_table_fits_a_terminal_of_100_columns(
     assert len(rows) == len(ours)
     assert all(line.count("12.3 ±0.0") == len(asked.variants) for line in rows)
     assert sum("1,234,567" in line for line in lines) == 1
+
+
+def test_what_one_encoder_alone_was_asked_stands_in_its_column_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = reproduce.read_reproduction("clip")
+    measured = {"hours": 1.5, "images_seen": 9, "styles ridge": 0.5}
+    clip, synclr = (
+        reproduce._row(variant, [{"run": variant.name} | measured | more])
+        for variant, more in zip(asked.variants, ({"styles zero_shot": 0.25}, {}), strict=True)
+    )
+    told = {"title": asked.title, "source": asked.source, "columns": asked.columns, "repeats": 1}
+    monkeypatch.setattr(cli, "out", Console(width=100))
+    for variants in ([clip, synclr], [synclr, clip]):
+        cli._show_reproduction(told | {"variants": variants})
+        lines = {line.strip().split("  ")[0]: line for line in capsys.readouterr().out.splitlines()}
+        assert lines["styles ridge"].count("50.0") == 2 and lines["styles zero shot"].count("25.0") == 1
