@@ -49,20 +49,22 @@ def main() -> None:
             seed=1,
         )
     )
-    drawn = np.stack([one.astype(np.float32) / 255 for one in candidates])
-    scores = scorer.score(list(drawn), [text for text in texts for _ in range(arguments.candidates)])
-    order_CK = np.argsort(-np.reshape(scores, (len(texts), -1)), axis=1, kind="stable")
+    scores = np.array(
+        scorer.score(
+            [picture.astype(np.float32) / 255 for picture in candidates],
+            [text for text in texts for _ in range(arguments.candidates)],
+        )
+    )
+    order_CK = np.argsort(-scores.reshape(len(texts), -1), axis=1, kind="stable")
     in_turn_CK = np.broadcast_to(np.arange(arguments.candidates), order_CK.shape)
     choices = {"best": order_CK, "first": in_turn_CK, "worst": order_CK[:, ::-1]}
     asked = [Scene("any", *sentence.key) for sentence in said for _ in range(PER_CAPTION)]
     for choice, places_CK in choices.items():
-        rows_CK = np.arange(len(texts))[:, None] * arguments.candidates + places_CK[:, :PER_CAPTION]
-        kept = candidates[rows_CK.ravel()]
+        rows = (np.arange(len(texts))[:, None] * arguments.candidates + places_CK[:, :PER_CAPTION]).ravel()
+        kept = candidates[rows]
         told = {"choice": choice, "captions": len(texts), "candidates": arguments.candidates, "pictures": len(kept)}
-        mean = round(float(np.asarray(scores)[rows_CK].mean()), 4)
-        print(
-            json.dumps(told | {"score": mean, "diversity": round(diversity(kept), 2)} | alignment(judge, kept, asked))
-        )
+        told |= {"score": round(float(scores[rows].mean()), 4), "diversity": round(diversity(kept), 2)}
+        print(json.dumps(told | alignment(judge, kept, asked)))
 
 
 if __name__ == "__main__":

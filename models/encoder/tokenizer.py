@@ -26,9 +26,9 @@ def read_tokenizer(spec: EncoderSpec) -> str:
 
 def tokenizer_digest(spec: EncoderSpec) -> str | None:
     """Changes with a tokenizer of one's own; None where none is read. Raises SpecError as `read_tokenizer` does."""
-    if not spec.text_weight or spec.text_tokenizer == "tiny":
-        return None
-    return digest("tokenizer", read_tokenizer(spec))
+    if spec.text_weight > 0 and spec.text_tokenizer != "tiny":
+        return digest("tokenizer", read_tokenizer(spec))
+    return None
 
 
 def opened(json: str) -> tuple[Tokenizer, int]:
@@ -45,5 +45,5 @@ def opened(json: str) -> tuple[Tokenizer, int]:
 
 def require_tokenizer(spec: EncoderSpec) -> None:
     """Raises SpecError where a text tower is to learn and its tokenizer does not serve."""
-    if spec.text_weight:
+    if spec.text_weight > 0:
         opened(read_tokenizer(spec))
