@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -280,8 +281,36 @@ def test_two_ranks_learn_what_one_does(
         assert both == pytest.approx(one, rel=1e-5)
 
 
+@pytest.fixture
+def python_ends_badly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever goes Python's own way out is aborted there, as gloo's threads do it to a rank now and then."""
+    folder = tmp_path / "planted"
+    folder.mkdir()
+    Path(folder, "sitecustomize.py").write_text(
+        "import atexit, os, sys\n"
+        "if 'RANK' in os.environ or '--multiprocessing-fork' in sys.argv:\n"
+        "    atexit.register(os.abort)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+
+
+def test_torchrun_trains_the_job_that_a_walk_wrote(
+    images: list[ShardAddress], address: Callable[..., ShardAddress], tmp_path: Path, python_ends_badly: None
+) -> None:
+    spec = SPEC.model_copy(update={"captions_per_step": 4, "lr": 1e-4, "steps": 2})
+    alone, together = address(room="encoder", lineage="alone"), address(room="encoder", lineage="together")
+    learn(images, alone, spec, seed=0)
+    job = Job(sources=tuple(images), address=together, spec=spec.model_copy(update={"ranks": 2}), seed=0)
+    Path(tmp_path, "job.json").write_text(job.model_dump_json())
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run([*torchrun, "-m", "tasks.encoder.ranks", tmp_path / "job.json"], capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    for one, both in zip(losses(alone), losses(together), strict=True):
+        assert both == pytest.approx(one, rel=1e-5)
+
+
 def test_sharded_ranks_go_on_from_one_process_and_leave_what_one_process_would(
-    images: list[ShardAddress], address: Callable[..., ShardAddress]
+    images: list[ShardAddress], address: Callable[..., ShardAddress], python_ends_badly: None
 ) -> None:
     """With a text tower, too: its scale is a scalar, which cannot be sharded."""
     spec = SPEC.model_copy(update={"captions_per_step": 4, "lr": 1e-4, "steps": 4, "probe_every": 2})
