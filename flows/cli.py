@@ -16,6 +16,7 @@ from rich.table import Column, Table
 
 from data_specs.errors import SpecError, SynclrError
 from data_specs.run import ROOMS, WORKSPACE
+from flows import prefect_environment
 from flows import recipes as recipe_files
 
 app = typer.Typer(
@@ -79,6 +80,7 @@ def run(
 
     `synclr run tiny` takes about 15 minutes on 2 cores. `--set captions.total=1024` grows it: only new shards are made.
     """
+    prefect_environment.prepare()
     from flows.request import Request
     from flows.walk import walk
 
@@ -299,6 +301,7 @@ def reproduce(
     Captions and pictures that rows have in common are made once. Each row is a run with a report of its own; the same
     command goes on where it was stopped.
     """
+    prefect_environment.prepare()
     from flows.reproduce import names, read_reproduction
     from flows.reproduce import reproduce as walk_all
 

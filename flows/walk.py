@@ -13,6 +13,7 @@ from flows.request import Request
 from flows.run_folder import folder, log_folder, point, read_pointers, summarise
 from flows.status import stale_fields
 from tasks import storage
+from tasks.progress import Said, tell
 from tasks.scores.summary import headline
 from tasks.shards import missing
 
@@ -56,7 +57,7 @@ def _prefect(run: Run) -> Iterator[None]:
             yield
         return
     with running(log=log_folder(run) / "prefect.log", only_records=True) as address:
-        logging.getLogger("synclr").info("Prefect UI for the time of this walk: %s", address)
+        tell(Said(f"Prefect UI for the time of this walk: {address}"))
         with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
             try:
                 yield

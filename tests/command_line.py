@@ -78,6 +78,7 @@ class CommandLine:
         finally:
             process.kill()  # one that is too slow is not to load the machine any longer
         assert process.returncode == code, f"exit {process.returncode}: {said[-3000:]}{out[-1000:]}"
+        assert " | INFO " not in said, f"Prefect talks into the progress lines: {said[:2000]}"
         return out if code == 0 else said
 
     def json(self, *arguments: str) -> Any:
