@@ -578,7 +578,7 @@ class EncoderSpec(Spec):
         default=1, ge=1, description="batches whose gradients make one step; each is contrasted within itself alone"
     )
     shuffle_shards: int = Field(
-        default=64, ge=1, description="image shards that are held in memory and shuffled together"
+        default=64, ge=1, description="image shards that are open and shuffled together"
     )
     steps: int = Field(default=700, ge=1)
     warmup_steps: int = Field(default=70, ge=0)

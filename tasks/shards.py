@@ -7,15 +7,17 @@ scores) is a shard without a tar: its Parquet holds everything.
 """
 
 import hashlib
+import io
 import json
+import mmap
 import tarfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -241,6 +243,35 @@ def read_shard(address: ShardAddress, contract: Contract[Record], *, check_diges
     for sample in _samples(address.file("tar")):
         yield contract.decode(sample)
         count += 1
+    _require_count(address, count, manifest)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenShard:
+    """A shard's tar, and where in it the members of each sample lie, by key and extension: `data[members[key]["0.jpg"]]`."""
+
+    data: mmap.mmap | bytes
+    members: dict[str, dict[str, slice]]
+
+
+def open_shard(address: ShardAddress) -> OpenShard:
+    """A sealed shard whose members are read when they are asked for. Raises ContractError if it is not what was sealed."""
+    manifest, url = require_sealed(address), address.file("tar")
+    members: dict[str, dict[str, slice]] = {}
+    try:
+        data = storage.view(url)
+        stream = io.BytesIO(data) if isinstance(data, bytes) else cast(IO[bytes], data)
+        with tarfile.open(fileobj=stream, mode="r:") as archive:
+            for item in archive:
+                key, _, extension = item.name.partition(".")
+                members.setdefault(key, {})[extension] = slice(item.offset_data, item.offset_data + item.size)
+    except (tarfile.TarError, FileNotFoundError, EOFError, ValueError) as error:
+        raise ContractError(f"{url} cannot be read: {error}") from error
+    _require_count(address, len(members), manifest)
+    return OpenShard(data, members)
+
+
+def _require_count(address: ShardAddress, count: int, manifest: ShardManifest) -> None:
     if count != manifest.accepted:
         raise ContractError(f"{address.file('tar')} holds {count} samples; {manifest.accepted} were sealed")
 

@@ -12,7 +12,7 @@ from data_specs.run import EncoderSpec
 from data_specs.shard import ShardAddress
 from models.encoder.batch import Pictures
 from tasks.encoder.batches import Order
-from tasks.encoder.pictures import PictureStore
+from tasks.encoder.pictures import DECODED_BYTES, PictureStore
 
 
 class Batches(Dataset[Pictures]):
@@ -29,7 +29,10 @@ class Batches(Dataset[Pictures]):
         """Raises ContractError or SpecError for a room that nothing can be learned from."""
         if self._opened is None:
             sources, spec, seed = self._asked
-            store = PictureStore(sources, spec.shuffle_shards)
+            # One bound for all: each rank's loader workers hold stores of their own.
+            store = PictureStore(
+                sources, spec.shuffle_shards, DECODED_BYTES // (self.world * max(1, spec.loader_workers))
+            )
             self._opened = store, Order(store.counts, store.copies, spec, seed)
         return self._opened
 

@@ -10,27 +10,29 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from data_specs import image_group
 from data_specs.errors import ContractError
 from data_specs.ids import seed_of
-from data_specs.image_group import ImageGroup
 from data_specs.shard import ShardAddress
 from models.encoder.batch import Pictures
 from tasks.encoder.batches import Choice
-from tasks.shards import read_rows, read_shard, require_all_sealed
+from tasks.shards import OpenShard, open_shard, read_rows, require_all_sealed
 
 DECODED_BYTES = 4 << 30
-"""Of decoded pictures that are kept; the rest is decoded again from its stored bytes when it is drawn."""
+"""Of decoded pictures that a training keeps; the rest is decoded again from its stored bytes when it is drawn."""
 
 
 @dataclass(slots=True)
 class _Shard:
-    groups: list[ImageGroup]
+    """Of row r: `captions[r]` has `id`, `text` and `concept_id`, `tar.data[places[r][k]]` is picture k as it was sealed."""
+
+    tar: OpenShard
+    captions: list[dict[str, str]]
+    places: list[list[slice]]
     decoded: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
 
 
 class PictureStore:
-    """Stored bytes of the shards in use, read when first needed; pictures are decoded once and kept within a bound."""
+    """The shards in use, opened when first needed; pictures are decoded once and kept within a bound."""
 
     def __init__(
         self, sources: Sequence[ShardAddress], shuffle_shards: int, decoded_bytes: int = DECODED_BYTES
@@ -46,9 +48,9 @@ class PictureStore:
         # Of a larger room every picture is drawn once before its shard leaves: keeping it decoded would serve nobody.
         self._free = decoded_bytes if len(sources) <= self._most else 0
         self._numbers: dict[str, int] | None = None
-        first = next(read_shard(sources[next(n for n, count in enumerate(self.counts) if count)], image_group.CONTRACT))
-        self.copies = len(first.pixels)
-        self.side = min(Image.open(io.BytesIO(first.pixels[0])).size)
+        first = _opened(sources[next(number for number, count in enumerate(self.counts) if count)])
+        self.copies = len(first.places[0])
+        self.side = min(Image.open(io.BytesIO(first.tar.data[first.places[0][0]])).size)
 
     @property
     def concepts(self) -> dict[str, int]:
@@ -61,26 +63,26 @@ class PictureStore:
 
     def keys(self, choice: Choice) -> list[str]:
         """The chosen captions' ids."""
-        return [self._group(shard, row).caption.id for shard, row in choice.places_C2.tolist()]
+        return [self._caption(*place)["id"] for place in choice.places_C2.tolist()]
 
     def pictures(self, choice: Choice) -> Pictures:
         """The chosen pictures, caption by caption, with identities that follow from ids."""
         places = choice.places_C2.tolist()
-        captions = [self._group(shard, row).caption for shard, row in places]
+        captions = [self._caption(*place) for place in places]
         copies = choice.copies_CK.tolist()
         drawn = [(shard, row, copy) for (shard, row), ks in zip(places, copies, strict=True) for copy in ks]
         pixels_ISS3 = np.stack([self._picture(*place) for place in drawn])
         each = torch.tensor([len(row) for row in copies])
-        classes_C = torch.tensor([_class(caption.text) for caption in captions])
-        concepts_C = torch.tensor([self.concepts[caption.concept_id] for caption in captions])
+        classes_C = torch.tensor([_class(caption["text"]) for caption in captions])
+        concepts_C = torch.tensor([self.concepts[caption["concept_id"]] for caption in captions])
         return Pictures(
             pixels_I3SS=torch.from_numpy(pixels_ISS3).permute(0, 3, 1, 2),
             captions_I=classes_C.repeat_interleave(each),
             images_I=torch.tensor(
-                [seed_of(caption.id, copy) for caption, row in zip(captions, copies, strict=True) for copy in row]
+                [seed_of(caption["id"], copy) for caption, row in zip(captions, copies, strict=True) for copy in row]
             ),
             concepts_I=concepts_C.repeat_interleave(each),
-            texts=tuple(caption.text for caption in captions),
+            texts=tuple(caption["text"] for caption in captions),
             captions_C=classes_C,
         )
 
@@ -88,23 +90,22 @@ class PictureStore:
         """The first picture of each of the room's first captions [N, S, S, 3], and their concepts' numbers [N]."""
         places = [(shard, row) for shard, count in enumerate(self.counts) for row in range(count)][:captions]
         pixels = np.stack([self._picture(shard, row, 0) for shard, row in places])
-        return pixels, np.array([self.concepts[self._group(shard, row).caption.concept_id] for shard, row in places])
+        return pixels, np.array([self.concepts[self._caption(*place)["concept_id"]] for place in places])
 
-    def _group(self, shard: int, row: int) -> ImageGroup:
-        return self._shard(shard).groups[row]
+    def _caption(self, shard: int, row: int) -> dict[str, str]:
+        return self._shard(shard).captions[row]
 
     def _shard(self, number: int) -> _Shard:
         if number in self._held:
             self._held.move_to_end(number)
             return self._held[number]
-        groups = list(read_shard(self._sources[number], image_group.CONTRACT))
-        for group in groups:
-            if len(group.pixels) != self.copies:
+        self._held[number] = shard = _opened(self._sources[number])
+        for caption, places in zip(shard.captions, shard.places, strict=True):
+            if len(places) != self.copies:
                 raise ContractError(
-                    f"caption {group.caption.id} of {self._sources[number].stem} has {len(group.pixels)} pictures, others "
+                    f"caption {caption['id']} of {self._sources[number].stem} has {len(places)} pictures, others "
                     f"have {self.copies}; `synclr verify` names what is wrong"
                 )
-        self._held[number] = shard = _Shard(groups)
         if len(self._held) > self._most:
             _, gone = self._held.popitem(last=False)
             self._free += sum(picture.nbytes for picture in gone.decoded.values())
@@ -114,12 +115,23 @@ class PictureStore:
         shard = self._shard(number)
         if (kept := shard.decoded.get((row, copy))) is not None:
             return kept
-        group = shard.groups[row]
-        picture = decode(group.pixels[copy], self.side, f"{group.caption.id} copy {copy}")
+        data = shard.tar.data[shard.places[row][copy]]
+        picture = decode(data, self.side, f"{shard.captions[row]['id']} copy {copy}")
         if picture.nbytes <= self._free:
             shard.decoded[row, copy] = picture
             self._free -= picture.nbytes
         return picture
+
+
+def _opened(source: ShardAddress) -> _Shard:
+    tar = open_shard(source)
+    captions = read_rows(source, ["id", "text", "concept_id"]).to_pylist()
+    if [caption["id"] for caption in captions] != list(tar.members):
+        raise ContractError(f"{source.stem} has other samples than rows; `synclr verify` names what is wrong")
+    pictures = ([name for name in members if name != "json"] for members in tar.members.values())
+    names = (sorted(each, key=lambda name: int(name.partition(".")[0])) for each in pictures)
+    places = [[members[name] for name in row] for members, row in zip(tar.members.values(), names, strict=True)]
+    return _Shard(tar, captions, places)
 
 
 def decode(data: bytes, side: int, name: str) -> np.ndarray:

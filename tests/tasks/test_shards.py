@@ -2,6 +2,7 @@
 
 import io
 import json
+import mmap
 import multiprocessing
 import os
 import signal
@@ -22,6 +23,7 @@ from tasks.shards import (
     make_shard,
     missing,
     missing_first,
+    open_shard,
     read_rejects,
     read_rows,
     read_shard,
@@ -125,6 +127,27 @@ def test_a_damaged_tar_is_refused_before_its_first_record_on_request(address):
         next(read_shard(address(), CONTRACT, check_digest=True))
     with pytest.raises(ContractError, match="holds 0 samples; 5 were sealed"):
         list(read_shard(address(), CONTRACT))
+
+
+def test_members_are_found_where_they_lie_and_a_local_tar_is_not_copied(address, tmp_path):
+    far = address().model_copy(update={"folder": f"memory://{tmp_path.name}"})
+    for place in (address(), far):
+        make_shard(place, CONTRACT, lambda: CAPTIONS)
+        opened = open_shard(place)
+        assert [opened.data[members["json"]] for members in opened.members.values()] == [
+            CONTRACT.encode(caption)["json"] for caption in CAPTIONS
+        ]
+        assert list(opened.members) == [caption.id for caption in CAPTIONS]
+        assert isinstance(opened.data, mmap.mmap if place == address() else bytes)
+
+
+@pytest.mark.parametrize(("kept", "said"), [(0, "cannot be read"), (700, "cannot be read"), (10240, "5 were sealed")])
+def test_a_tar_cut_short_is_not_opened(kept, said, address):
+    make_shard(address(), CONTRACT, lambda: CAPTIONS)
+    whole = tar_of(address()).read_bytes()
+    tar_of(address()).write_bytes(whole[:kept] if kept < 10240 else b"\0" * kept)
+    with pytest.raises(ContractError, match=said):
+        open_shard(address())
 
 
 def test_a_manifest_of_another_shard_or_no_manifest_at_all_is_refused(address):
