@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    field_validator,
+    model_validator,
+)
 from pydantic.config import JsonDict
 
 from data_specs.caption import Strategy
@@ -21,7 +30,7 @@ UNTOUCHED = BeforeValidator(lambda said: None if said == {} else said)
 
 
 class Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 def _sums_to_one(name: str, shares: Mapping[Any, float]) -> None:
@@ -516,6 +525,7 @@ class ImagesSpec(Spec):
         return self
 
 
+Decay = Annotated[float, Field(ge=0, lt=1)]
 ALONE: dict[str, Any] = {"ema": False, "ibot_weight": 0.0, "local_crops": 0}
 """One encoder without a teacher, whole pictures alone."""
 OBJECTIVES: dict[str, dict[str, Any]] = {
@@ -577,14 +587,12 @@ class EncoderSpec(Spec):
     accumulate: int = Field(
         default=1, ge=1, description="batches whose gradients make one step; each is contrasted within itself alone"
     )
-    shuffle_shards: int = Field(
-        default=64, ge=1, description="image shards that are open and shuffled together"
-    )
+    shuffle_shards: int = Field(default=64, ge=1, description="image shards that are open and shuffled together")
     steps: int = Field(default=700, ge=1)
     warmup_steps: int = Field(default=70, ge=0)
     lr: float = Field(default=1.5e-3, gt=0, description="peak learning rate, absolute")
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: tuple[float, float] = Field(default=(0.04, 0.2), description="cosine from, to")
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    weight_decay: tuple[NonNegativeFloat, NonNegativeFloat] = Field(default=(0.04, 0.2), description="cosine from, to")
     clip_gradient: float | None = Field(default=3.0, gt=0)
     drop_path: float = Field(default=0.0, ge=0, lt=1, description="student only")
     temperature: float = Field(default=0.08, gt=0, description="contrastive temperature (paper 0.08, code 0.1)")
@@ -602,7 +610,7 @@ class EncoderSpec(Spec):
     prototypes: int = Field(default=256, ge=2)
     mask_probability: float = Field(default=0.5, ge=0, le=1, description="share of global crops that are masked")
     mask_ratio: float = Field(default=0.5, gt=0, lt=1, description="share of a masked crop's tokens")
-    teacher_temperature: tuple[float, float] = (0.04, 0.07)
+    teacher_temperature: tuple[PositiveFloat, PositiveFloat] = (0.04, 0.07)
     teacher_temperature_steps: int = Field(default=140, ge=0)
     text_tokenizer: str = Field(
         default="tiny", description="of the text tower: `tiny` (the tiny renderer's), or a folder with a tokenizer.json"
@@ -640,7 +648,7 @@ class EncoderSpec(Spec):
     @model_validator(mode="before")
     @classmethod
     def _objective(cls, given: Any) -> Any:
-        return OBJECTIVES.get(given.get("objective", "synclr"), {}) | given if isinstance(given, dict) else given
+        return OBJECTIVES.get(str(given.get("objective", "synclr")), {}) | given if isinstance(given, dict) else given
 
     @model_validator(mode="after")
     def _fits(self) -> "EncoderSpec":
@@ -654,6 +662,12 @@ class EncoderSpec(Spec):
             raise ValueError("positives of a picture are its other crops: views must be at least 2")
         if self.local_crops and not self.contrast_weight > 0:
             raise ValueError(f"local_crops {self.local_crops} serve the contrast alone: set local_crops to 0")
+        tokens = (self.image_size // self.patch_size) ** 2
+        if self.ibot_weight > 0 and not (int(self.mask_ratio * tokens) and self.mask_probability):
+            raise ValueError(
+                f"ibot_weight {self.ibot_weight:g} needs masked tokens: mask_probability {self.mask_probability:g} and "
+                f"mask_ratio {self.mask_ratio:g} mask none of a crop's {tokens}; raise them, or set ibot_weight to 0"
+            )
         if self.text_width % self.text_heads:
             raise ValueError(f"text_width {self.text_width} is no multiple of text_heads {self.text_heads}")
         return self
@@ -781,7 +795,7 @@ class ScoresSpec(Spec):
     )
     knn_k: int = Field(default=10, ge=1)
     knn_temperature: float = Field(default=0.07, gt=0, description="as in DINO")
-    ridge_penalties: tuple[float, ...] = Field(
+    ridge_penalties: tuple[PositiveFloat, ...] = Field(
         default=(0.001, 0.01, 0.1, 1.0, 10.0),
         min_length=1,
         description="L2, against the mean squared error on standardised features; chosen on validation splits",

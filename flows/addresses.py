@@ -33,9 +33,9 @@ VERSIONS = {
     "captions": 4,
     SELECTION: 1,
     "images": 3,
-    "encoder": 2,
+    "encoder": 3,
     "embeddings": 2,
-    "scores": 3,
+    "scores": 4,
 }
 """Raised when a room's code would make other bytes from the same spec."""
 

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from data_specs.run import Run
+from data_specs.run import ListedSource, Run
 from data_specs.shard import SealedRoom
 from flows.addresses import rooms
 from flows.visit import Visit
@@ -17,7 +17,8 @@ def measure_scores(run: Run, embeddings: SealedRoom | None = None) -> SealedRoom
     del embeddings
     all_rooms = rooms(run.spec, run.root)
     sources, concepts = all_rooms["embeddings"].shards, all_rooms["concepts"].table
-    exams = [Exam(look.seed, metric_of(run.spec.embeddings, look.benchmark)) for look in looks(run.spec)]
+    appended = tuple(sorted({one.append for one in run.spec.concepts.sources if isinstance(one, ListedSource)} - {""}))
+    exams = [Exam(look.seed, metric_of(run.spec.embeddings, look.benchmark), appended) for look in looks(run.spec)]
     with Visit(run, all_rooms["scores"], reads=all_rooms["embeddings"]) as visit:
         return walk_shards(
             visit,

@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from data_specs.errors import EngineError, SpecError
@@ -139,11 +139,12 @@ def _answers(url: str) -> bool:
 
 def stop(server: "subprocess.Popen[bytes]") -> None:
     """The whole group: servers and workers start processes of their own, and nothing may be left behind."""
-    for sent, seconds in ((signal.SIGTERM, 8), (signal.SIGTERM, 4), (signal.SIGKILL, 5)):
-        if server.poll() is not None:
-            return
-        os.killpg(server.pid, sent)
-        try:
-            server.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            continue
+    with suppress(ProcessLookupError):  # the group is empty
+        for seconds in (8, 4):
+            if server.poll() is None:
+                os.killpg(server.pid, signal.SIGTERM)
+                with suppress(subprocess.TimeoutExpired):
+                    server.wait(timeout=seconds)
+        # A worker that is asked twice ends at once, and may leave its flow behind.
+        os.killpg(server.pid, signal.SIGKILL)
+    server.wait()

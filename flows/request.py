@@ -90,6 +90,12 @@ class Request:
                     f"{self.since} of run {run.name!r} needs the {room.name} room, of which {absent} of {len(room.shards)} "
                     f"shards are missing under {run.root}; walk it first (--since {room.name}, or deployment synclr/{room.name})"
                 )
+        for shown in run.spec.embeddings.data_sets:
+            if storage.absolute(shown.path).rstrip("/") == storage.absolute(wanted["images"].folder):
+                raise SpecError(
+                    f"embeddings.data_sets: {shown.name} at {shown.path} holds the very pictures that this run's encoder learns "
+                    "from: name the images room of another run"
+                )
         by, written = run.spec.concepts.backgrounds_by, wanted.get("backgrounds")
         if by and written and "concepts" in self.walked and missing(written.shards):
             require_captioner(by)
@@ -109,7 +115,7 @@ class Request:
         """Write the resolved recipe, and what it was resolved from, before the first shard; sweep what killed processes left."""
         write_recipe(run, {"recipe": _findable(self.recipe), "knobs": self.knobs})
         here = [room.folder for name, room in wanted.items() if name in self.walked or name not in ROOMS]
-        for place in (folder(run), *here):
+        for place in (run.root, folder(run), *here):
             storage.sweep(place)
 
 

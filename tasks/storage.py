@@ -164,14 +164,14 @@ def parts_for(url: str, *, apart: bool = False) -> Iterator[Path]:
 
 
 def sweep(folder: str) -> None:
-    """Remove what processes that are gone left half-written in a local folder; what a living one writes stays.
+    """Remove what processes that are gone left half-written in a local folder and those in it; what a living one writes stays.
 
     A folder may be shared with other hosts and containers, whose processes cannot be seen from here: what they have not
     touched for a day is taken for left.
     """
     if is_local(folder):
         here = local_path(folder)
-        for part in (*here.glob("*.part-*"), *(here / APART).glob("*.part-*")):
+        for part in (*here.glob("*.part-*"), *here.glob("*/*.part-*")):
             with suppress(FileNotFoundError):
                 if _left(part):
                     part.unlink()

@@ -20,6 +20,7 @@ for _name, _value in {
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB; CPU only. 135M parameters, 256 captions at once: 0.9
     "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait: 1.8 instead of 8 captions/s on a loaded machine
     "TQDM_DISABLE": "1",
+    "GLOO_SOCKET_IFNAME": "lo",  # or it listens wherever this host's name leads
 }.items():
     os.environ.setdefault(_name, _value)
 

@@ -29,7 +29,8 @@ RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.522
 class CropRecipe:
     """One kind of crop. `scale` is the share of the picture's area; a probability is of one picture being changed.
 
-    A blur's deviation is 0.1 to 2 pixels of a crop of `blur_side`, and as much in proportion of this one.
+    `variants` are probabilities of blurring and of solarising; a fair die picks a picture's. A blur's deviation is 0.1 to 2
+    pixels of a crop of `blur_side`, and as much in proportion of this one.
     """
 
     size: int
@@ -37,14 +38,13 @@ class CropRecipe:
     jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.2, 0.1)
     jitter_probability: float = 0.8
     gray_probability: float = 0.2
-    blur_probability: float = 0.5
-    solarize_probability: float = 0.0
+    variants: tuple[tuple[float, float], ...] = ((0.5, 0.0),)
     blur_side: int = 224
 
 
 def global_recipe(size: int, scale: tuple[float, float] = (0.32, 1.0)) -> CropRecipe:
-    """Blur: a fair coin a picture between always (variant A) and one in ten with solarising one in five (variant B)."""
-    return CropRecipe(size=size, scale=scale, blur_probability=0.55, solarize_probability=0.1)
+    """Blur always and never solarise (variant A), or blur one in ten and solarise one in five (variant B)."""
+    return CropRecipe(size=size, scale=scale, variants=((1.0, 0.0), (0.1, 0.2)))
 
 
 def local_recipe(size: int, scale: tuple[float, float], blur_side: int) -> CropRecipe:
@@ -79,17 +79,19 @@ def downsample(
 
 def crops(pictures_N3SS: Tensor, recipe: CropRecipe, draws: Draws) -> Tensor:
     """One random crop of each picture, [N, 3, size, size], normalised. What is drawn depends on N and the generator alone."""
-    cropped = resized_crops(pictures_N3SS, recipe, draws)
+    count = len(pictures_N3SS)
+    blur_N, solarize_N = torch.tensor(recipe.variants)[draws.integers(len(recipe.variants), count)].unbind(1)
+    cropped = resized_crops(pictures_N3SS, recipe, draws.rand(count) < blur_N, draws)
     coloured = recolour(cropped, recipe, draws)
-    return normalise(solarize(coloured, recipe, draws))
+    return normalise(solarize(coloured, draws.rand(count) < solarize_N))
 
 
 def uniform(count: int, low: float, high: float, draws: Draws) -> Tensor:
     return low + (high - low) * draws.rand(count)
 
 
-def resized_crops(pictures_N3SS: Tensor, recipe: CropRecipe, draws: Draws) -> Tensor:
-    """Random resized crop (aspect 3/4 to 4/3, inside the picture), a flip for half of them, a Gaussian blur for some.
+def resized_crops(pictures_N3SS: Tensor, recipe: CropRecipe, blurred_N: Tensor, draws: Draws) -> Tensor:
+    """Random resized crop (aspect 3/4 to 4/3, inside the picture), a flip for half of them, a Gaussian blur for the chosen.
 
     Each axis is one weight matrix a picture, so all of it is two matrix products. The blur may come before the colours
     because both are linear.
@@ -102,7 +104,6 @@ def resized_crops(pictures_N3SS: Tensor, recipe: CropRecipe, draws: Draws) -> Te
     left_N = draws.rand(count) * (1.0 - width_N)
     top_N = draws.rand(count) * (1.0 - height_N)
     flip_N = draws.rand(count) < 0.5
-    blurred_N = draws.rand(count) < recipe.blur_probability
     sigma_N = uniform(count, 0.1, 2.0, draws) * recipe.size / recipe.blur_side
 
     # Numbers are drawn on the CPU, alike for all devices; matrices are made where the pictures are.
@@ -173,10 +174,9 @@ def recolour(pictures_N3SS: Tensor, recipe: CropRecipe, draws: Draws) -> Tensor:
     return torch.baddbmm(offset_N[:, None, None], matrix_N33, flat_N3P).view_as(pictures_N3SS).clamp_(0.0, 1.0)
 
 
-def solarize(pictures_N3SS: Tensor, recipe: CropRecipe, draws: Draws) -> Tensor:
-    """Colours above one half are inverted in some pictures (in place)."""
-    drawn_N = draws.rand(len(pictures_N3SS))
-    chosen = (drawn_N < recipe.solarize_probability).nonzero().flatten().to(pictures_N3SS.device)
+def solarize(pictures_N3SS: Tensor, chosen_N: Tensor) -> Tensor:
+    """Colours above one half are inverted in the chosen pictures (in place)."""
+    chosen = chosen_N.nonzero().flatten().to(pictures_N3SS.device)
     if len(chosen):
         some = pictures_N3SS[chosen]
         pictures_N3SS[chosen] = torch.where(some >= 0.5, 1.0 - some, some)

@@ -29,7 +29,7 @@ def votes(
 ) -> Decisions:
     """The k nearest by cosine vote with exp(similarity / temperature) (DINO, arXiv 2104.14294, section 4.1).
 
-    Fewer than k training rows: all of them vote.
+    Votes are shares, so that they compare between rows (mAP ranks rows). Fewer than k training rows: all of them vote.
     """
     k, directions_DN = min(k, len(answers)), unit(train_ND).T
     votes_MC = np.zeros((len(test_MD), classes), np.float32)
@@ -39,6 +39,7 @@ def votes(
         nearest_Rk = np.argpartition(-similarity_RN, k - 1, axis=1)[:, :k]
         similarity_Rk = np.take_along_axis(similarity_RN, nearest_Rk, axis=1)
         weights_Rk = np.exp((similarity_Rk - similarity_Rk.max(1, keepdims=True)) / temperature)
+        weights_Rk /= weights_Rk.sum(1, keepdims=True)
         for place in range(k):
             neighbours = answers[nearest_Rk[:, place]]
             votes_MC[start : start + rows] += weights_Rk[:, place, None] * targets_of(neighbours, classes)

@@ -13,10 +13,12 @@ from models.probes.answers import Answers, Decisions, Features, Standard
 
 NEVER = np.float32(-1e30)
 """The decision for a class that no training row shows."""
+TOLERANCE = 1e-12
+"""Of the gradient, as in SynCLR's evaluation. At scikit-learn's 1e-4 penalties below 1e-3 are not fitted at all."""
 
 
 class Logistic:
-    """One set of training rows, fitted anew for each penalty from where the last fit ended: the loss is convex.
+    """One set of training rows, fitted from nothing for each penalty, so that what was validated is what is fitted again.
 
     Minimises sum of losses + penalty / 2 * |weights|^2 on standardised features, as SynCLR's evaluation does (C = 1 /
     penalty); many classes share one softmax, and where a picture may show several classes each has a regression of its own.
@@ -28,7 +30,7 @@ class Logistic:
         self._columns = [answers] if answers.ndim == 1 else list(answers.T)
         self._several = answers.ndim == 2
         self._classes = classes
-        self._models = [LogisticRegression(solver="lbfgs", max_iter=iterations, warm_start=True) for _ in self._columns]
+        self._models = [LogisticRegression(solver="lbfgs", tol=TOLERANCE, max_iter=iterations) for _ in self._columns]
 
     def fit(self, penalty: float) -> int:
         """Returns how many iterations it took."""

@@ -93,6 +93,12 @@ def learn(sources: Sequence[ShardAddress], address: ShardAddress, spec: EncoderS
     store, order = batches.opened()
     if order.size < spec.captions_per_step and not rank():
         tell(Said(f"encoder: a step sees all {order.size} captions that there are, not {spec.captions_per_step}"))
+    if spec.warmup_steps > spec.steps and not rank():
+        tell(
+            Said(
+                f"encoder: warmup_steps {spec.warmup_steps} are more than steps {spec.steps}: lr never reaches its peak"
+            )
+        )
     training = Training(spec, seed, len(store.concepts), device())
     _restore(training, address)
     probe = Probe(store) if spec.probe_every and not rank() else None
@@ -109,8 +115,9 @@ def learn(sources: Sequence[ShardAddress], address: ShardAddress, spec: EncoderS
             if done % spec.checkpoint_every == 0 or done == spec.steps or row["last"]:
                 tensors = training.tensors()
                 if log:
-                    checkpoints.save(address.folder, done, tensors, spec.keep_checkpoints)
+                    # The log first: rows beyond a checkpoint are dropped on resuming, rows before it would be lost for good.
                     log.publish()
+                    checkpoints.save(address.folder, done, tensors, spec.keep_checkpoints)
 
 
 def _restore(training: "Training", address: ShardAddress) -> None:

@@ -1,6 +1,6 @@
 """Measure encoders: a sealed embedding shard in, a sealed table of scores out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,10 +31,15 @@ FOLDS = {"styles": held_out_groups, "training_styles": held_out_copies}
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """How one embedding shard is to be judged: `seed` is the drawing of the benchmark that it looked at."""
+    """How one embedding shard is to be judged.
+
+    `seed` is the drawing of the benchmark that it looked at; `appended` is what the recipe put after concepts' names
+    (`Audi A4 2008 car`), which no benchmark does.
+    """
 
     seed: int
     metric: Metric
+    appended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ def questions(pictures: Sequence[Embedding]) -> Iterator[Question]:
         yield Question("styles_categories", tuple((one.category,) for one in pictures), TEXT_OF_CATEGORIES)
 
 
-def measure(found: Sequence[Embedding], exam: Exam, spec: ScoresSpec, concepts: frozenset[str]) -> Iterator[Score]:
+def measure(found: Sequence[Embedding], exam: Exam, spec: ScoresSpec, concepts: Set[str]) -> Iterator[Score]:
     """Every protocol on every fold of every question about one encoder's embeddings of one benchmark.
 
     `concepts` are the names of the concept table. Raises ContractError for a benchmark that cannot be cut or asked so.
@@ -153,8 +158,9 @@ def measure_shard(
     """All scores of one embedding shard; `concepts` is the table of what was generated."""
 
     def outcomes() -> Iterator[Score]:
-        names = frozenset(read_rows(concepts)["name"].to_pylist())
-        yield from measure(list(read_shard(source, embedding.CONTRACT)), exam, spec, names)
+        names = read_rows(concepts)["name"].to_pylist()
+        bare = {name.removesuffix(end) for name in names for end in exam.appended}
+        yield from measure(list(read_shard(source, embedding.CONTRACT)), exam, spec, bare.union(names))
 
     return make_shard(address, score.CONTRACT, outcomes, run=run, tar=False)
 

@@ -144,7 +144,7 @@ def by_few_shots(problem: Problem, spec: ScoresSpec) -> Iterator[Judged]:
     Its penalty is chosen on the validations, from as few pictures; a class with fewer than n gives all it has.
     """
     fold = problem.fold
-    for shots in spec.few_shots:
+    for shots in dict.fromkeys(spec.few_shots):
         few = [(_few(problem, fit, shots, f"validation {i}"), judge) for i, (fit, judge) in enumerate(fold.validations)]
         penalty = _ridge_penalty(problem, spec, few)
         tries = tuple(

@@ -4,7 +4,7 @@ SynCLR writes its captions about the classes that it is then tested on; what it 
 Table 9).
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,17 +28,20 @@ def plain(name: str) -> str:
 
 
 def subsets(
-    concepts: frozenset[str], labels: Sequence[Sequence[str]], names: Sequence[str], answers: Answers
+    concepts: Set[str], labels: Sequence[Sequence[str]], names: Sequence[str], answers: Answers
 ) -> tuple[Subset, ...]:
-    """`all`; and `seen` and `unseen` too where both are there. A class was seen if a concept goes by its name."""
+    """`all`; `seen` and `unseen` too where both are there, and `unseen` where all are. A class was seen if a concept goes
+    by its name."""
     known = {plain(concept) for concept in concepts}
     everything = Subset("all", np.ones(len(labels), np.bool_), np.ones(len(names), np.bool_))
     classes = np.array([plain(name) in known for name in names])
     if answers.ndim == 2:
         parts = (Subset("seen", everything.rows, classes), Subset("unseen", everything.rows, ~classes))
-        both = classes.any() and not classes.all()
+        seen = classes
     else:
         rows = np.array([all(plain(label) in known for label in shown) for shown in labels])
         parts = (Subset("seen", rows, everything.classes), Subset("unseen", ~rows, everything.classes))
-        both = rows.any() and not rows.all()
-    return (everything, *parts) if both else (everything,)
+        seen = rows
+    if seen.all():
+        return (everything,)
+    return (everything, *parts) if seen.any() else (everything, parts[1])

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import kubernetes_validate
 import pytest
 from command_line import free_port
@@ -105,6 +107,11 @@ def test_every_variable_of_the_template_is_declared_and_the_defaults_are_their_o
             Draft202012Validator(schema).validate(schema["default"]), name
 
 
+def answers(url):
+    with suppress(httpx.TransportError):
+        return httpx.get(url, timeout=60).is_success
+
+
 @pytest.mark.slow
 def test_a_prefect_server_takes_the_pool_and_our_deployments_for_it(tmp_path, tool):
     mine = {"PREFECT_HOME": str(tmp_path), "HOME": str(tmp_path), "SYNCLR_ROOT": "/data/shards"}
@@ -118,9 +125,10 @@ def test_a_prefect_server_takes_the_pool_and_our_deployments_for_it(tmp_path, to
     )
     mine["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
     try:
-        until = time.monotonic() + 120
-        while tool("prefect", "work-pool", "ls", **mine).returncode:
-            assert server.poll() is None and time.monotonic() < until
+        until = time.monotonic() + 300
+        while not answers(f"{mine['PREFECT_API_URL']}/health"):
+            assert server.poll() is None and time.monotonic() < until, "the server did not come up"
+            time.sleep(0.5)
         template = "docker/kubernetes/job-template.json"
         create = ["work-pool", "create", "synclr-kubernetes", "--type", "kubernetes", "--base-job-template", template]
         made = tool("prefect", *create, **mine)

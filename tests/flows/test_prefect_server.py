@@ -14,6 +14,8 @@ import psutil
 import pytest
 from command_line import free_port, hear_ctrl_c
 
+from flows.prefect_server import stop
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -58,3 +60,15 @@ def test_a_port_that_is_taken_is_refused_in_one_line(tmp_path):
         command = [sys.executable, "-m", "flows.cli", "ui", "--port", str(port)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 2 and str(port) in done.stderr and "Traceback" not in done.stderr
+
+
+def test_what_a_worker_leaves_behind_when_it_ends_is_ended_too():
+    shell = "sleep 600 & echo $!; trap 'exit 0' TERM; wait"
+    leader = subprocess.Popen(["bash", "-c", shell], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert leader.stdout
+    left = psutil.Process(int(leader.stdout.readline()))
+    os.kill(left.pid, signal.SIGSTOP)  # deaf to SIGTERM for now
+    stop(leader)
+    assert leader.returncode == 0
+    psutil.wait_procs([left], timeout=60)
+    assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE

@@ -11,12 +11,16 @@ from prefect.utilities.callables import parameter_schema
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
+from builders import make_caption, make_group
+from data_specs import image_group
 from data_specs.errors import SpecError
 from data_specs.run import ROOMS, RunSpec
 from flows import request
+from flows.addresses import rooms
 from flows.recipes import knobs
 from flows.request import Request, form
 from models.encoder.tokenizer import OWN
+from tasks.shards import make_shard
 
 TYPED = {"captions": {"total": 96}, "seed": 3}
 
@@ -59,6 +63,17 @@ class _Nowhere:
 def test_rooms_before_the_first_must_be_whole(tmp_path):
     asked = Request("tiny", root=str(tmp_path), since="images")
     with pytest.raises(SpecError, match=r"images of run 'tiny' needs the concepts room.*--since concepts"):
+        asked.preflight(asked.resolved())
+
+
+def test_an_encoder_is_not_judged_by_the_pictures_that_it_learned_from(tmp_path):
+    asked = Request("tiny", root=str(tmp_path))
+    own = rooms(asked.resolved().spec, str(tmp_path))["images"]
+    pixels = tuple(bytes([copy]) for copy in range(4))
+    make_shard(own.shards[0], image_group.CONTRACT, lambda: [replace(make_group(make_caption()), pixels=pixels)])
+    judged = {"data_sets": [{"use": "image_shards", "name": "own", "path": f"{own.folder}/"}]}
+    asked = replace(asked, knobs={"embeddings": judged})
+    with pytest.raises(SpecError, match="own at .* holds the very pictures that this run's encoder learns from"):
         asked.preflight(asked.resolved())
 
 

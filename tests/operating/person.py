@@ -43,6 +43,7 @@ class Person:
             if answer.status != 503:
                 break
             self.trouble.append(f"503 {route.request.url}")
+            time.sleep(1)
         route.fulfill(response=answer)
 
     def _hear(self, response: Response) -> None:

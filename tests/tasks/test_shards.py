@@ -18,6 +18,7 @@ from data_specs.caption import CONTRACT
 from data_specs.errors import ContractError, EngineError
 from data_specs.rejection import Rejection
 from tasks import storage
+from tasks.progress import listening
 from tasks.shards import (
     all_sealed,
     make_shard,
@@ -188,16 +189,16 @@ def _fields(key):
     return asdict(make_caption()) | {"id": key}
 
 
-def _hold(address, ready):
+def _hold(address, ready, let_go):
     def slow():
         ready.set()
-        time.sleep(4)
+        let_go.wait(60)
         yield from CAPTIONS
 
     make_shard(address, CONTRACT, slow, run="first")
 
 
-def _stuck(address, ready):
+def _stuck(address, ready, _let_go):
     def endless():
         yield CAPTIONS[0]
         ready.set()
@@ -206,7 +207,7 @@ def _stuck(address, ready):
     make_shard(address, CONTRACT, endless)
 
 
-def _stuck_at_the_seal(address, ready):
+def _stuck_at_the_seal(address, ready, _let_go):
     publish = storage.publish
 
     def until_killed(part, url):
@@ -225,12 +226,12 @@ def other_process():
     started = []
 
     def start(target, address):
-        ready = context.Event()
-        process = context.Process(target=target, args=(address, ready))
+        ready, let_go = context.Event(), context.Event()
+        process = context.Process(target=target, args=(address, ready, let_go))
         process.start()
         started.append(process)
         assert ready.wait(60)
-        return process
+        return process, let_go
 
     yield start
     for process in started:
@@ -239,16 +240,22 @@ def other_process():
 
 
 def test_a_second_process_waits_for_the_shard_and_says_so(address, other_process, caplog):
-    other_process(_hold, address())
-    manifest = make_shard(address(), CONTRACT, lambda: pytest.fail("made twice"))
+    _, let_go = other_process(_hold, address())
+    with listening(lambda event: let_go.set() if "being made by another process" in str(event) else None):
+        manifest = make_shard(address(), CONTRACT, lambda: pytest.fail("made twice"))
     assert manifest.accepted == 5
-    assert "being made by another process" in caplog.text
+    assert let_go.is_set() and "being made by another process" in caplog.text
     assert json.loads(storage.read_bytes(address().file("made.json")))["run"] == "first"
 
 
 def test_a_second_process_takes_other_shards_first(address, other_process):
-    other_process(_hold, address(0))
-    assert [one.index for one in missing_first([address(0), address(1), address(2)])] == [1, 2, 0]
+    _, let_go = other_process(_hold, address(0))
+    order = []
+    for one in missing_first([address(0), address(1), address(2)]):
+        order.append(one.index)
+        if one.index == 2:
+            let_go.set()
+    assert order == [1, 2, 0]
 
 
 def test_a_room_is_looked_at_at_once_as_shard_by_shard(address):
@@ -263,7 +270,7 @@ def test_a_room_is_looked_at_at_once_as_shard_by_shard(address):
 
 @pytest.mark.parametrize("stuck", [_stuck, _stuck_at_the_seal])
 def test_a_killed_writer_leaves_nothing_that_counts_and_nothing_that_stays(address, other_process, stuck):
-    process = other_process(stuck, address())
+    process, _ = other_process(stuck, address())
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     folder = tar_of(address()).parent

@@ -124,6 +124,14 @@ def test_what_a_dead_process_left_is_swept_and_what_a_living_one_writes_is_not(t
     assert sorted(tmp_path.iterdir()) == sorted([living, elsewhere])
 
 
+def test_a_checkpoint_that_a_killed_training_was_writing_is_swept_with_its_room(tmp_path):
+    left = tmp_path / "checkpoints" / f"step-00000002.safetensors.part-{storage.HOST}-4194999"
+    left.parent.mkdir()
+    left.touch()
+    storage.sweep(str(tmp_path))
+    assert not left.exists()
+
+
 def test_what_another_host_has_not_touched_for_a_day_is_swept(tmp_path):
     elsewhere = tmp_path / "a.json.part-pod-b-7"
     elsewhere.touch()

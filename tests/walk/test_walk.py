@@ -16,6 +16,7 @@ from command_line import PATIENCE_SECONDS, ROOT, CommandLine, all_gone, descenda
 from data_specs import caption, image_group
 from data_specs.run import ROOMS
 from data_specs.shard import ShardAddress
+from tasks.captions.naming import names
 from tasks.shards import read_rejects, read_shard
 
 pytestmark = pytest.mark.slow
@@ -46,7 +47,11 @@ def test_every_caption_has_its_four_pictures_and_says_what_made_it(walked, syncl
         for each in addresses(synclr.root, "images")
         for group in read_shard(each, image_group.CONTRACT, check_digest=True)
     ]
-    assert len(captions) >= 14, "of 16; the LLM hardly says cracked earth, and a slot may end without a caption"
+    refused = [each for one in addresses(synclr.root, "captions") for each in read_rejects(one)]
+    slots = [one.slot for one in captions.values()]
+    slots += [int(each.key.rsplit("-", 1)[1]) for each in refused if each.reason == "exhausted"]
+    assert sorted(slots) == list(range(16)), "every slot has its caption, or the reason why it has none"
+    assert len(captions) >= 12, "the LLM hardly says cracked earth; what else it does not say depends on the processor"
     left_out = {each.key: each.reason for one in addresses(synclr.root, "images") for each in read_rejects(one)}
     assert {group.caption.id: group.caption for group in groups} == {
         key: caption for key, caption in captions.items() if key not in left_out
@@ -54,7 +59,7 @@ def test_every_caption_has_its_four_pictures_and_says_what_made_it(walked, syncl
     assert set(left_out.values()) <= {"duplicate_elsewhere", "near_duplicate_elsewhere"} and len(left_out) < 5
     for group in groups:
         assert len(group.images) == 4 and len({image.seed for image in group.images}) == 4
-        assert group.caption.concept.split()[-1].lower()[:4] in group.caption.text.lower()
+        assert names(group.caption.text, group.caption.concept)
         assert group.caption.model.revision and group.rendering.model.revision.startswith("sha256:")
         assert group.rendering.guidance_scale == 2.5
 

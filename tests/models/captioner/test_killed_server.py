@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command_line import CommandLine
+from command_line import PATIENCE_SECONDS, CommandLine
 from vllm_server import KEY
 
 from data_specs import caption
@@ -30,7 +30,7 @@ def test_a_shard_outlives_its_server(vllm_server, tmp_path, monkeypatch):
         vllm_server.kill()
         assert not list(Path(synclr.root).rglob("captions-000000.json")), "nothing was sealed yet"
         vllm_server.start()
-        out, said = walking.communicate(timeout=300)
+        out, said = walking.communicate(timeout=PATIENCE_SECONDS)
     finally:
         walking.kill()
     assert walking.returncode == 0, said[-3000:] + out

@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from models.encoder import augment
 from models.encoder.augment import CropRecipe, crops, downsample, global_recipe, recolour, resampling, resized_crops
 from models.encoder.draws import Draws
 
@@ -26,14 +27,37 @@ def test_resampling_a_whole_picture_is_pillows_bicubic(size: int) -> None:
 
 def test_a_crop_is_the_part_of_the_picture_it_claims_to_be() -> None:
     ramp = torch.linspace(0, 1, 64)[None, None, None, :].expand(200, 3, 64, 64).contiguous()
-    recipe = CropRecipe(32, (0.1, 0.1), blur_probability=0.0)
-    found = resized_crops(ramp, recipe, numbers(200, 0))
+    found = resized_crops(ramp, CropRecipe(32, (0.1, 0.1)), torch.zeros(200, dtype=torch.bool), numbers(200, 0))
     spans = (found[:, 0, 0, -4] - found[:, 0, 0, 3]).abs() * 32 / 25
     # A tenth of the area with an aspect within 3/4 and 4/3: widths between 0.27 and 0.37 of the side.
     assert 0.25 < float(spans.min()) < 0.29
     assert 0.34 < float(spans.max()) < 0.39
     flipped = (found[:, 0, 0, -1] < found[:, 0, 0, 0]).float().mean()
     assert 0.35 < float(flipped) < 0.65
+
+
+def test_a_picture_that_is_always_blurred_is_never_solarised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SynCLR's variants A and B, a fair coin between them (reference, section 3.2)."""
+    chosen: list[torch.Tensor] = []
+    blurs, solarizes = augment.resized_crops, augment.solarize
+
+    def blurring(pictures: torch.Tensor, recipe: CropRecipe, blurred: torch.Tensor, draws: Draws) -> torch.Tensor:
+        chosen.append(blurred)
+        return blurs(pictures, recipe, blurred, draws)
+
+    def solarizing(pictures: torch.Tensor, inverted: torch.Tensor) -> torch.Tensor:
+        chosen.append(inverted)
+        return solarizes(pictures, inverted)
+
+    monkeypatch.setattr(augment, "resized_crops", blurring)
+    monkeypatch.setattr(augment, "solarize", solarizing)
+    crops(torch.rand(8000, 3, 8, 8), global_recipe(8), numbers(8000, 0))
+    blurred, inverted = chosen
+    shares = [
+        (first & second).float().mean().item() for first in (blurred, ~blurred) for second in (inverted, ~inverted)
+    ]
+    # blurred and solarised, blurred, solarised, neither: 0.5 x (0, 1, 0, 0) + 0.5 x (0.02, 0.08, 0.18, 0.72)
+    assert shares == pytest.approx([0.01, 0.54, 0.09, 0.36], abs=0.02)
 
 
 def test_gray_pictures_have_equal_channels_and_no_change_means_no_change() -> None:

@@ -338,6 +338,31 @@ def test_sharded_ranks_go_on_from_one_process_and_leave_what_one_process_would(
         assert torch.equal(tensor, found[1][prefix + name])
 
 
+def test_rows_of_the_log_are_published_before_the_checkpoint_that_counts_on_them(
+    images: list[ShardAddress], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the log is put whole: a process that dies between the two leaves rows too many, never too few."""
+    room = ShardAddress(folder=f"memory://{tmp_path.name}", room="encoder", lineage="far", index=0)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(checkpoints, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            learn(images, room, SPEC, seed=0)
+    assert [row["step"] for row in read_metrics(room.folder)] == [0, 1]
+    learn(images, room, SPEC, seed=0)
+    assert [row["step"] for row in read_metrics(room.folder)] == list(range(6))
+
+
+def test_a_warm_up_that_never_ends_is_told(images: list[ShardAddress], address: Callable[..., ShardAddress]) -> None:
+    told: list[Event] = []
+    with listening(told.append):
+        learn(images, address(room="encoder", lineage="brief"), SPEC.model_copy(update={"steps": 1}), seed=0)
+    assert Said("encoder: warmup_steps 2 are more than steps 1: lr never reaches its peak") in told
+
+
 def test_batches_that_are_accumulated_are_one_step(
     images: list[ShardAddress], address: Callable[..., ShardAddress]
 ) -> None:

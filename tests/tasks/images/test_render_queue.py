@@ -29,7 +29,7 @@ DRAWINGS = [Drawing(f"a dog, number {number}", number) for number in range(10)]
 
 
 class Watched(FakeRenderer):
-    """Batches of four; notes what it was asked, and by which threads; sleeps over each batch."""
+    """Batches of four; notes what it was asked, and by which threads; sleeps over each batch, or waits at its gate."""
 
     batch_size = 4
 
@@ -37,13 +37,22 @@ class Watched(FakeRenderer):
         super().__init__()
         self.calls: list[list[int]] = []
         self.threads: set[int] = set()
+        self.gates: dict[int, threading.Event] = {}
         self.seconds = seconds
 
     def render(self, drawings):
         self.calls.append([drawing.seed for drawing in drawings])
         self.threads.add(threading.get_ident())
+        if gate := self.gates.get(len(self.calls)):
+            gate.wait(60)
         time.sleep(self.seconds)
         return super().render(drawings)
+
+
+def once(condition):
+    until = time.monotonic() + 60
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.001)
 
 
 def test_pictures_come_in_order_from_batches_of_the_engines_size():
@@ -55,7 +64,8 @@ def test_pictures_come_in_order_from_batches_of_the_engines_size():
 
 
 def test_two_shards_share_one_thread_and_the_first_goes_first_also_with_what_it_draws_again():
-    renderer = Watched(0.4)
+    renderer = Watched()
+    renderer.gates = {call: threading.Event() for call in (1, 2)}
     queue = RenderQueue(renderer, SPEC)
     first, second = queue.turn(), queue.turn()
 
@@ -65,13 +75,16 @@ def test_two_shards_share_one_thread_and_the_first_goes_first_also_with_what_it_
 
     with ThreadPoolExecutor(2) as shards:
         one = shards.submit(draws_again)
-        while not renderer.calls:
-            time.sleep(0.001)
+        once(lambda: renderer.calls)
         other = shards.submit(lambda: list(queue.draw(second, [Drawing("b", seed) for seed in range(200, 220)])))
+        once(lambda: queue._jobs.qsize() == 5)
+        renderer.gates[1].set()
+        # One batch of the second shard may have begun before the first shard knew what it must draw again.
+        once(lambda: [100] in renderer.calls or any(job.turn == first for job in list(queue._jobs.queue)))
+        renderer.gates[2].set()
         assert len(one.result()) == 1 and len(other.result()) == 20
     assert len(renderer.threads) == 1
-    # One batch of the second shard may have begun before the first shard knew what it must draw again.
-    assert [100] in renderer.calls[:4]
+    assert [100] in renderer.calls[:3]
 
 
 def test_the_engine_draws_on_while_pictures_are_encoded_and_waits_only_where_they_pile_up(monkeypatch):

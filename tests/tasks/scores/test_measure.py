@@ -155,6 +155,8 @@ def test_concepts_that_were_generated_are_told_from_those_that_were_not() -> Non
         for subset, size in (("all", 12), ("seen", 4), ("unseen", 8))
     }
     assert {one.subset for one in scored(10.0)} == {"all"}  # every concept was generated: nothing to tell apart
+    nothing = measure(list(embeddings(10.0)), TOP1, SPEC, frozenset())
+    assert {one.subset for one in nothing} == {"all", "unseen"}
     assert len({one.id for one in scores}) == len(scores)
 
 
@@ -171,7 +173,7 @@ def test_several_classes_a_picture_are_scored_by_map_alone() -> None:
 @pytest.mark.parametrize("metric", ["top1", "mean_per_class", "map11"])
 def test_every_protocol_answers_for_every_metric(metric: Metric) -> None:
     spec = ScoresSpec(
-        protocols=("ridge", "knn", "logistic", "sgd", "few_shot"), few_shots=(1,), few_shot_repeats=2, sgd_epochs=5
+        protocols=("ridge", "knn", "logistic", "sgd", "few_shot"), few_shots=(1, 1), few_shot_repeats=2, sgd_epochs=5
     )
     scores = list(measure(splits(train=3, test=2), Exam(0, metric), spec, ALL))
     assert [one.protocol for one in scores] == ["ridge", "knn", "logistic", "sgd", "sgd_best", "few_shot_1"]
@@ -209,6 +211,12 @@ def test_the_table_is_sealed_and_summed_up_in_lines(address: Callable[..., Shard
         manifest = measure_shard(source, TOP1, concepts, table, SPEC)
         assert read_rows(table).num_rows == manifest.accepted == 2 * 2 * 3
         assert measure_shard(source, TOP1, concepts, table, SPEC) == manifest
+    cars = address(1, room="concepts")
+    make_shard(cars, concept_record.CONTRACT, lambda: [make_concept(f"concept {n} car") for n in range(3)], tar=False)
+    for exam, subsets in ((TOP1, {"all", "unseen"}), (replace(TOP1, appended=(" car",)), {"all", "seen", "unseen"})):
+        table = address(len(subsets), room="scores", lineage="cars")
+        measure_shard(sources[0], exam, cars, table, SPEC)
+        assert set(read_rows(table)["subset"].to_pylist()) == subsets
     first, *rest = headline(tables)
     assert first.startswith("styles (ridge): this encoder 100.0 %, random init ")
     assert " ± " in first
