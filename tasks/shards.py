@@ -7,7 +7,6 @@ scores) is a shard without a tar: its Parquet holds everything.
 """
 
 import hashlib
-import io
 import json
 import mmap
 import tarfile
@@ -29,6 +28,7 @@ from data_specs.rejection import Rejection
 from data_specs.sample import Sample
 from data_specs.shard import FileDigest, ShardAddress, ShardManifest
 from tasks import storage
+from tasks.mapped import mapped
 from tasks.progress import Said, tell
 
 Record = TypeVar("Record")
@@ -250,7 +250,7 @@ def read_shard(address: ShardAddress, contract: Contract[Record], *, check_diges
 class OpenShard:
     """A shard's tar, and where in it the members of each sample lie, by key and extension: `data[members[key]["0.jpg"]]`."""
 
-    data: mmap.mmap | bytes
+    data: mmap.mmap
     members: dict[str, dict[str, slice]]
 
 
@@ -259,9 +259,8 @@ def open_shard(address: ShardAddress) -> OpenShard:
     manifest, url = require_sealed(address), address.file("tar")
     members: dict[str, dict[str, slice]] = {}
     try:
-        data = storage.view(url)
-        stream = io.BytesIO(data) if isinstance(data, bytes) else cast(IO[bytes], data)
-        with tarfile.open(fileobj=stream, mode="r:") as archive:
+        data = mapped(url, manifest.files["tar"].sha256)
+        with tarfile.open(fileobj=cast(IO[bytes], data), mode="r:") as archive:
             for item in archive:
                 key, _, extension = item.name.partition(".")
                 members.setdefault(key, {})[extension] = slice(item.offset_data, item.offset_data + item.size)

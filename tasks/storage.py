@@ -1,6 +1,5 @@
 """Files by local path or fsspec URL: read, publish whole or not at all, list, claim."""
 
-import mmap
 import os
 import socket
 import tempfile
@@ -64,13 +63,10 @@ def read_bytes(url: str) -> bytes | None:
         return None
 
 
-def view(url: str) -> mmap.mmap | bytes:
-    """A file whose slices are bytes: read in place where it is local, by pages that all processes of this host share.
-
-    From elsewhere it is fetched whole. Raises FileNotFoundError; ValueError for an empty local file.
-    """
-    with open_read(url) as stream:
-        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if is_local(url) else stream.read()
+def fetch(url: str, to: Path) -> None:
+    """A remote file whole, into a local one. Raises FileNotFoundError."""
+    filesystem, path = _filesystem(url)
+    filesystem.get_file(path, str(to))
 
 
 def read_all(urls: Sequence[str]) -> list[bytes | None]:

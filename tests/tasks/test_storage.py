@@ -14,7 +14,7 @@ from data_specs.caption import CONTRACT
 from data_specs.errors import SpecError
 from data_specs.shard import ShardAddress
 from tasks import storage
-from tasks.shards import all_sealed, make_shard, missing, read_rows, read_shard, sealed, verify_shard
+from tasks.shards import all_sealed, make_shard, missing, open_shard, read_rows, read_shard, sealed, verify_shard
 
 CAPTIONS = [make_caption(slot=slot) for slot in range(3)]
 
@@ -65,6 +65,8 @@ def test_a_shard_on_s3_is_the_shard_on_disk(s3_root, tmp_path):
     for suffix in manifest.files:
         assert storage.read_bytes(remote.file(suffix)) == storage.read_bytes(local.file(suffix))
     assert list(read_shard(remote, CONTRACT, check_digest=True)) == CAPTIONS
+    opened, here = open_shard(remote), open_shard(local)
+    assert opened.members == here.members and opened.data[:] == here.data[:]
     assert read_rows(remote).num_rows == 3
     assert verify_shard(remote, CONTRACT) == []
     assert make_shard(remote, CONTRACT, lambda: pytest.fail("made twice")) == manifest
