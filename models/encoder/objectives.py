@@ -112,12 +112,12 @@ class Objective(nn.Module):
         spec, terms = self.spec, dict[str, Tensor]()
         with torch.autocast(crops.global_N3SS.device.type, torch.bfloat16, enabled=spec.precision == "bf16"):
             taught = self.teach(crops)
-            seen = self.student.backbone(crops.global_N3SS, crops.masks_NP, draws)
+            seen = self._see(crops.global_N3SS, crops.masks_NP, draws)
             # Global and local crops pass the heads apart: with batch norm one batch would mix their statistics.
             global_ND = self._features(seen)
             local_MD = None
             if len(crops.local_M3SS):
-                local_MD = self._features(self.student.backbone(crops.local_M3SS, None, draws))
+                local_MD = self._features(self._see(crops.local_M3SS, None, draws))
             head = self.student.patch_head
             logits_TK = head(seen.patches_NPD[crops.masks_NP]) if head else None
             pair = self.text(seen.cls_ND, crops.texts) if self.text else None
@@ -135,6 +135,12 @@ class Objective(nn.Module):
             loss = F.cross_entropy(at_least_float32(classes_NC), crops.concepts_N)
             terms["concept"] = spec.concept_weight * loss
         return terms
+
+    def _see(self, crops_N3SS: Tensor, masks_NP: Tensor | None, draws: Draws | None) -> Tokens:
+        """The student's tokens, some of its branches dropped."""
+        backbone = self.student.backbone
+        seen: Tokens = backbone(crops_N3SS, masks_NP, backbone.survival(len(crops_N3SS), draws, crops_N3SS.device))
+        return seen
 
     def _features(self, tokens: Tokens) -> Tensor | None:
         if self.student.projector is None:

@@ -65,7 +65,7 @@ class TextTower(nn.Module):
     def forward(self, tokens_CL: Tensor, end: int) -> Tensor:
         states_CLD = self.embedding(tokens_CL) + self.positions
         for block in self.blocks:
-            states_CLD = block(states_CLD, None)
+            states_CLD = block(states_CLD)
         # The first end, whatever else has a larger id (CLIP takes the largest id, which breaks with other vocabularies).
         at_C = (tokens_CL == end).int().argmax(1)
         return cast(Tensor, self.projection(self.norm(states_CLD[torch.arange(len(at_C)), at_C])))

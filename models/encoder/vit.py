@@ -71,28 +71,24 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(
-        self, width: int, heads: int, mlp_ratio: int = 4, drop_path: float = 0.0, *, causal: bool = False
-    ) -> None:
+    def __init__(self, width: int, heads: int, mlp_ratio: int = 4, *, causal: bool = False) -> None:
         super().__init__()
-        self.drop_path = drop_path
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
         self.attention = Attention(width, heads, causal=causal)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
         self.fc1 = nn.Linear(width, mlp_ratio * width)
         self.fc2 = nn.Linear(mlp_ratio * width, width)
 
-    def forward(self, tokens_NTD: Tensor, draws: Draws | None) -> Tensor:
-        tokens_NTD = tokens_NTD + self.survive(self.attention(self.norm1(tokens_NTD)), draws)
-        return tokens_NTD + self.survive(self.fc2(F.gelu(self.fc1(self.norm2(tokens_NTD)))), draws)
+    def forward(self, tokens_NTD: Tensor, factors_2N: Tensor | None = None) -> Tensor:
+        """The factors, of `VisionTransformer.survival`, are the two branches'."""
+        mixed_NTD = self.attention(self.norm1(tokens_NTD))
+        tokens_NTD = tokens_NTD + (mixed_NTD if factors_2N is None else scaled(mixed_NTD, factors_2N[0]))
+        thought_NTD = self.fc2(F.gelu(self.fc1(self.norm2(tokens_NTD))))
+        return tokens_NTD + (thought_NTD if factors_2N is None else scaled(thought_NTD, factors_2N[1]))
 
-    def survive(self, branch_NTD: Tensor, draws: Draws | None) -> Tensor:
-        """Stochastic depth: in training a picture's branch is dropped at this block's rate and rescaled otherwise."""
-        if not self.training or self.drop_path == 0.0:
-            return branch_NTD
-        keep = 1.0 - self.drop_path
-        drawn_N = (draws.rand(len(branch_NTD)) if draws else torch.rand(len(branch_NTD))).to(branch_NTD.device)
-        return branch_NTD * ((drawn_N < keep).to(branch_NTD.dtype) / keep)[:, None, None]
+
+def scaled(branch_NTD: Tensor, factor_N: Tensor) -> Tensor:
+    return branch_NTD * factor_N.to(branch_NTD.dtype)[:, None, None]
 
 
 class ConvStem(nn.Module):
@@ -141,8 +137,8 @@ class VisionTransformer(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, shape.width))
         self.mask_token = nn.Parameter(torch.zeros(1, 1, shape.width))
         self.positions = nn.Parameter(torch.zeros(1, 1 + side * side, shape.width))
-        rates = [drop_path * block / max(1, shape.depth - 1) for block in range(shape.depth)]
-        self.blocks = nn.ModuleList(Block(shape.width, shape.heads, shape.mlp_ratio, rate) for rate in rates)
+        self.drop_path = drop_path
+        self.blocks = nn.ModuleList(Block(shape.width, shape.heads, shape.mlp_ratio) for _ in range(shape.depth))
         self.norm = nn.LayerNorm(shape.width, eps=1e-6)
         self.initialise()
 
@@ -155,15 +151,34 @@ class VisionTransformer(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
 
-    def forward(self, pixels_N3HW: Tensor, masks_NP: Tensor | None = None, draws: Draws | None = None) -> Tokens:
-        """Pictures of any size that the patch divides. Masked patches become the mask token before positions are added.
+    def survival(self, pictures: int, draws: Draws | None, device: torch.device) -> list[Tensor | None]:
+        """Stochastic depth, a block each [2, N]: 0 where a picture's branch is dropped, 1 / (1 - rate) elsewhere.
 
-        The draws decide stochastic depth (training only); without them torch's global generator does.
+        The rate rises linearly over the blocks. None where nothing is dropped: the first block, evaluation, no draws. Drawn
+        before the blocks run, so that torch.compile meets no generator.
         """
-        return self.last_blocks(pixels_N3HW, 1, masks_NP, draws)[0]
+        factors: list[Tensor | None] = []
+        for block in range(self.shape.depth):
+            keep = 1.0 - self.drop_path * block / max(1, self.shape.depth - 1)
+            if draws is None or not self.training or keep == 1.0:
+                factors.append(None)
+            else:
+                drawn_2N = torch.stack([draws.rand(pictures) for _ in range(2)])
+                factors.append(((drawn_2N < keep) / keep).to(device))
+        return factors
+
+    def forward(
+        self, pixels_N3HW: Tensor, masks_NP: Tensor | None = None, survival: list[Tensor | None] | None = None
+    ) -> Tokens:
+        """Pictures of any size that the patch divides. Masked patches become the mask token before positions are added."""
+        return self.last_blocks(pixels_N3HW, 1, masks_NP, survival)[0]
 
     def last_blocks(
-        self, pixels_N3HW: Tensor, count: int, masks_NP: Tensor | None = None, draws: Draws | None = None
+        self,
+        pixels_N3HW: Tensor,
+        count: int,
+        masks_NP: Tensor | None = None,
+        survival: list[Tensor | None] | None = None,
     ) -> list[Tokens]:
         """The tokens after each of the last `count` blocks (all, if there are fewer), each through the final norm.
 
@@ -179,7 +194,7 @@ class VisionTransformer(nn.Module):
         tokens_NTD = torch.cat([cls_N1D.to(patches_NPD.dtype), patches_NPD + positions_1TD[:, 1:]], dim=1)
         found = []
         for number, block in enumerate(self.blocks):
-            tokens_NTD = block(tokens_NTD, draws)
+            tokens_NTD = block(tokens_NTD, survival[number] if survival else None)
             if number >= len(self.blocks) - count:
                 normed_NTD = self.norm(tokens_NTD)
                 found.append(Tokens(normed_NTD[:, 0], normed_NTD[:, 1:]))

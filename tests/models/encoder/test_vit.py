@@ -57,11 +57,17 @@ def numbers(seed: int) -> Draws:
 
 def test_drop_path_is_drawn_from_the_generator_and_only_in_training() -> None:
     vit, pixels = VisionTransformer(SHAPE, drop_path=0.5), torch.randn(8, 3, 32, 32)
-    first, again, other = (vit(pixels, None, numbers(seed)).cls_ND for seed in (1, 1, 2))
+
+    def dropped(seed: int) -> torch.Tensor:
+        return vit(pixels, None, vit.survival(8, numbers(seed), pixels.device)).cls_ND
+
+    first, again, other = (dropped(seed) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+    none, *_, last = vit.survival(8, numbers(1), pixels.device)
+    assert none is None and last is not None and set(last.unique().tolist()) == {0.0, 2.0}
     vit.eval()
-    assert torch.equal(vit(pixels).cls_ND, vit(pixels, None, numbers(2)).cls_ND)
+    assert torch.equal(vit(pixels).cls_ND, dropped(2))
 
 
 def test_an_exported_encoder_is_read_back_with_equal_outputs(vit: VisionTransformer) -> None:

@@ -338,6 +338,25 @@ def test_sharded_ranks_go_on_from_one_process_and_leave_what_one_process_would(
         assert torch.equal(tensor, found[1][prefix + name])
 
 
+@pytest.mark.slow
+def test_a_compiled_backbone_learns_the_same_and_is_not_compiled_anew_each_step(
+    images: list[ShardAddress], address: Callable[..., ShardAddress], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By TorchDynamo alone, whose graphs run as they are: a compiler would take minutes."""
+    compiled = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **options: compiled(self, backend="eager", **options))
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    plain, room = address(room="encoder", lineage="plain"), address(room="encoder", lineage="compiled")
+    train_encoder(images, plain, SPEC, seed=0)
+    learn(images, room, SPEC.model_copy(update={"compile": True, "max_hours": 1e-9}), seed=0)
+    train_encoder(images, room, SPEC.model_copy(update={"compile": True}), seed=0)
+    assert weights(room) == weights(plain)
+    # One for global crops, one for local ones.
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2
+    assert not torch._dynamo.utils.counters["graph_break"]
+
+
 def test_rows_of_the_log_are_published_before_the_checkpoint_that_counts_on_them(
     images: list[ShardAddress], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
