@@ -707,6 +707,17 @@ class DataSet(Spec):
     size: int = Field(
         default=224, ge=8, description="pixels per side: the shorter side resampled (bicubic), the centre cut out"
     )
+    resize: int | None = Field(
+        default=None,
+        ge=8,
+        description="the shorter side before the centre is cut out: 256 for ImageNet's linear probe; null: size",
+    )
+
+    @model_validator(mode="after")
+    def _cut_out_of_it(self) -> "DataSet":
+        if self.resize is not None and self.resize < self.size:
+            raise ValueError(f"resize {self.resize} is less than size {self.size}, which is cut out of it")
+        return self
 
 
 class SplitDataSet(DataSet):

@@ -42,7 +42,8 @@ def lineage(benchmark: Benchmark) -> str:
         case Drawing(name, seed, copies):
             return digest("benchmark", VERSION, styles.VERSION, name, seed, copies, styles.SIZE)
         case OwnPictures(source, found):
-            return digest("benchmark", VERSION, source.model_dump_json(exclude={"metric"}), found)
+            asked = source.model_dump_json(exclude={"metric"} if source.resize else {"metric", "resize"})
+            return digest("benchmark", VERSION, asked, found)
         case other:
             assert_never(other)
 

@@ -14,7 +14,7 @@ from PIL import Image
 from data_specs.ids import digest
 from data_specs.picture import Picture
 from data_specs.rejection import Rejection
-from data_specs.run import HuggingFaceImages, ImageFolder, ImageShards, OwnBenchmark
+from data_specs.run import DataSet, HuggingFaceImages, ImageFolder, ImageShards, OwnBenchmark
 from tasks.embeddings import hugging_face, image_folders, image_shards
 from tasks.embeddings.shown import Shown
 
@@ -43,21 +43,21 @@ def admitted(source: OwnBenchmark, part: int, parts: int) -> Iterator[Picture | 
         case ImageShards():
             found = image_shards.shown(source, part, parts)
     for one in found:
-        yield one if isinstance(one, Rejection) else admit(one, source.name, source.size)
+        yield one if isinstance(one, Rejection) else admit(one, source)
 
 
-def admit(shown: Shown, benchmark: str, size: int) -> Picture | Rejection:
+def admit(shown: Shown, source: DataSet) -> Picture | Rejection:
     try:
         with Image.open(io.BytesIO(shown.data)) as opened:
-            square = centre(opened.convert("RGB"), size)
+            square = centre(opened.convert("RGB"), source.resize or source.size, source.size)
     except UNREADABLE as error:
         return Rejection(shown.key, "unreadable", str(error)[:200])
     stream = io.BytesIO()
     square.save(stream, "PNG")
     data = stream.getvalue()
     return Picture(
-        id=digest("picture", benchmark, shown.key),
-        benchmark=benchmark,
+        id=digest("picture", source.name, shown.key),
+        benchmark=source.name,
         group=shown.group,
         labels=shown.labels,
         category="",
@@ -68,11 +68,11 @@ def admit(shown: Shown, benchmark: str, size: int) -> Picture | Rejection:
     )
 
 
-def centre(picture: Image.Image, size: int) -> Image.Image:
-    """The shorter side becomes `size`, the longer is cut to it at both ends."""
+def centre(picture: Image.Image, resize: int, size: int) -> Image.Image:
+    """The shorter side becomes `resize`, of which the middle square of `size` is cut out."""
     width, height = picture.size
     short = min(width, height)
-    wide, high = max(size, size * width // short), max(size, size * height // short)
+    wide, high = max(resize, resize * width // short), max(resize, resize * height // short)
     resampled = picture.resize((wide, high), Image.Resampling.BICUBIC)
     left, top = round((wide - size) / 2), round((high - size) / 2)
     return resampled.crop((left, top, left + size, top + size))

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from builders import make_caption, make_group
 from data_specs import image_group, picture
@@ -106,12 +107,13 @@ def test_folders_that_cannot_be_judged_are_refused_before_any_work(folder: Path)
 
 
 def test_another_picture_is_another_lineage_and_another_metric_is_not(folder: Path) -> None:
-    def now(**turned: str) -> str:
+    def now(**turned: object) -> str:
         source = of_folder(folder, **turned)
         return lineage(benchmark_of(EmbeddingsSpec(data_sets=(source,)), "pets", 0))
 
     first = now()
-    assert now(metric="mean_per_class") == first
+    assert now(metric="mean_per_class") == first == now(resize=None)
+    assert now(resize=9) != first
     (folder / "train/cat/0.jpg").write_bytes(drawn(3, (80, 80)))
     assert now() != first
 
@@ -119,10 +121,13 @@ def test_another_picture_is_another_lineage_and_another_metric_is_not(folder: Pa
 def test_the_centre_is_cut_out_of_what_was_made_as_small() -> None:
     wide = np.zeros((16, 48, 3), np.uint8)
     wide[:, 16:32] = 255
-    assert np.asarray(centre(Image.fromarray(wide), 16)).min() == 255
-    assert centre(Image.new("RGB", (7, 100)), 8).size == (8, 8)
+    assert np.asarray(centre(Image.fromarray(wide), 16, 16)).min() == 255
+    assert centre(Image.new("RGB", (7, 100)), 8, 8).size == (8, 8)
     same = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8))
-    assert np.array_equal(np.asarray(centre(same, 8)), np.asarray(same))
+    assert np.array_equal(np.asarray(centre(same, 8, 8)), np.asarray(same))
+    assert np.array_equal(np.asarray(centre(same, 8, 4)), np.asarray(same)[2:6, 2:6]), "as ImageNet: 256, then 224"
+    with pytest.raises(ValidationError, match="resize 200 is less than size 224"):
+        ImageFolder(name="pets", path="/", resize=200)
 
 
 def features(label: dict[str, object]) -> dict[bytes, bytes]:
