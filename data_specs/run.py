@@ -663,10 +663,11 @@ class EncoderSpec(Spec):
         if self.local_crops and not self.contrast_weight > 0:
             raise ValueError(f"local_crops {self.local_crops} serve the contrast alone: set local_crops to 0")
         tokens = (self.image_size // self.patch_size) ** 2
-        if self.ibot_weight > 0 and not (int(self.mask_ratio * tokens) and self.mask_probability):
+        crops = self.captions_per_step * self.images_per_caption * self.views
+        if self.ibot_weight > 0 and not (int(self.mask_ratio * tokens) and int(self.mask_probability * crops)):
             raise ValueError(
-                f"ibot_weight {self.ibot_weight:g} needs masked tokens: mask_probability {self.mask_probability:g} and "
-                f"mask_ratio {self.mask_ratio:g} mask none of a crop's {tokens}; raise them, or set ibot_weight to 0"
+                f"ibot_weight {self.ibot_weight:g} needs masked tokens: mask_probability {self.mask_probability:g} of {crops} "
+                f"crops and mask_ratio {self.mask_ratio:g} of {tokens} tokens mask none; raise them, or set ibot_weight to 0"
             )
         if self.text_width % self.text_heads:
             raise ValueError(f"text_width {self.text_width} is no multiple of text_heads {self.text_heads}")

@@ -115,7 +115,7 @@ class Request:
         """Write the resolved recipe, and what it was resolved from, before the first shard; sweep what killed processes left."""
         write_recipe(run, {"recipe": _findable(self.recipe), "knobs": self.knobs})
         here = [room.folder for name, room in wanted.items() if name in self.walked or name not in ROOMS]
-        for place in (run.root, folder(run), *here):
+        for place in (folder(run), *here):
             storage.sweep(place)
 
 

@@ -4,6 +4,7 @@ A file of a remote root is fetched once for the host, into the folder for tempor
 holds a shared lock on it, which the kernel lets go of however a process ends; who can lock it alone removes it.
 """
 
+import errno
 import fcntl
 import functools
 import mmap
@@ -17,14 +18,15 @@ from typing import IO
 
 from filelock import FileLock
 
-from data_specs.errors import SpecError
+from data_specs.errors import EngineError, SpecError
 from tasks import storage
 
 
 def mapped(url: str, sha256: str) -> mmap.mmap:
     """Slices of it are bytes. `sha256` is what the manifest says of the file; a copy goes by that name.
 
-    Raises FileNotFoundError; ValueError for an empty file; SpecError where there is no room for a copy.
+    Raises FileNotFoundError; ValueError for an empty file; SpecError where there is no room for a copy; EngineError for
+    other trouble on the way, which may pass.
     """
     if storage.is_local(url):
         with storage.open_read(url) as stream:
@@ -73,6 +75,8 @@ def _fetched(url: str, path: Path) -> IO[bytes]:
         except FileNotFoundError:
             raise
         except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise EngineError(f"{url} cannot be fetched: {error}") from error
             raise SpecError(
                 f"{url} cannot be copied to {path.parent}: {error}; a training holds 2 x encoder.shuffle_shards shards there: "
                 "set TMPDIR to a disk that has room for them"

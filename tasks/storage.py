@@ -160,21 +160,27 @@ def parts_for(url: str, *, apart: bool = False) -> Iterator[Path]:
 
 
 def sweep(folder: str) -> None:
-    """Remove what processes that are gone left half-written in a local folder and those in it; what a living one writes stays.
+    """Remove what processes that are gone left half-written in a folder of ours and those in it; what a living one writes stays.
 
     A folder may be shared with other hosts and containers, whose processes cannot be seen from here: what they have not
     touched for a day is taken for left.
     """
     if is_local(folder):
         here = local_path(folder)
-        for part in (*here.glob("*.part-*"), *here.glob("*/*.part-*")):
-            with suppress(FileNotFoundError):
-                if _left(part):
-                    part.unlink()
+        _remove_left(*here.glob("*.part-*"), *here.glob("*/*.part-*"))
+
+
+def _remove_left(*parts: Path) -> None:
+    for part in parts:
+        with suppress(FileNotFoundError):
+            if _left(part):
+                part.unlink()
 
 
 def _left(part: Path) -> bool:
     host, _, process = part.name.rsplit(".part-", 1)[1].rpartition("-")
+    if not host or not process.isdigit():
+        return False  # no name that we give
     if host == HOST:
         return not Path(f"/proc/{process}").exists()
     return time.time() - part.stat().st_mtime > DAY
@@ -210,5 +216,6 @@ def require_writable(root: str) -> None:
         write_bytes(f"{root.rstrip('/')}/.writable", b"")
         if is_local(root):
             (local_path(root) / ".writable").unlink(missing_ok=True)
+            _remove_left(*local_path(root).glob(".writable.part-*"))  # of all files there only these are surely ours
     except OSError as error:
         raise SpecError(f"cannot write to root {root!r}: {error}; choose another with --root or SYNCLR_ROOT") from error

@@ -1,6 +1,7 @@
 """Sealed image shards enter; decoded uint8 pictures of chosen captions leave. Holds a bounded number of shards."""
 
 import io
+import resource
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,15 +11,18 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from data_specs import image_group
 from data_specs.errors import ContractError
 from data_specs.ids import seed_of
 from data_specs.shard import ShardAddress
 from models.encoder.batch import Pictures
 from tasks.encoder.batches import Choice
-from tasks.shards import OpenShard, open_shard, read_rows, require_all_sealed
+from tasks.shards import OpenShard, open_shard, read_rows, read_shard, require_all_sealed
 
 DECODED_BYTES = 4 << 30
 """Of decoded pictures that a training keeps; the rest is decoded again from its stored bytes when it is drawn."""
+
+OTHER_FILES = 512
 
 
 @dataclass(slots=True)
@@ -48,9 +52,10 @@ class PictureStore:
         # Of a larger room every picture is drawn once before its shard leaves: keeping it decoded would serve nobody.
         self._free = decoded_bytes if len(sources) <= self._most else 0
         self._numbers: dict[str, int] | None = None
-        first = _opened(sources[next(number for number, count in enumerate(self.counts) if count)])
-        self.copies = len(first.places[0])
-        self.side = min(Image.open(io.BytesIO(first.tar.data[first.places[0][0]])).size)
+        first = next(read_shard(sources[next(n for n, count in enumerate(self.counts) if count)], image_group.CONTRACT))
+        self.copies = len(first.pixels)
+        self.side = min(Image.open(io.BytesIO(first.pixels[0])).size)
+        _allow_open_files(2 * self._most)
 
     @property
     def concepts(self) -> dict[str, int]:
@@ -121,6 +126,15 @@ class PictureStore:
             shard.decoded[row, copy] = picture
             self._free -= picture.nbytes
         return picture
+
+
+def _allow_open_files(shards: int) -> None:
+    """A shard that is open may hold two; many systems allow a process 1,024 unless it asks for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = shards + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _opened(source: ShardAddress) -> _Shard:

@@ -52,8 +52,11 @@ def test_a_run_has_one_field_a_room_in_walking_order():
         ("encoder.betas=[0.9, 1.5]", "encoder.betas.1: .*less than 1"),
         ("encoder.weight_decay=[-0.5, 0.2]", "encoder.weight_decay.0: .*greater than or equal to 0"),
         ("encoder.teacher_temperature=[0, 0.07]", "encoder.teacher_temperature.0: .*greater than 0"),
-        ("encoder.mask_ratio=0.05", "mask_ratio 0.05 mask none of a crop's 16"),
-        ("encoder.mask_probability=0", "mask_probability 0 and mask_ratio 0.5 mask none"),
+        ("encoder.mask_ratio=0.05", "mask_ratio 0.05 of 16 tokens mask none"),
+        (
+            "encoder.mask_probability=0.001",
+            "mask_probability 0.001 of 128 crops and mask_ratio 0.5 of 16 tokens mask none",
+        ),
         ("scores.ridge_penalties=[0]", "scores.ridge_penalties.0: .*greater than 0"),
         ("encoder.images_per_caption=9", "images_per_caption 9 is more than the 4"),
         ("embeddings.data_sets=[{use: image_folder, name: a, path: x, validation: test}]", "must be three splits"),

@@ -63,7 +63,7 @@ def test_a_port_that_is_taken_is_refused_in_one_line(tmp_path):
 
 
 def test_what_a_worker_leaves_behind_when_it_ends_is_ended_too():
-    shell = "sleep 600 & echo $!; trap 'exit 0' TERM; wait"
+    shell = "trap 'exit 0' TERM; sleep 600 & echo $!; wait"
     leader = subprocess.Popen(["bash", "-c", shell], stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert leader.stdout
     left = psutil.Process(int(leader.stdout.readline()))

@@ -1,6 +1,7 @@
 """The same words from command line, form and schedule give the same run; what can be refused is refused before work."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -16,10 +17,11 @@ from data_specs import image_group
 from data_specs.errors import SpecError
 from data_specs.run import ROOMS, RunSpec
 from flows import request
-from flows.addresses import rooms
+from flows.addresses import concepts_room, rooms
 from flows.recipes import knobs
 from flows.request import Request, form
 from models.encoder.tokenizer import OWN
+from tasks import storage
 from tasks.shards import make_shard
 
 TYPED = {"captions": {"total": 96}, "seed": 3}
@@ -58,6 +60,19 @@ def test_a_run_grows_once_however_often_the_same_asker_retries(tmp_path):
 
 class _Nowhere:
     folder = "memory://nowhere"
+
+
+def test_the_root_may_hold_other_peoples_files_and_is_cleaned_of_our_own_alone(tmp_path):
+    ours, theirs = tmp_path / f".writable.part-{storage.HOST}-4194999", tmp_path / "data" / "x.zip.part-01-02"
+    theirs.parent.mkdir()
+    for part in (ours, theirs):
+        part.touch()
+        os.utime(part, (0, 0))
+    storage.require_writable(str(tmp_path))
+    asked = Request("tiny", root=str(tmp_path), until="concepts")
+    run = asked.resolved()
+    asked.begin(run, {"concepts": concepts_room(run.spec, str(tmp_path))})
+    assert theirs.exists() and not ours.exists()
 
 
 def test_rooms_before_the_first_must_be_whole(tmp_path):

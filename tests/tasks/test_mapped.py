@@ -1,5 +1,6 @@
 """One copy of a remote file for all processes of a host, gone when the last of them is, however it ends."""
 
+import errno
 import gc
 import hashlib
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from data_specs.errors import SpecError
+from data_specs.errors import EngineError, SpecError
 from tasks import mapped, storage
 
 DATA = b"pixels" * 1000
@@ -97,11 +98,18 @@ def test_a_disk_without_room_and_a_file_that_is_not_there_are_told_apart(
     with pytest.raises(FileNotFoundError):
         mapped.mapped(remote + ".none", SHA256)
 
-    def full(_url: str, to: Path) -> None:
-        to.write_bytes(DATA[:10])
-        raise OSError(28, "No space left on device")
+    def fails(number: int) -> Callable[[str, Path], None]:
+        def fetch(_url: str, to: Path) -> None:
+            to.write_bytes(DATA[:10])
+            raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(storage, "fetch", full)
-    with pytest.raises(SpecError, match="No space left on device.*set TMPDIR"):
-        mapped.mapped(remote, SHA256)
+        return fetch
+
+    for number, kind, said in (
+        (errno.ENOSPC, SpecError, "No space left on device.*set TMPDIR"),
+        (errno.ECONNRESET, EngineError, "cannot be fetched: .*Connection reset"),
+    ):
+        monkeypatch.setattr(storage, "fetch", fails(number))
+        with pytest.raises(kind, match=said):
+            mapped.mapped(remote, SHA256)
     assert copies(tmp_path) == []

@@ -115,15 +115,17 @@ def test_a_file_is_published_whole_or_not_at_all(tmp_path):
 
 def test_what_a_dead_process_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path):
     here = f"a.json.part-{storage.HOST}"
-    dead, living, elsewhere = (
+    dead, living, elsewhere, split = (
         tmp_path / f"{here}-4194999",
         tmp_path / f"{here}-{os.getpid()}",
         tmp_path / "a.part-pod-b-7",
+        tmp_path / "imagenet.tar.part-aa",
     )
-    for part in (dead, living, elsewhere):
+    for part in (dead, living, elsewhere, split):
         part.touch()
+    os.utime(split, (0, 0))
     storage.sweep(str(tmp_path))
-    assert sorted(tmp_path.iterdir()) == sorted([living, elsewhere])
+    assert sorted(tmp_path.iterdir()) == sorted([living, elsewhere, split])
 
 
 def test_a_checkpoint_that_a_killed_training_was_writing_is_swept_with_its_room(tmp_path):
