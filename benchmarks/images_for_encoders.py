@@ -39,7 +39,7 @@ def _groups(shard: int) -> Iterator[ImageGroup]:
         small = draw.integers(0, 256, (COPIES, 8, 8, 3), dtype=np.uint8)
         pixels = tuple(_jpeg(PillowImage.fromarray(one).resize((SIDE, SIDE))) for one in small)
         images = tuple(
-            Image(copy, copy, 0, SIDE, SIDE, "jpg", hashlib.sha256(data).hexdigest())
+            Image(copy, copy, 0, 0, SIDE, SIDE, "jpg", hashlib.sha256(data).hexdigest())
             for copy, data in enumerate(pixels)
         )
         yield ImageGroup(about, RENDERING, images, pixels)
