@@ -1,6 +1,7 @@
 """Sealed image shards enter; decoded uint8 pictures of chosen captions leave. Holds a bounded number of shards."""
 
 import io
+import mmap
 import resource
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -17,19 +18,20 @@ from data_specs.ids import seed_of
 from data_specs.shard import ShardAddress
 from models.encoder.batch import Pictures
 from tasks.encoder.batches import Choice
-from tasks.shards import OpenShard, open_shard, read_rows, read_shard, require_all_sealed
+from tasks.shards import open_shard, read_rows, read_shard, require_all_sealed
 
 DECODED_BYTES = 4 << 30
 """Of decoded pictures that a training keeps; the rest is decoded again from its stored bytes when it is drawn."""
 
 OTHER_FILES = 512
+"""That a process may need beside its shards."""
 
 
 @dataclass(slots=True)
 class _Shard:
-    """Of row r: `captions[r]` has `id`, `text` and `concept_id`, `tar.data[places[r][k]]` is picture k as it was sealed."""
+    """Of row r: `captions[r]` has `id`, `text` and `concept_id`, `data[places[r][k]]` is picture k as it was sealed."""
 
-    tar: OpenShard
+    data: mmap.mmap
     captions: list[dict[str, str]]
     places: list[list[slice]]
     decoded: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
@@ -120,7 +122,7 @@ class PictureStore:
         shard = self._shard(number)
         if (kept := shard.decoded.get((row, copy))) is not None:
             return kept
-        data = shard.tar.data[shard.places[row][copy]]
+        data = shard.data[shard.places[row][copy]]
         picture = decode(data, self.side, f"{shard.captions[row]['id']} copy {copy}")
         if picture.nbytes <= self._free:
             shard.decoded[row, copy] = picture
@@ -142,10 +144,11 @@ def _opened(source: ShardAddress) -> _Shard:
     captions = read_rows(source, ["id", "text", "concept_id"]).to_pylist()
     if [caption["id"] for caption in captions] != list(tar.members):
         raise ContractError(f"{source.stem} has other samples than rows; `synclr verify` names what is wrong")
-    pictures = ([name for name in members if name != "json"] for members in tar.members.values())
-    names = (sorted(each, key=lambda name: int(name.partition(".")[0])) for each in pictures)
-    places = [[members[name] for name in row] for members, row in zip(tar.members.values(), names, strict=True)]
-    return _Shard(tar, captions, places)
+    places = []
+    for members in tar.members.values():
+        names = sorted((name for name in members if name != "json"), key=lambda name: int(name.partition(".")[0]))
+        places.append([members[name] for name in names])
+    return _Shard(tar.data, captions, places)
 
 
 def decode(data: bytes, side: int, name: str) -> np.ndarray:

@@ -30,18 +30,15 @@ def plain(name: str) -> str:
 def subsets(
     concepts: Set[str], labels: Sequence[Sequence[str]], names: Sequence[str], answers: Answers
 ) -> tuple[Subset, ...]:
-    """`all`; `seen` and `unseen` too where both are there, and `unseen` where all are. A class was seen if a concept goes
-    by its name."""
+    """`all`; where some were not seen `unseen` too, and `seen` if others were. A class was seen if a concept goes by its name."""
     known = {plain(concept) for concept in concepts}
     everything = Subset("all", np.ones(len(labels), np.bool_), np.ones(len(names), np.bool_))
-    classes = np.array([plain(name) in known for name in names])
     if answers.ndim == 2:
-        parts = (Subset("seen", everything.rows, classes), Subset("unseen", everything.rows, ~classes))
-        seen = classes
+        seen = np.array([plain(name) in known for name in names])
+        parts = (Subset("seen", everything.rows, seen), Subset("unseen", everything.rows, ~seen))
     else:
-        rows = np.array([all(plain(label) in known for label in shown) for shown in labels])
-        parts = (Subset("seen", rows, everything.classes), Subset("unseen", ~rows, everything.classes))
-        seen = rows
+        seen = np.array([all(plain(label) in known for label in shown) for shown in labels])
+        parts = (Subset("seen", seen, everything.classes), Subset("unseen", ~seen, everything.classes))
     if seen.all():
         return (everything,)
     return (everything, *parts) if seen.any() else (everything, parts[1])
