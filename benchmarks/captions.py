@@ -18,7 +18,7 @@ from data_specs.concept import Concept
 from data_specs.model_identity import ModelIdentity
 from data_specs.run import CaptionsSpec, LanguageModelSpec
 from data_specs.shard import ShardAddress
-from flows.recipes import resolve
+from flows.runs.recipes import resolve
 from models.captioner.build import identify_captioner
 from models.captioner.protocol import Ask
 from models.captioner.smollm2 import smollm2_folder

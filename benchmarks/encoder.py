@@ -16,7 +16,7 @@ from benchmarks.images_for_encoders import image_shards
 from benchmarks.reference_step import Reference, ReferenceCrops, step
 from data_specs.ids import seed_of
 from data_specs.run import EncoderSpec
-from flows.recipes import resolve
+from flows.runs.recipes import resolve
 from models.encoder.batch import Crops, Pictures, cut
 from models.encoder.draws import Draws
 from models.encoder.training import Training, schedules

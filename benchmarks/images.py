@@ -25,12 +25,12 @@ from data_specs import caption as caption_record
 from data_specs.ids import image_seed
 from data_specs.run import ImagesSpec
 from data_specs.shard import ShardAddress
-from flows.recipes import resolve
+from flows.runs.recipes import resolve
 from models.renderer.build import TINY
-from models.renderer.tiny_training import load_pipeline
+from tasks.events import Worked, listening
 from tasks.images.render import Work, render_here
-from tasks.progress import Worked, listening
 from tasks.shards import make_shard
+from tiny_renderer.networks import load_pipeline
 
 SHARDS, PER_SHARD = 2, 32
 ROUNDS = 3

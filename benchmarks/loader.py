@@ -13,7 +13,7 @@ from benchmarks.plain_crops import batches
 from data_specs.ids import seed_of
 from data_specs.run import EncoderSpec
 from data_specs.shard import ShardAddress
-from flows.recipes import resolve
+from flows.runs.recipes import resolve
 from models.encoder.batch import cut
 from models.encoder.draws import Draws
 from tasks.encoder.loader import Batches, load

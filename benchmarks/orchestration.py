@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _measured(*options: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.orchestrated_walk", *options, "--page"]
+    command = [sys.executable, "-m", "benchmarks.orchestrated_run", *options, "--page"]
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     figures: dict[str, Any] = json.loads(said.splitlines()[-1])
     return figures

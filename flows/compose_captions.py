@@ -4,9 +4,9 @@ from prefect import flow
 
 from data_specs.run import Run
 from data_specs.shard import SealedRoom
-from flows.addresses import rooms
-from flows.visit import Visit
-from flows.walk_room import walk_shards
+from flows.execution.run_bundles import walk_shards
+from flows.execution.stage_run import Visit
+from flows.runs.resolve import rooms
 from tasks.captions.compose import compose_bundle
 
 

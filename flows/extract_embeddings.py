@@ -6,11 +6,11 @@ from prefect import flow
 
 from data_specs.run import Run
 from data_specs.shard import SealedRoom
-from flows.addresses import rooms
-from flows.visit import Visit
-from flows.walk_room import engines, walk_shards
+from flows.execution.run_bundles import engines, walk_shards
+from flows.execution.stage_run import Visit
+from flows.runs.resolve import rooms
 from tasks.embeddings.extract import draw_benchmarks, extract_bundle
-from tasks.embeddings.plan import looks
+from tasks.embeddings.jobs import looks
 
 
 @flow(name="embeddings", flow_run_name="embeddings of {run.name}")

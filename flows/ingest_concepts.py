@@ -5,11 +5,11 @@ from prefect.cache_policies import NO_CACHE
 
 from data_specs.run import Run
 from data_specs.shard import SealedRoom
-from flows.addresses import backgrounds_room, concepts_room
-from flows.run_folder import point, summarise
-from flows.seal_room import seal
-from flows.visit import Visit
-from flows.write_backgrounds import write_backgrounds
+from flows.execution.seal import seal
+from flows.execution.stage_run import Visit
+from flows.execution.write_backgrounds import write_backgrounds
+from flows.runs.folder import point, summarise
+from flows.runs.resolve import backgrounds_room, concepts_room
 from tasks.concepts.ingest import ingest_table
 from tasks.shards import missing
 

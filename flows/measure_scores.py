@@ -4,10 +4,10 @@ from prefect import flow
 
 from data_specs.run import ListedSource, Run
 from data_specs.shard import SealedRoom
-from flows.addresses import rooms
-from flows.visit import Visit
-from flows.walk_room import walk_shards
-from tasks.embeddings.plan import looks, metric_of
+from flows.execution.run_bundles import walk_shards
+from flows.execution.stage_run import Visit
+from flows.runs.resolve import rooms
+from tasks.embeddings.jobs import looks, metric_of
 from tasks.scores.measure import Exam, measure_bundle
 
 

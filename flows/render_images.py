@@ -3,16 +3,16 @@
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from data_specs.choice import SELECTION
 from data_specs.run import Run
+from data_specs.selection import SELECTION
 from data_specs.shard import SealedRoom
-from flows.addresses import rooms
-from flows.long_captions import long_captions
-from flows.select_captions import select_captions
-from flows.visit import Visit
-from flows.walk_room import walk_shards
+from flows.execution.run_bundles import walk_shards
+from flows.execution.select_captions import select_captions
+from flows.execution.stage_run import Visit
+from flows.inspect.long_captions import long_captions
+from flows.runs.resolve import rooms
+from tasks.events import Said, tell
 from tasks.images.render import Work, render_bundle
-from tasks.progress import Said, tell
 from tasks.shards import missing
 
 select = task(name="select captions across shards", cache_policy=NO_CACHE)(select_captions)

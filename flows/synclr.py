@@ -11,18 +11,18 @@ from pydantic import WithJsonSchema
 from data_specs.errors import SpecError
 from data_specs.run import ROOMS, Run
 from data_specs.shard import SealedRoom
-from flows import recipes
+from flows.artifacts.run_page import publish_run
 from flows.compose_captions import compose_captions
 from flows.extract_embeddings import extract_embeddings
 from flows.ingest_concepts import ingest_concepts
 from flows.measure_scores import measure_scores
-from flows.plain_errors import log_plainly
-from flows.recovery import own_up, recover
 from flows.render_images import render_images
 from flows.report import write_report
-from flows.request import Request, form
-from flows.room_artifacts.run_page import publish_run
-from flows.run_folder import summarise
+from flows.runs import recipes
+from flows.runs.folder import summarise
+from flows.runs.request import Request, form
+from flows.server.plain_errors import log_plainly
+from flows.server.recovery import own_up, recover
 from flows.train_encoder import train_encoder
 from tasks import storage
 

@@ -4,10 +4,10 @@ from prefect import flow
 
 from data_specs.run import Run
 from data_specs.shard import SealedRoom
-from flows.addresses import rooms
-from flows.seal_room import seal
-from flows.visit import Visit
-from flows.walk_room import engines
+from flows.execution.run_bundles import engines
+from flows.execution.seal import seal
+from flows.execution.stage_run import Visit
+from flows.runs.resolve import rooms
 from tasks.encoder.checkpoints import steps_done
 from tasks.encoder.train import train_in
 

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from data_specs.errors import EngineError, SynclrError
 from data_specs.run import ExecutionSpec
-from tasks.progress import Event, listen, tell
+from tasks.events import Event, listen, tell
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

@@ -28,8 +28,8 @@ from data_specs.rejection import Rejection
 from data_specs.sample import Sample
 from data_specs.shard import FileDigest, ShardAddress, ShardManifest
 from tasks import storage
+from tasks.events import Said, tell
 from tasks.mapped import mapped
-from tasks.progress import Said, tell
 
 Record = TypeVar("Record")
 Outcomes = Callable[[], Iterable[Record | Rejection]]

@@ -18,11 +18,11 @@ HOMES = {
     "diffusers": (
         "models/renderer/loading.py",
         "models/renderer/scheduling.py",
-        "models/renderer/tiny_training.py",
+        "tiny_renderer/networks.py",
         "models/scorer/safety.py",
     ),
     "fsspec": ("tasks/storage.py",),
-    "typer": ("flows/cli.py",),
+    "typer": ("flows/cli/app.py",),
     "tensorboardX": ("tasks/encoder/metrics.py",),
     "datasketch": ("tasks/captions/near_duplicates.py",),
 }

@@ -18,13 +18,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tasks.tiny_world.labels import label_names, label_scenes
-from tasks.tiny_world.picture_set import PictureSet, render_split
-from tasks.tiny_world.scenes import Scene
-from tasks.tiny_world.stages import Plan
-from tasks.tiny_world.train_autoencoder import to_tensor
-from tasks.tiny_world.training_loop import Schedule, StepReport, Training
-from tasks.tiny_world.world import read_world
+from models.tiny_world.scenes import Scene
+from models.tiny_world.world import read_world
+from tiny_renderer.image_set import PictureSet, render_split
+from tiny_renderer.labels import label_names, label_scenes
+from tiny_renderer.stages import Plan
+from tiny_renderer.train_autoencoder import to_tensor
+from tiny_renderer.training_loop import Schedule, StepReport, Training
 
 SPLIT, SCENES = "judge", 57_344
 """Its scenes are its own, and many. 13,500 of the generator's it knew by heart after 2,600 steps, and named 82 % of others."""

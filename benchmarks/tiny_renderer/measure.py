@@ -21,17 +21,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.tiny_renderer.judge import STEPS, accuracy_by_head, alignment, train_judge
-from flows.recipes import resolve
+from flows.runs.recipes import resolve
 from models.renderer.build import TINY
-from models.renderer.tiny_training import load_pipeline
-from tasks.tiny_world import train_reader
-from tasks.tiny_world.captions_of_scenes import PROSE, Prose, read_prose
-from tasks.tiny_world.contact_sheet import draw_captions, save_small, tile
-from tasks.tiny_world.picture_set import PictureSet
-from tasks.tiny_world.scenes import Scene
-from tasks.tiny_world.stages import Plan, Workshop, render_scenes, split_prose
-from tasks.tiny_world.train_autoencoder import reconstruction_psnr
-from tasks.tiny_world.world import read_world
+from models.tiny_world.scenes import Scene
+from models.tiny_world.world import read_world
+from tiny_renderer import train_reader
+from tiny_renderer.captions_of_scenes import PROSE, Prose, read_prose
+from tiny_renderer.contact_sheet import draw_captions, save_small, tile
+from tiny_renderer.image_set import PictureSet
+from tiny_renderer.networks import load_pipeline
+from tiny_renderer.stages import Plan, Workshop, render_scenes, split_prose
+from tiny_renderer.train_autoencoder import reconstruction_psnr
 
 RECIPE = resolve("tiny").images
 PER_CAPTION = RECIPE.per_caption
@@ -117,7 +117,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=TINY)
     parser.add_argument("--captions", type=int, default=128, help="at most so many, four pictures each")
     parser.add_argument(
-        "--prose", type=Path, help="captions to draw instead of those held out, as flows.write_tiny_prose writes them"
+        "--prose",
+        type=Path,
+        help="captions to draw instead of those held out, as tiny_renderer.write_prose writes them",
     )
     parser.add_argument("--judge-steps", type=int, default=STEPS, help="a judge that has made fewer is trained on")
     parser.add_argument("--styles", nargs="+", help="those the generator was trained on; all unless named")

@@ -17,11 +17,11 @@ import numpy as np
 from benchmarks.tiny_renderer.judge import STEPS, alignment, train_judge
 from benchmarks.tiny_renderer.measure import PER_CAPTION, RECIPE, as_pixels, diversity, unseen_prose
 from models.renderer.build import TINY
-from models.renderer.tiny_training import load_pipeline
 from models.scorer.encoder import encoder_scorer
+from models.tiny_world.scenes import Scene
 from models.weights import identify
-from tasks.tiny_world.contact_sheet import draw_captions
-from tasks.tiny_world.scenes import Scene
+from tiny_renderer.contact_sheet import draw_captions
+from tiny_renderer.networks import load_pipeline
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from data_specs.ids import seed_of
 from data_specs.run import ImagesSpec
-from flows.recipes import resolve
+from flows.runs.recipes import resolve
 from models.renderer.build import build_renderer
 from models.renderer.protocol import Drawing
 from tasks.engines import EngineProcess, loaded

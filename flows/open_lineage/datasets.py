@@ -9,7 +9,7 @@ from openlineage.client.facet_v2 import dataset_version_dataset, output_statisti
 from data_specs import background, caption, checkpoint, concept, embedding, image_group, score
 from data_specs.run import ConceptsSpec, ListedSource
 from data_specs.shard import SealedRoom
-from flows.addresses import Room
+from flows.runs.resolve import Room
 from tasks import storage
 
 SCHEMAS: dict[str, pa.Schema] = {

@@ -23,14 +23,14 @@ from prefect.runtime import flow_run
 
 from data_specs.run import Run
 from data_specs.shard import SealedRoom
-from flows.addresses import Room
-from flows.lineages import Home
 from flows.open_lineage import datasets
-from flows.report.walked import Walked, bytes_on_disk
-from flows.run_folder import folder, log_folder
+from flows.report.sealed_stages import Walked, bytes_on_disk
+from flows.runs.folder import folder, log_folder
+from flows.runs.lineages import Home
+from flows.runs.resolve import Room
 from tasks import storage
 from tasks.engines import StoppedError
-from tasks.progress import Said, tell
+from tasks.events import Said, tell
 
 NAMESPACE = "synclr"
 PRODUCER = f"urn:synclr-pipeline:{metadata.version('synclr-pipeline')}"

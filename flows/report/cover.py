@@ -11,9 +11,9 @@ from data_specs.caption import STRATEGIES
 from data_specs.concept import from_row
 from data_specs.run import RunSpec
 from data_specs.shard import ShardAddress
-from flows.charts import Part, columns
-from flows.coverage import covered
-from flows.report.walked import Walked
+from flows.inspect.coverage import covered
+from flows.report.charts import Part, columns
+from flows.report.sealed_stages import Walked
 from tasks.shards import read_rows
 
 MOST_CAPTIONS = 200_000

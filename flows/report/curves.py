@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from flows.charts import line
+from flows.report.charts import line
 from tasks import storage
 
 METRICS = "metrics.jsonl"

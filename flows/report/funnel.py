@@ -7,8 +7,8 @@ from markupsafe import Markup
 
 from data_specs.rejection import Rejection
 from data_specs.run import RunSpec
-from flows.charts import Part, stacked
-from flows.report.walked import Walked
+from flows.report.charts import Part, stacked
+from flows.report.sealed_stages import Walked
 from tasks.shards import read_rejects
 
 UNITS = {

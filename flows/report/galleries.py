@@ -16,8 +16,8 @@ from data_specs.caption import Caption
 from data_specs.contract import Contract, Record
 from data_specs.ids import digest
 from data_specs.image_group import ImageGroup, shown
-from flows.lineages import rows
-from flows.report.walked import Walked
+from flows.report.sealed_stages import Walked
+from flows.runs.lineages import rows
 from tasks.shards import read_shard
 
 CARDS = 6

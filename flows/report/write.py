@@ -12,20 +12,20 @@ from ruamel.yaml import YAML
 
 from data_specs.errors import SynclrError
 from data_specs.run import ROOMS, Run
-from flows.charts import bar
-from flows.lineages import rows
-from flows.long_captions import long_captions
-from flows.pace import QUICK_SECONDS, busy, figure, per_second
-from flows.recipes import spoken
+from flows.inspect.long_captions import long_captions
+from flows.report.charts import bar
 from flows.report.cover import cover
 from flows.report.curves import curves
+from flows.report.encoder_view import Sights, sights
 from flows.report.funnel import funnel, refusals
 from flows.report.galleries import galleries
-from flows.report.judged import judged
-from flows.report.sights import Sights, sights
-from flows.report.standings import tables
-from flows.report.walked import Walked, bytes_on_disk, selection_of, walked_rooms
-from flows.run_folder import folder, read_recipe
+from flows.report.image_quality import judged
+from flows.report.score_tables import tables
+from flows.report.sealed_stages import Walked, bytes_on_disk, selection_of, walked_rooms
+from flows.runs.folder import folder, read_recipe
+from flows.runs.lineages import rows
+from flows.runs.recipes import spoken
+from flows.runs.throughput import QUICK_SECONDS, busy, figure, per_second
 from tasks import storage
 
 PAGE = Path(__file__).with_name("page.html")

@@ -17,9 +17,9 @@ from torch.nn import functional as F
 from data_specs.run import EncoderSpec
 from models.encoder.batch import Crops
 from models.encoder.draws import Draws
+from models.encoder.ema import follow, teacher_of
 from models.encoder.gather import gather, gather_with_gradient, over_ranks
 from models.encoder.heads import ContrastiveHead, PatchHead, initialise
-from models.encoder.momentum import follow, teacher_of
 from models.encoder.text import reader_of, text_tower_of
 from models.encoder.vit import Tokens, VisionTransformer, vit_of
 from models.losses.ibot import ibot

@@ -6,7 +6,7 @@ Legend: N training rows, M test rows, D feature width, C classes, k neighbours.
 import numpy as np
 from numpy.typing import NDArray
 
-from models.probes.answers import Answers, Decisions, Features, targets_of
+from models.probes.labels import Answers, Decisions, Features, targets_of
 
 SIMILARITIES = 1 << 26
 """Held at a time: with their order they take 1 GB. All of ImageNet's would take 250 GB, and their order twice that."""

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from models.probes.answers import Answers, Decisions, Features, Standard
+from models.probes.labels import Answers, Decisions, Features, Standard
 
 NEVER = np.float32(-1e30)
 """The decision for a class that no training row shows."""

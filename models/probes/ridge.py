@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from models.probes.answers import Answers, Decisions, Features, Standard, targets_of
+from models.probes.labels import Answers, Decisions, Features, Standard, targets_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.encoder.schedules import cosine
-from models.probes.answers import Answers, Features, targets_of
+from models.probes.labels import Answers, Features, targets_of
 
 MOMENTUM = 0.9
 EPSILON = 1e-6

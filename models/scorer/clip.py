@@ -8,7 +8,7 @@ from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 from data_specs.errors import SpecError
 from data_specs.model_identity import ModelIdentity
 from models.memory import is_out_of_memory
-from models.scorer.looking import Preparation
+from models.scorer.batched_embedding import Preparation
 from models.scorer.two_towers import TwoTowers
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from data_specs.model_identity import ModelIdentity
 from models.encoder.augment import MEAN, STD
 from models.encoder.exported import load_exported, load_text
-from models.scorer.looking import Preparation
+from models.scorer.batched_embedding import Preparation
 from models.scorer.two_towers import TwoTowers
 
 

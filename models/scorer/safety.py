@@ -12,8 +12,8 @@ from torch import Tensor
 
 from data_specs.model_identity import ModelIdentity
 from models.renderer.protocol import Pixels
+from models.scorer.batched_embedding import failures_of, look, unit
 from models.scorer.clip import load_whole, preparation_of
-from models.scorer.looking import failures_of, look, unit
 
 STRICTER = 0.01
 

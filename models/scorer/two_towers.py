@@ -6,7 +6,7 @@ from torch import Tensor
 
 from data_specs.model_identity import ModelIdentity
 from models.renderer.protocol import Pixels
-from models.scorer.looking import Preparation, failures_of, look, read
+from models.scorer.batched_embedding import Preparation, failures_of, look, read
 
 
 class TwoTowers:

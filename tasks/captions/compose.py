@@ -16,6 +16,7 @@ from data_specs.run import CaptionsSpec
 from data_specs.shard import ShardAddress, ShardManifest
 from models.captioner.build import build_captioner
 from models.captioner.protocol import Ask, Captioner
+from tasks.bundles import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
 from tasks.captions.near_duplicates import Kept
 from tasks.captions.planning import Plan, Planner, ask_seed, examples_for
 from tasks.captions.prompt_files import load_prompts
@@ -23,8 +24,7 @@ from tasks.captions.prompts import prompt_digest, write_example, write_prompt
 from tasks.captions.screening import Refusal, Screen
 from tasks.captions.unsafe_words import load_unsafe_words
 from tasks.engines import EngineProcess, loaded
-from tasks.progress import Advanced, tell
-from tasks.retrying import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
+from tasks.events import Advanced, tell
 from tasks.shards import make_shard, missing_first, read_rows
 
 

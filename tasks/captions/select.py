@@ -15,16 +15,16 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from data_specs.choice import CONTRACT, Choice, Verdict
 from data_specs.concept import from_row
 from data_specs.errors import ContractError
 from data_specs.ids import CaptionId, ConceptId
 from data_specs.run import CaptionsSpec
+from data_specs.selection import CONTRACT, Choice, Verdict
 from data_specs.shard import ShardAddress
 from tasks import storage
 from tasks.captions.balancing import NamedConcepts, counted, is_drawn
 from tasks.captions.near_duplicates import keys, repeats
-from tasks.progress import Advanced, Said, tell
+from tasks.events import Advanced, Said, tell
 from tasks.shards import make_shard, missing, read_rows
 
 AT_ONCE = 200_000

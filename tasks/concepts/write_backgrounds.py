@@ -17,11 +17,11 @@ from data_specs.run import BackgroundsSpec
 from data_specs.shard import ShardAddress, ShardManifest
 from models.captioner.build import build_captioner
 from models.captioner.protocol import Ask, Captioner
+from tasks.bundles import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
 from tasks.concepts.background_answers import Answers, Refused, fingerprint
 from tasks.concepts.background_prompts import examples_for, load_prompt, write_example, write_prompt
 from tasks.engines import EngineProcess, loaded
-from tasks.progress import Advanced, tell
-from tasks.retrying import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
+from tasks.events import Advanced, tell
 from tasks.shards import make_shard, missing_first, read_rows
 
 

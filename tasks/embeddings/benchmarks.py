@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import assert_never, cast
 
+from data_specs.benchmark_image import Picture
 from data_specs.ids import digest
-from data_specs.picture import Picture
 from data_specs.rejection import Rejection
 from data_specs.run import EmbeddingsSpec, OwnBenchmark, TinyWorldBenchmark
 from tasks.embeddings import styles

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 from PIL import Image
 
+from data_specs.benchmark_image import Picture
 from data_specs.ids import digest
-from data_specs.picture import Picture
 from data_specs.rejection import Rejection
 from data_specs.run import DataSet, HuggingFaceImages, ImageFolder, ImageShards, OwnBenchmark
 from tasks.embeddings import hugging_face, image_folders, image_shards
-from tasks.embeddings.shown import Shown
+from tasks.embeddings.raw_sample import Shown
 
 UNREADABLE = (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError)
 """What Pillow raises for files that are cut off, damaged or no pictures."""

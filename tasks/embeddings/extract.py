@@ -14,26 +14,27 @@ from PIL import Image
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from data_specs import benchmark_image as picture
 from data_specs import checkpoint as checkpoint_record
-from data_specs import embedding, picture
+from data_specs import embedding
+from data_specs.benchmark_image import Picture
 from data_specs.embedding import TEXT, TEXT_OF_CATEGORIES, Embedding
 from data_specs.errors import ContractError, SpecError
 from data_specs.ids import digest
-from data_specs.picture import Picture
 from data_specs.rejection import Rejection
 from data_specs.run import EmbeddingsSpec
 from data_specs.shard import ShardAddress, ShardManifest
 from models.embedder.build import build_embedder
 from models.embedder.protocol import Embedder, JointEmbedder
-from models.probes.answers import Features
+from models.probes.labels import Features
 from tasks import storage
+from tasks.bundles import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
 from tasks.embeddings.benchmarks import PARTS, Benchmark, benchmark_of, lineage, pictures
-from tasks.embeddings.plan import Look, drawings
+from tasks.embeddings.jobs import Look, drawings
 from tasks.embeddings.styles import Drawing
 from tasks.embeddings.templates import load_templates, prompts
 from tasks.engines import EngineProcess
-from tasks.progress import Advanced, tell
-from tasks.retrying import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
+from tasks.events import Advanced, tell
 from tasks.shards import make_shard, read_shard, sealed
 
 BATCH = 1024

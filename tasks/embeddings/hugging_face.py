@@ -19,7 +19,7 @@ from data_specs.rejection import Rejection
 from data_specs.run import HuggingFaceImages
 from tasks import storage
 from tasks.embeddings.image_folders import splits
-from tasks.embeddings.shown import Shown
+from tasks.embeddings.raw_sample import Shown
 
 SUFFIXES = (".arrow", ".parquet")
 

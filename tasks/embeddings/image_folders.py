@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from data_specs.benchmark_image import TEST, TRAIN, VALIDATION
 from data_specs.errors import SpecError
 from data_specs.ids import digest
-from data_specs.picture import TEST, TRAIN, VALIDATION
 from data_specs.rejection import Rejection
 from data_specs.run import ImageFolder, SplitDataSet
 from tasks import storage
-from tasks.embeddings.shown import Shown
+from tasks.embeddings.raw_sample import Shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from data_specs import image_group
+from data_specs.benchmark_image import TEST, TRAIN, VALIDATION
 from data_specs.errors import SpecError
 from data_specs.ids import digest
-from data_specs.picture import TEST, TRAIN, VALIDATION
 from data_specs.rejection import Rejection
 from data_specs.run import ImageShards
 from data_specs.shard import ShardAddress
-from tasks.embeddings.shown import Shown
+from tasks.embeddings.raw_sample import Shown
 from tasks.shards import read_rows, read_shard, require_all_sealed
 from tasks.storage import names
 

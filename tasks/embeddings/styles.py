@@ -10,12 +10,12 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from data_specs.benchmark_image import Picture
 from data_specs.ids import digest, seed_of
-from data_specs.picture import Picture
 from data_specs.run import TinyWorldBenchmark
-from tasks.tiny_world.scenes import Scene, draw
-from tasks.tiny_world.sprites import Sheets, evaluation_sheets, training_sheets
-from tasks.tiny_world.world import WorldConcept, read_world
+from models.tiny_world.scenes import Scene, draw
+from models.tiny_world.sprites import Sheets, evaluation_sheets, training_sheets
+from models.tiny_world.world import WorldConcept, read_world
 
 VERSION = 1
 """Raised when other pictures would be drawn for the same name and seed."""

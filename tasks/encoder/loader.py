@@ -12,7 +12,7 @@ from data_specs.run import EncoderSpec
 from data_specs.shard import ShardAddress
 from models.encoder.batch import Pictures
 from tasks.encoder.batches import Order
-from tasks.encoder.pictures import DECODED_BYTES, PictureStore
+from tasks.encoder.image_store import DECODED_BYTES, PictureStore
 
 
 class Batches(Dataset[Pictures]):

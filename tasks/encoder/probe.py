@@ -9,7 +9,7 @@ import numpy as np
 from models.embedder.vit import VitEmbedder
 from models.encoder.vit import VisionTransformer
 from models.probes.knn import knn
-from tasks.encoder.pictures import PictureStore
+from tasks.encoder.image_store import PictureStore
 
 CAPTIONS = 512
 NEIGHBOURS = 5

@@ -22,11 +22,11 @@ from data_specs.ids import seed_of
 from data_specs.run import EncoderSpec
 from data_specs.shard import ShardAddress, ShardManifest
 from tasks import storage
+from tasks.bundles import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
 from tasks.encoder import checkpoints
 from tasks.encoder.metrics import Row, logging_metrics, newest_row, read_metrics
 from tasks.engines import EngineProcess
-from tasks.progress import Advanced, Said, tell
-from tasks.retrying import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
+from tasks.events import Advanced, Said, tell
 from tasks.shards import make_shard
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from data_specs.shard import ShardAddress, ShardManifest
 from models.renderer.build import build_renderer
 from models.renderer.protocol import Drawing, Pixels, Renderer
 from tasks.engines import loaded
-from tasks.images.pictures import store
+from tasks.images.encoding import store
 from tasks.shards import make_shard
 
 

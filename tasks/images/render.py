@@ -19,11 +19,11 @@ from data_specs.rejection import Rejection
 from data_specs.run import ImagesSpec
 from data_specs.shard import ShardAddress, ShardManifest
 from models.renderer.protocol import Drawing
+from tasks.bundles import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
 from tasks.engines import EngineProcess, loaded
+from tasks.events import Advanced, Worked, tell
 from tasks.images.candidates import FAULTS, Candidates
 from tasks.images.render_queue import RenderQueue, open_queue
-from tasks.progress import Advanced, Worked, tell
-from tasks.retrying import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
 from tasks.shards import make_shard, missing_first, read_rows, read_shard
 
 IN_HAND = 2

@@ -21,7 +21,7 @@ from models.renderer.protocol import Drawing, Pixels, Renderer
 from models.scorer.build import build_checker, build_scorer
 from models.scorer.protocol import Checker, Scorer
 from tasks.images.candidates import Attempt, misfit
-from tasks.images.pictures import fault, store
+from tasks.images.encoding import fault, store
 
 Answer = TypeVar("Answer")
 Scores = dict[str, float]

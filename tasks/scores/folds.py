@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from data_specs.benchmark_image import TEST, TRAIN, VALIDATION
 from data_specs.errors import ContractError
-from data_specs.picture import TEST, TRAIN, VALIDATION
 
 Rows = NDArray[np.int64]
 VALIDATION_SHARE = 0.2

@@ -14,10 +14,10 @@ from data_specs.ids import digest, seed_of
 from data_specs.run import Metric, ScoresSpec
 from data_specs.score import Score
 from data_specs.shard import ShardAddress, ShardManifest
-from models.probes.answers import Answers, Features
+from models.probes.labels import Answers, Features
+from tasks.bundles import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
 from tasks.engines import EngineProcess
-from tasks.progress import Advanced, tell
-from tasks.retrying import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
+from tasks.events import Advanced, tell
 from tasks.scores.folds import Fold, given_splits, held_out_copies, held_out_groups
 from tasks.scores.metrics import chance, judged
 from tasks.scores.protocols import PROTOCOLS, Judged, Problem

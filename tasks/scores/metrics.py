@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from data_specs.run import Metric
-from models.probes.answers import Answers, Decisions, targets_of
+from models.probes.labels import Answers, Decisions, targets_of
 
 RECALLS = np.linspace(0.0, 1.0, 11)
 RESAMPLES = 200

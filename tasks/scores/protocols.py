@@ -8,7 +8,7 @@ import numpy as np
 from data_specs.ids import seed_of
 from data_specs.run import Metric, ProtocolName, ScoresSpec
 from models.probes import knn
-from models.probes.answers import Answers, Decisions, Features, targets_of
+from models.probes.labels import Answers, Decisions, Features, targets_of
 from models.probes.logistic import Logistic
 from models.probes.ridge import fit_ridge
 from models.probes.sgd import Epoch, train_sgd

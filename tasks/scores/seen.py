@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.probes.answers import Answers
+from models.probes.labels import Answers
 
 
 @dataclass(frozen=True, slots=True)

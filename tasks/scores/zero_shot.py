@@ -10,8 +10,8 @@ import numpy as np
 
 from data_specs.embedding import Embedding
 from data_specs.errors import ContractError
-from models.probes.answers import Features
 from models.probes.knn import unit
+from models.probes.labels import Features
 from tasks.scores.protocols import Judged, Problem
 
 

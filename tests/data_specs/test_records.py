@@ -5,14 +5,15 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from builders import MODEL, make_caption, make_concept, make_group
-from data_specs import caption, checkpoint, choice, concept, embedding, image_group, score
+from data_specs import caption, checkpoint, concept, embedding, image_group, score
+from data_specs import selection as choice
 from data_specs.checkpoint import Checkpoint
-from data_specs.choice import Choice
 from data_specs.embedding import Embedding
 from data_specs.errors import ContractError
 from data_specs.image_group import PassedOver
 from data_specs.score import Score
+from data_specs.selection import Choice
+from support.builders import MODEL, make_caption, make_concept, make_group
 
 RECORDS = [
     (concept.CONTRACT, make_concept("café ☕")),

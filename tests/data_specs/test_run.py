@@ -6,8 +6,8 @@ import pytest
 
 from data_specs.errors import SpecError
 from data_specs.run import ROOMS, RunSpec
-from flows import recipes
-from flows.recipes import RECIPES, header, knobs, names, resolve, schema
+from flows.runs import recipes
+from flows.runs.recipes import RECIPES, header, knobs, names, resolve, schema
 
 
 @pytest.mark.parametrize("name", names())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.prefect_environment import DEFAULTS
+from flows.server.settings import DEFAULTS
 
 PROJECT = Path(__file__).parents[2]
 FILES = {

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.deployments import QUEUES
-from flows.prefect_environment import DEFAULTS
+from flows.server.deployments import QUEUES
+from flows.server.settings import DEFAULTS
 
 PROJECT = Path(__file__).parents[2]
 KINDS = sorted(set(QUEUES.values()))

@@ -16,13 +16,14 @@ from typing import Any
 import httpx
 import kubernetes_validate
 import pytest
-from command_line import free_port
 from jsonschema import Draft202012Validator
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect_kubernetes.settings import KubernetesSettings
 from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 from ruamel.yaml import YAML
+
+from support.command_line import free_port
 
 FOLDER = Path(__file__).parents[2] / "docker" / "kubernetes"
 TEMPLATE = json.loads((FOLDER / "job-template.json").read_text())

@@ -13,7 +13,7 @@ import pytest
 from data_specs.errors import EngineError, SpecError
 from data_specs.run import ExecutionSpec, ImagesSpec
 from tasks.engines import EngineProcess, StoppedError, engine_threads, loaded
-from tasks.progress import Advanced, listening, tell
+from tasks.events import Advanced, listening, tell
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,12 +12,12 @@ from collections import Counter
 import pyarrow.parquet as pq
 import pytest
 
-from builders import make_caption
 from data_specs.caption import CONTRACT
 from data_specs.errors import ContractError, EngineError
 from data_specs.rejection import Rejection
+from support.builders import make_caption
 from tasks import storage
-from tasks.progress import listening
+from tasks.events import listening
 from tasks.shards import (
     all_sealed,
     make_shard,

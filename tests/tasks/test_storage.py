@@ -9,10 +9,10 @@ import urllib.request
 
 import pytest
 
-from builders import make_caption
 from data_specs.caption import CONTRACT
 from data_specs.errors import SpecError
 from data_specs.shard import ShardAddress
+from support.builders import make_caption
 from tasks import storage
 from tasks.shards import all_sealed, make_shard, missing, open_shard, read_rows, read_shard, sealed, verify_shard
 

@@ -14,13 +14,13 @@ from benchmarks.tiny_renderer.judge import ASKED, accuracy_by_head, alignment, t
 from benchmarks.tiny_renderer.measure import PER_CAPTION, copies, diversity, unseen_prose
 from benchmarks.tiny_renderer.speed import pictures_per_second
 from data_specs.run import ImagesSpec
-from tasks.tiny_world.captions_of_scenes import PROSE, read_prose
-from tasks.tiny_world.contact_sheet import save_small
-from tasks.tiny_world.labels import label_names, label_scenes
-from tasks.tiny_world.picture_set import PictureSet, render_split
-from tasks.tiny_world.scenes import Scene
-from tasks.tiny_world.snapshots import read_snapshot
-from tasks.tiny_world.world import read_world
+from models.tiny_world.scenes import Scene
+from models.tiny_world.world import read_world
+from tiny_renderer.captions_of_scenes import PROSE, read_prose
+from tiny_renderer.contact_sheet import save_small
+from tiny_renderer.image_set import PictureSet, render_split
+from tiny_renderer.labels import label_names, label_scenes
+from tiny_renderer.snapshots import read_snapshot
 
 WORLD = read_world()
 

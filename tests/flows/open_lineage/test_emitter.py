@@ -12,13 +12,13 @@ import pytest
 
 from data_specs.errors import EngineError
 from data_specs.run import Run
-from flows.addresses import rooms
 from flows.open_lineage import Emitter
 from flows.open_lineage.datasets import place
-from flows.run_folder import summarise
+from flows.runs.folder import summarise
+from flows.runs.resolve import rooms
+from support.made_up_run import make_run
+from support.open_lineage_specification import faults
 from tasks.engines import StoppedError
-from tests.flows.made_up_run import make_run
-from tests.flows.open_lineage.specification import faults
 
 ORDER = ("concepts", "captions", "images", "encoder", "embeddings", "scores")
 

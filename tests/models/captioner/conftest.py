@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from vllm_server import VllmServer
+
+from support.vllm_server import VllmServer
 
 
 @pytest.fixture(scope="session")

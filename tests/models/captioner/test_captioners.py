@@ -6,13 +6,13 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 
 import pytest
-from completions_server import MODEL, completions
-from vllm_server import KEY
 
 from data_specs.errors import SpecError
 from data_specs.run import CaptionsSpec
 from models.captioner.build import build_captioner, identify_captioner, require_captioner
 from models.captioner.protocol import Ask
+from support.completions_server import MODEL, completions
+from support.vllm_server import KEY
 from tasks.engines import loaded
 
 PROMPT = "Photo captions.\n\nfox => A red fox in the snow.\n\nkettle => A steel kettle on a stove.\n\n{} =>"

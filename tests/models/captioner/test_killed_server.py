@@ -4,11 +4,11 @@ import time
 from pathlib import Path
 
 import pytest
-from command_line import PATIENCE_SECONDS, CommandLine
-from vllm_server import KEY
 
 from data_specs import caption
 from data_specs.shard import ShardAddress
+from support.command_line import PATIENCE_SECONDS, CommandLine
+from support.vllm_server import KEY
 from tasks.shards import read_rejects, read_shard, sealed
 
 PLANNED = 24

@@ -4,8 +4,6 @@ import json
 import time
 
 import pytest
-from command_line import free_port
-from completions_server import MODEL, Fault, completions
 
 from data_specs.errors import EngineError, SpecError
 from data_specs.run import CaptionsSpec
@@ -15,6 +13,8 @@ from models.captioner.fake import FakeCaptioner
 from models.captioner.openai import OpenAiCaptioner
 from models.captioner.protocol import Ask
 from models.captioner.server import KEYS, SERVER, access
+from support.command_line import free_port
+from support.completions_server import MODEL, Fault, completions
 
 SECRET = "sk-never-to-be-seen"
 

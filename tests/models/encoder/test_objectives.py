@@ -15,7 +15,7 @@ from torch import multiprocessing as mp
 from data_specs.run import OBJECTIVES, EncoderSpec
 from models.encoder.batch import Crops, Pictures, cut
 from models.encoder.draws import Draws
-from models.encoder.momentum import follow, teacher_of
+from models.encoder.ema import follow, teacher_of
 from models.encoder.objectives import Objective
 from models.encoder.parameters import groups
 from models.encoder.schedules import cosine, linear, warmup_cosine

@@ -8,7 +8,7 @@ from data_specs.errors import SpecError
 from data_specs.run import ImagesSpec
 from models.renderer.build import build_renderer, require_renderer
 from models.renderer.protocol import Drawing
-from tests.pipeline_folders import FAMILIES, folder
+from support.pipeline_folders import FAMILIES, folder
 
 DRAWINGS = [
     Drawing(text, seed) for seed, text in enumerate(["a dog on the beach", "a dog on the beach", "a cat", "a cat"])

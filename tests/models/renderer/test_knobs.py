@@ -11,7 +11,7 @@ from models.renderer.build import build_renderer, require_renderer
 from models.renderer.layout import look
 from models.renderer.protocol import Drawing
 from models.renderer.scheduling import build_scheduler
-from tests.pipeline_folders import folder
+from support.pipeline_folders import folder
 
 
 def spec(family, **knobs):

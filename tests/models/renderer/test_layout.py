@@ -10,7 +10,7 @@ from data_specs.run import ImagesSpec
 from models.renderer import layout
 from models.renderer.build import require_renderer
 from models.renderer.layout import look
-from tests.pipeline_folders import folder
+from support.pipeline_folders import folder
 
 
 @pytest.fixture

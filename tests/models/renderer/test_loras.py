@@ -10,10 +10,10 @@ from peft import LoraConfig, get_peft_model_state_dict
 
 from data_specs.errors import SpecError
 from data_specs.run import ImagesSpec, LoraSpec, RunSpec
-from flows.addresses import rooms
+from flows.runs.resolve import rooms
 from models.renderer.build import build_renderer, require_renderer
 from models.renderer.protocol import Drawing
-from tests.pipeline_folders import folder, small_unet
+from support.pipeline_folders import folder, small_unet
 
 DRAWINGS = [Drawing("a cat", 0), Drawing("a cat", 1)]
 

@@ -1,7 +1,6 @@
 from collections import Counter
 
 import pytest
-from concept_tables import small_table
 
 from data_specs import caption
 from data_specs.caption import Caption
@@ -10,6 +9,7 @@ from data_specs.rejection import Rejection
 from data_specs.run import CaptionsSpec
 from data_specs.shard import ShardAddress
 from models.captioner.fake import FakeCaptioner
+from support.concept_tables import small_table
 from tasks.captions.compose import compose, compose_shard
 from tasks.captions.planning import Planner
 from tasks.captions.prompt_files import load_prompts

@@ -3,11 +3,11 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from concept_tables import made_up, small_table
 
 from data_specs.errors import SpecError
 from data_specs.prompt_set import RELATIONS
 from data_specs.run import CaptionsSpec
+from support.concept_tables import made_up, small_table
 from tasks.captions.plan_summary import expected
 from tasks.captions.planning import Planner, ask_seed, examples_for
 from tasks.captions.prompt_files import load_prompts

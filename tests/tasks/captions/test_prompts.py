@@ -1,10 +1,10 @@
 from collections import Counter
 
 import pytest
-from concept_tables import made_up
 
 from data_specs.errors import SpecError
 from data_specs.prompt_set import PROMPT_KINDS, RELATIONS, Example
+from support.concept_tables import made_up
 from tasks.captions.naming import names, relates
 from tasks.captions.planning import Plan
 from tasks.captions.prompt_files import SETS, load_prompts, prompts_digest

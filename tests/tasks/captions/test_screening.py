@@ -1,8 +1,8 @@
 import pytest
-from concept_tables import made_up
 
 from data_specs.errors import SpecError
 from data_specs.run import CaptionsSpec
+from support.concept_tables import made_up
 from tasks.captions.planning import Plan
 from tasks.captions.prompt_files import load_prompts
 from tasks.captions.screening import Refusal, Screen, fingerprint

@@ -5,12 +5,12 @@ import tracemalloc
 
 import pytest
 
-from builders import make_caption, make_concept
 from data_specs import caption, concept
-from data_specs.choice import CONTRACT
 from data_specs.errors import ContractError
 from data_specs.run import CaptionsSpec
+from data_specs.selection import CONTRACT
 from data_specs.shard import ShardAddress
+from support.builders import make_caption, make_concept
 from tasks.captions import select
 from tasks.captions.near_duplicates import keys, repeats
 from tasks.captions.select import select_shards

@@ -4,13 +4,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from concept_tables import made_up
 
 from data_specs.background import CONTRACT, Background
 from data_specs.errors import SpecError
 from data_specs.model_identity import ModelIdentity
 from data_specs.rejection import Rejection
 from data_specs.run import BackgroundsSpec, ConceptsSpec, FileSource
+from support.concept_tables import made_up
 from tasks.concepts.ingest import asked_about, ingest_table, read_concepts, without_backgrounds
 from tasks.concepts.write_backgrounds import read_backgrounds, write, write_shard
 from tasks.shards import read_rejects, read_rows, verify_shard

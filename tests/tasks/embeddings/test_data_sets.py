@@ -12,14 +12,15 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from builders import make_caption, make_group
-from data_specs import image_group, picture
+from data_specs import benchmark_image as picture
+from data_specs import image_group
+from data_specs.benchmark_image import Picture
 from data_specs.errors import SpecError
 from data_specs.ids import digest
-from data_specs.picture import Picture
 from data_specs.rejection import Rejection
 from data_specs.run import EmbeddingsSpec, HuggingFaceImages, ImageFolder, ImageShards, OwnBenchmark
 from data_specs.shard import ShardAddress
+from support.builders import make_caption, make_group
 from tasks.embeddings.benchmarks import PARTS, benchmark_of, lineage
 from tasks.embeddings.data_sets import admitted, centre, fingerprint
 from tasks.embeddings.extract import draw_shard, needed

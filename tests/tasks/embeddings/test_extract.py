@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_specs import embedding, picture
+from data_specs import benchmark_image as picture
+from data_specs import embedding
 from data_specs.embedding import JOINT, TEXT, TEXT_OF_CATEGORIES
 from data_specs.errors import ContractError
 from data_specs.run import EmbeddingsSpec, EncoderSpec, RunSpec
 from data_specs.shard import ShardAddress
 from models.embedder.fake import FakeEmbedder
+from models.tiny_world.world import World, read_world
 from tasks.embeddings import styles
 from tasks.embeddings.benchmarks import PARTS
 from tasks.embeddings.extract import benchmark_shards, draw_shard, embed, extract_shard, needed
-from tasks.embeddings.plan import Look, looks, metric_of
+from tasks.embeddings.jobs import Look, looks, metric_of
 from tasks.embeddings.styles import Drawing, draw_part, drawing_of
 from tasks.shards import make_shard, read_shard
-from tasks.tiny_world.world import World, read_world
 
 SMALL = Drawing("styles", 0, 2)
 

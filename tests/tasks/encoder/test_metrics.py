@@ -11,7 +11,7 @@ from data_specs.shard import FileDigest, ShardAddress
 from tasks.encoder import train
 from tasks.encoder.checkpoints import Kept, folder, stem, steps_done
 from tasks.encoder.metrics import END_BYTES, logging_metrics, newest_row, url_of
-from tasks.progress import Advanced, listening
+from tasks.events import Advanced, listening
 from tasks.storage import write_bytes
 
 

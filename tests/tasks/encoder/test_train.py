@@ -15,7 +15,6 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
-from builders import make_caption, make_group
 from data_specs import checkpoint, image_group
 from data_specs.errors import ContractError, EngineError, SpecError
 from data_specs.image_group import ImageGroup
@@ -23,14 +22,15 @@ from data_specs.run import OBJECTIVES, EncoderSpec
 from data_specs.shard import ShardAddress
 from models.encoder.exported import load_exported
 from models.encoder.training import Training
+from support.builders import make_caption, make_group
 from tasks.encoder import checkpoints, train
 from tasks.encoder.batches import Order
 from tasks.encoder.checkpoints import verify_checkpoints
+from tasks.encoder.image_store import PictureStore
 from tasks.encoder.metrics import read_metrics
-from tasks.encoder.pictures import PictureStore
 from tasks.encoder.ranks import Job, _told
 from tasks.encoder.train import learn, train_encoder
-from tasks.progress import Event, Said, listening
+from tasks.events import Event, Said, listening
 from tasks.shards import make_shard, read_shard
 
 SPEC = EncoderSpec(

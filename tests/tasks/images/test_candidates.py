@@ -6,7 +6,6 @@ from itertools import product
 import numpy as np
 import pytest
 
-from builders import make_caption
 from data_specs import caption as caption_record
 from data_specs import image_group
 from data_specs.errors import SpecError
@@ -16,6 +15,7 @@ from data_specs.rejection import Rejection
 from data_specs.run import ImagesSpec, SafetySpec, ScorerSpec
 from models.renderer.fake import FakeRenderer
 from models.scorer.fake import IDENTITY, FakeScorer
+from support.builders import make_caption
 from tasks.images.redraw import redraw
 from tasks.images.render import Work, render, render_shard
 from tasks.images.render_queue import RenderQueue

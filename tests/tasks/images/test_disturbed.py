@@ -11,7 +11,6 @@ import pytest
 import torch
 from PIL import Image
 
-from builders import make_caption
 from data_specs import caption as caption_record
 from data_specs import image_group
 from data_specs.errors import EngineError
@@ -20,9 +19,10 @@ from data_specs.run import ImagesSpec
 from data_specs.shard import ShardAddress
 from models.renderer.fake import FakeRenderer
 from models.renderer.protocol import Drawing
+from support.builders import make_caption
 from tasks.engines import EngineProcess
+from tasks.events import Advanced, listening
 from tasks.images.render import Work, render_here
-from tasks.progress import Advanced, listening
 from tasks.shards import make_shard, read_shard, require_sealed, sealed
 
 FAKE = ImagesSpec(engine="fake", format="png")

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from builders import make_caption
 from data_specs.run import ImagesSpec
 from models.renderer.fake import FakeRenderer
+from support.builders import make_caption
 from tasks.images.diversity import diversity, thumbnail
 from tasks.images.render import render
 from tasks.images.render_queue import RenderQueue

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from builders import make_caption
 from data_specs import image_group
 from data_specs.ids import image_seed
 from data_specs.run import ImagesSpec
 from models.renderer.fake import FakeRenderer
+from support.builders import make_caption
 from tasks.images.redraw import redraw
 from tasks.images.render import render
 from tasks.images.render_queue import RenderQueue

@@ -5,17 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from builders import make_caption
 from data_specs import caption as caption_record
-from data_specs import choice, image_group
-from data_specs.choice import Choice
+from data_specs import image_group
+from data_specs import selection as choice
 from data_specs.errors import ContractError
 from data_specs.ids import image_seed
 from data_specs.image_group import ImageGroup
 from data_specs.rejection import Rejection
 from data_specs.run import ImagesSpec
+from data_specs.selection import Choice
 from models.renderer.fake import FakeRenderer
-from tasks.images.pictures import fault, store
+from support.builders import make_caption
+from tasks.images.encoding import fault, store
 from tasks.images.render import Work, render, render_shard
 from tasks.images.render_queue import RenderQueue
 from tasks.shards import make_shard, read_rejects, read_shard

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from builders import make_caption
 from data_specs import caption as caption_record
 from data_specs import image_group
 from data_specs.errors import EngineError, SpecError
 from data_specs.run import ImagesSpec
 from models.renderer.fake import FakeRenderer
 from models.renderer.protocol import Drawing
+from support.builders import make_caption
 from tasks import engines
+from tasks.events import Advanced, Worked, listening
 from tasks.images import render as room
 from tasks.images import render_queue
 from tasks.images.render import Work, render_here, render_shard
 from tasks.images.render_queue import RenderQueue
-from tasks.progress import Advanced, Worked, listening
 from tasks.shards import make_shard, read_shard, require_sealed, sealed
 
 SPEC = ImagesSpec(engine="fake", format="png")

@@ -5,16 +5,16 @@ import io
 import pytest
 from PIL import Image
 
-from builders import make_caption
 from data_specs import caption as caption_record
 from data_specs import image_group
 from data_specs.run import ImagesSpec
 from data_specs.shard import ShardAddress
 from models.renderer.build import build_renderer
+from support.builders import make_caption
+from support.pipeline_folders import folder
 from tasks.images.render import Work, render_shard
 from tasks.images.render_queue import RenderQueue
 from tasks.shards import make_shard, read_shard
-from tests.pipeline_folders import folder
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from builders import make_concept
 from data_specs import concept as concept_record
 from data_specs import embedding
 from data_specs.embedding import TEXT, TEXT_OF_CATEGORIES, Embedding
@@ -15,6 +14,7 @@ from data_specs.errors import ContractError
 from data_specs.run import Metric, ScoresSpec
 from data_specs.score import Score
 from data_specs.shard import ShardAddress
+from support.builders import make_concept
 from tasks.scores.folds import given_splits, held_out_copies, held_out_groups
 from tasks.scores.measure import Exam, measure, measure_shard
 from tasks.scores.summary import headline

@@ -1,0 +1,69 @@
+"""A recipe enters; what its captions are to be, one by one or counted by sort, leaves. No engine."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from data_specs.concept import Concept
+from data_specs.prompt_set import PromptSet
+from data_specs.run import RunSpec
+from flows.runs.resolve import concepts_room
+from tasks.captions.plan_summary import counted, expected, summed
+from tasks.captions.planning import Plan, Planner, ask_seed, examples_for
+from tasks.captions.prompt_files import load_prompts
+from tasks.captions.prompts import write_example, write_prompt
+from tasks.concepts.ingest import read_concepts, table_of, without_backgrounds
+from tasks.shards import sealed
+
+
+def plan_captions(spec: RunSpec, head: int = 0, summary_of: int = 0, root: str | None = None) -> dict[str, Any]:
+    """The first `head` plans as `plans`; the first `summary_of` counted, beside what the recipe's shares expect.
+
+    Slot by slot through shard 0, then 1, and so on, as the room makes them. Backgrounds that an LLM writes are those of the
+    table under `root`; a `note` says so where it is not there yet. Raises SpecError for a recipe that cannot be planned.
+    """
+    concepts, note = _table(spec, root)
+    planner = Planner(concepts, spec.captions, spec.seed)
+    answer: dict[str, Any] = {"note": note} if note else {}
+    if summary_of:
+        mean = summed(expected(concepts, spec.captions, summary_of))
+        answer |= {"planned": summary_of, **summed(counted(_plans(planner, spec, summary_of))), "expected": mean}
+    if head:
+        prompts = load_prompts(spec.captions.prompts)
+        answer["plans"] = [_described(plan, prompts, spec.seed) for plan in _plans(planner, spec, head)]
+    return answer
+
+
+def _table(spec: RunSpec, root: str | None) -> tuple[list[Concept], str | None]:
+    if not (waiting := len(without_backgrounds(spec.concepts))):
+        return table_of(spec.concepts), None
+    if root is not None and sealed(table := concepts_room(spec, root).table):
+        return read_concepts(table), None
+    return table_of(spec.concepts), (
+        f"concepts.backgrounds_by has not written the backgrounds of {waiting} "
+        "objects yet: they are planned with what their sources give (`synclr run RECIPE --until concepts` writes them)"
+    )
+
+
+def _plans(planner: Planner, spec: RunSpec, count: int) -> Iterator[Plan]:
+    for index in range(count):
+        yield planner.plan(*divmod(index, spec.captions.per_shard))
+
+
+def _described(plan: Plan, prompts: PromptSet, seed: int) -> dict[str, Any]:
+    """All that the first ask for a caption follows from."""
+    examples = examples_for(plan, prompts, seed, attempt=0)
+    return {
+        "shard": plan.shard,
+        "slot": plan.slot,
+        "concept_id": plan.concept.id,
+        "concept": plan.concept.name,
+        "kind": plan.concept.kind,
+        "category": plan.concept.category,
+        "strategy": plan.strategy,
+        "background": plan.background,
+        "relation": plan.relation,
+        "other": plan.other,
+        "examples": [write_example(example, with_other=plan.other is not None) for example in examples],
+        "seed": ask_seed(plan, seed, attempt=0),
+        "prompt": write_prompt(plan, prompts.pool(plan.prompt_kind).header, examples),
+    }

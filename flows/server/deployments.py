@@ -1,0 +1,161 @@
+"""A Prefect server enters; our deployments, their work pool, concurrency limit and watchmen stand in it afterwards.
+
+`synclr/walk` is the whole walk, `synclr/<room>` one room on its own, `synclr-by-room/walk` the whole walk with each room handed
+to that room's own deployment, for clusters where every kind of room has workers of its own. Registering again updates.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+from prefect.automations import Automation
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import StateType
+from prefect.deployments.runner import RunnerDeployment
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.schedules import Cron, Schedule
+from prefect.types.entrypoint import EntrypointType
+from prefect.workers.process import ProcessWorker
+
+from data_specs.run import ROOMS
+from flows.by_stage import synclr_by_room
+from flows.execution.run_bundles import ENGINE_LIMIT
+from flows.server.recovery import GOING_ON
+from flows.synclr import synclr
+from tasks import storage
+
+QUEUES = {
+    "concepts": "cpu",
+    "captions": "captions",
+    "images": "images",
+    "encoder": "encoder",
+    "embeddings": "encoder",
+    "scores": "cpu",
+}
+"""Which kind of worker a room wants. A worker that names no queue takes all of them."""
+SILENCE = timedelta(seconds=90)
+"""Three heartbeats (`flows/server/settings.py`)."""
+SILENT = f"no heartbeat for {SILENCE.seconds} s: its process or machine is gone"
+SCHEDULES = [
+    Cron("0 2 * * *", active=False, slug="nightly-growth", parameters={"grow": 512, "until": "images"}),
+    Cron("0 6 * * 0", active=False, slug="weekly-training", parameters={"grow": 0}),
+]
+"""Examples, asleep until somebody wakes them on the deployment's page: every night 512 more captions, every Sunday an encoder."""
+
+
+def deploy(root: str, pool: str, slots: int) -> list[str]:
+    """Raises what Prefect raises if the server refuses; returns the deployments' names."""
+    root = storage.absolute(root)
+    with get_client(sync_client=True) as client:
+        kind = _work_pool(client, pool)
+        client.upsert_global_concurrency_limit_by_name(ENGINE_LIMIT, slots)
+        new = not _stands(client, "synclr/walk")
+
+    def described(
+        flow: Any, name: str, queue: str, schedules: list[Schedule] | None = None, **fixed: str
+    ) -> RunnerDeployment:
+        made: RunnerDeployment = flow.to_deployment(
+            name,
+            parameters={"root": root, **fixed},
+            schedules=schedules,
+            tags=["synclr", name],
+            work_pool_name=pool,
+            work_queue_name=queue,
+            job_variables=_job_variables(kind, queue),
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        # The form refuses a null that nobody typed; and a room's form shows no knobs of rooms after it.
+        properties = made._parameter_openapi_schema.properties
+        for parameter, schema in list(properties.items()):
+            if schema.get("default", "") is None:
+                del schema["default"]
+            if name in ROOMS and parameter in ROOMS[ROOMS.index(name) + 1 :]:
+                del properties[parameter]
+        return made
+
+    deployments = [
+        # Schedules are given once: which of them are awake, and when, is the operator's choice from then on.
+        described(synclr, "walk", "cpu", SCHEDULES if new else None),
+        described(synclr_by_room, "walk", "cpu"),
+        *(described(synclr, room, QUEUES[room], since=room, until=room) for room in ROOMS),
+    ]
+    for each in deployments:
+        each.apply()
+    for automation in (_notice_silence(), _go_on()):
+        _register(automation)
+    return [each.full_name for each in deployments]
+
+
+def _job_variables(pool: str, queue: str) -> dict[str, Any]:
+    """What a pool of this type must know of a deployment beside its queue."""
+    match pool:
+        case ProcessWorker.type:
+            # Its worker runs each flow in a folder that is gone afterwards; relative paths in recipes count from here.
+            return {"working_dir": str(Path.cwd())}
+        case "kubernetes":
+            return {"kind": queue, "gpus": 0 if queue == "cpu" else 1}  # of docker/kubernetes/job-template.json
+        case _:
+            return {}
+
+
+def _work_pool(client: SyncPrefectClient, name: str) -> str:
+    """The pool's type; a pool that is not there becomes one of processes."""
+    try:
+        template = ProcessWorker.get_default_base_job_template()
+        client.create_work_pool(WorkPoolCreate(name=name, type=ProcessWorker.type, base_job_template=template))
+    except ObjectAlreadyExists:
+        pass
+    return client.read_work_pool(name).type
+
+
+def _stands(client: SyncPrefectClient, deployment: str) -> bool:
+    try:
+        client.read_deployment_by_name(deployment)
+    except ObjectNotFound:
+        return False
+    return True
+
+
+def _notice_silence() -> Automation:
+    """A machine that is gone says nothing: a run without heartbeat has crashed."""
+    ended = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")}
+    return Automation(
+        name="synclr: a walk without heartbeat has crashed",
+        trigger=EventTrigger(
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.heartbeat", "prefect.flow-run.AwaitingRetry", *ended},
+            match_related={"prefect.resource.role": "flow", "prefect.resource.name": ["synclr", "synclr-by-room"]},
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=SILENCE,
+        ),
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=SILENT, force=False)],
+    )
+
+
+def _go_on() -> Automation:
+    """A crashed walk of a deployment goes on with what is sealed, on whatever worker is there."""
+    return Automation(
+        name="synclr: a crashed walk goes on",
+        trigger=EventTrigger(
+            expect={"prefect.flow-run.Crashed"},
+            match_related={"prefect.resource.role": "deployment"},
+            for_each={"prefect.resource.id"},
+            posture=Posture.Reactive,
+            threshold=1,
+        ),
+        actions=[ChangeFlowRunState(state=StateType.SCHEDULED, name="AwaitingRetry", message=GOING_ON, force=False)],
+    )
+
+
+def _register(automation: Automation) -> None:
+    try:
+        automation.id = cast(Automation, Automation.read(name=automation.name)).id
+    except ValueError:
+        automation.create()
+    else:
+        automation.update()

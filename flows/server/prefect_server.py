@@ -1,0 +1,150 @@
+"""A port enters; a Prefect server on loopback leaves, which ends when the block or this process ends."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from data_specs.errors import EngineError, SpecError
+from flows.server import settings as prefect_environment
+
+HOST = "127.0.0.1"
+START_SECONDS = 180
+PR_SET_PDEATHSIG = 1
+
+
+# A walk's own server writes down and answers. Whatever acts (schedules, automations) is for one that stands, or acts twice.
+ONLY_RECORDS = {
+    f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false"
+    for service in (
+        "SCHEDULER",
+        "LATE_RUNS",
+        "PAUSE_EXPIRATIONS",
+        "CANCELLATION_CLEANUP",
+        "FOREMAN",
+        "TRIGGERS",
+        "REPOSSESSOR",
+    )
+}
+
+
+@contextmanager
+def running(port: int | None = None, log: Path | None = None, *, only_records: bool = False) -> Iterator[str]:
+    """The address of a server that shows the runs of this machine, past ones too (they share `PREFECT_HOME`).
+
+    Prefect can start a server by itself, but that one dies at the first Ctrl-C, before the run's end can be written
+    down, and outlives a process that is killed. Raises SpecError if the port is taken, EngineError if nothing comes up.
+    """
+    address = f"http://{HOST}:{port or _free_port()}"
+    if port and _taken(port):
+        raise SpecError(f"something listens at {address} already; choose another with --port")
+    prefect_environment.prepare()
+    # The server does not tell its pages which port they were served from: without this they ask :4200.
+    environment = os.environ | {"PREFECT_SERVER_UI_API_URL": f"{address}/api"} | (ONLY_RECORDS if only_records else {})
+    environment.pop("PREFECT_API_URL", None)
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", address.rsplit(":", 1)[1]]
+    with (log or Path(os.devnull)).open("ab") as output:
+        # Its own session, so that Ctrl-C at the terminal reaches it only through us.
+        server = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=output, start_new_session=True, preexec_fn=end_with_parent
+        )
+    try:
+        _await(server, address)
+        yield address
+    finally:
+        stop(server)
+
+
+def standing() -> str | None:
+    """The address of the server that `synclr ui` runs on this machine for this user, if it answers."""
+    try:
+        address = _note().read_text().strip()
+    except OSError:
+        return None
+    return address if _answers(f"{address}/api/health") else None
+
+
+def chosen() -> str | None:
+    """The API of the server that the user has configured (PREFECT_API_URL or a profile), else of the one of `synclr ui`."""
+    prefect_environment.prepare()
+    from prefect.settings import PREFECT_API_URL
+
+    url: str | None = PREFECT_API_URL.value()
+    if url is None and (address := standing()):
+        url = f"{address}/api"
+    return url
+
+
+@contextmanager
+def known(address: str) -> Iterator[None]:
+    """Walks that start on this machine meanwhile report to `address`."""
+    _note().parent.mkdir(parents=True, exist_ok=True)
+    _note().write_text(address)
+    try:
+        yield
+    finally:
+        _note().unlink(missing_ok=True)
+
+
+def _note() -> Path:
+    from prefect.settings import PREFECT_HOME
+
+    return Path(PREFECT_HOME.value()) / "synclr-server"
+
+
+def end_with_parent() -> None:
+    # A parent that is killed cannot stop its children (Linux; elsewhere the server would stay).
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind((HOST, 0))
+        return int(free.getsockname()[1])
+
+
+def _taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def _await(server: "subprocess.Popen[bytes]", address: str) -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        if server.poll() is not None:
+            raise EngineError(f"the Prefect server ended with code {server.returncode} before it answered")
+        if _answers(f"{address}/api/health"):
+            return
+        time.sleep(0.25)
+    raise EngineError(f"the Prefect server did not answer at {address} within {START_SECONDS} s")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def stop(server: "subprocess.Popen[bytes]") -> None:
+    """The whole group: servers and workers start processes of their own, and nothing may be left behind."""
+    with suppress(ProcessLookupError):  # the group is empty
+        for seconds in (8, 4):
+            if server.poll() is None:
+                os.killpg(server.pid, signal.SIGTERM)
+                with suppress(subprocess.TimeoutExpired):
+                    server.wait(timeout=seconds)
+        # A worker that is asked twice ends at once, and may leave its flow behind.
+        os.killpg(server.pid, signal.SIGKILL)
+    server.wait()

@@ -1,0 +1,116 @@
+"""What is left out across shards: images of it are refused with the reason, and every view of the run says so."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from data_specs.run import RunSpec
+from data_specs.shard import ShardAddress
+from flows.execution.select_captions import select_captions
+from flows.inspect.image_lists import rebuild, write_list
+from flows.inspect.show import show
+from flows.inspect.trace import lines, trace
+from flows.inspect.verify import verify
+from flows.repair.remake import repair
+from flows.report.funnel import funnel
+from flows.report.sealed_stages import walked_rooms
+from flows.runs import resolve as addresses
+from flows.runs.lineages import homes
+from flows.runs.resolve import rooms
+from support.made_up_run import make_run
+from tasks.shards import read_rejects, sealed
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(str(tmp_path_factory.mktemp("root")), until="images", captions={"near_duplicates": 0.5})
+
+
+def shards(run, room) -> tuple[ShardAddress, ...]:
+    return rooms(run.spec, run.root)[room].shards
+
+
+def left_out(run):
+    return [each for address in shards(run, "images") for each in read_rejects(address)]
+
+
+def test_captions_are_pictures_or_refusals_that_name_what_they_repeat(run):
+    images, captions = ([sealed(address) for address in shards(run, room)] for room in ("images", "captions"))
+    for drawn, written in zip(images, captions, strict=True):
+        assert drawn.accepted + sum(drawn.rejected.values()) == written.accepted
+    found = left_out(run)
+    assert found and {each.reason for each in found} == {"near_duplicate_elsewhere"}
+    assert all(
+        re.search(r" \(repeats [0-9a-f]{10}-[0-9a-f]{16} of captions-00000[0-2]\)$", each.text) for each in found
+    )
+    assert not images[0].rejected, "the lowest index wins"
+
+
+def test_every_view_of_the_run_stays_right(run, tmp_path):
+    found = left_out(run)
+    stage = {stage.room: stage for stage in funnel(walked_rooms(run), run.spec)}["images"]
+    assert stage.planned == stage.asked == stage.accepted + len(found) == 48
+    assert [entry.reason for entry in stage.refused] == ["near_duplicate_elsewhere"]
+    checked, faults = verify(run.root, run.name)
+    assert (checked, faults) == (1 + 3 * len(shards(run, "images")), [])
+    shown = show(run.root, "selection-000002", name=run.name)
+    assert shown["records"][0]["manifest"]["accepted"] == 12
+    told = trace(run.root, found[0].key)
+    assert told["images"] is None and told["left_out"]["verdict"] == "near_duplicate_elsewhere"
+    assert any(line.startswith("images      none: near duplicate elsewhere: repeats ") for line in lines(told))
+    kept = next(record["id"] for record in show(run.root, "images-000000")["records"][0]["records"])
+    assert trace(run.root, kept)["left_out"] is None
+    listed = tmp_path / "list.gz"
+    write_list(run.root, run.name, listed)
+    assert rebuild(str(tmp_path / "elsewhere"), listed)["different"] == []
+
+
+def test_a_shard_that_is_lost_is_made_again_even_if_its_selection_is_lost_too(run):
+    before = [sealed(address) for address in shards(run, "images")]
+    for room in ("selection", "images"):
+        Path(shards(run, room)[2].file("json")).unlink()
+    mended = repair(run.root, run.name)
+    assert [shard["shard"] for shard in mended["repaired"]] == ["images-000002"]
+    assert [sealed(address) for address in shards(run, "images")] == before
+
+
+def test_a_damaged_selection_is_put_aside_and_comes_back_to_the_byte(run):
+    before = [sealed(address) for room in ("selection", "images") for address in shards(run, room)]
+    Path(shards(run, "selection")[1].file("parquet")).write_bytes(b"torn")
+    Path(shards(run, "images")[1].file("json")).unlink()
+    repair(run.root, run.name)
+    assert [sealed(address) for room in ("selection", "images") for address in shards(run, room)] == before
+    assert verify(run.root, run.name)[1] == []
+    [aside] = Path(shards(run, "selection")[1].folder, "damaged").iterdir()
+    assert "not as sealed" in (aside / "reason.json").read_text()
+
+
+def test_another_version_of_the_selection_is_another_lineage_of_images(monkeypatch):
+    before = rooms(RunSpec.model_validate({"captions": {"engine": "fake"}, "images": {"engine": "fake"}}), "root")
+    monkeypatch.setitem(addresses.VERSIONS, "selection", 99)
+    after = rooms(RunSpec.model_validate({"captions": {"engine": "fake"}, "images": {"engine": "fake"}}), "root")
+    assert before["captions"].lineage == after["captions"].lineage
+    assert before["selection"].lineage != after["selection"].lineage
+    assert before["images"].lineage != after["images"].lineage
+
+
+def test_captions_keep_their_lineage_and_images_do_not(run):
+    def lineages(**captions):
+        spec = RunSpec.model_validate({"captions": {"engine": "fake"} | captions, "images": {"engine": "fake"}})
+        found = rooms(spec, "root")
+        return found["captions"].lineage, found["images"].lineage, "selection" in found
+
+    usual, off, exact = lineages(), lineages(across_shards=None), lineages(across_shards="exact")
+    assert usual[0] == off[0] == exact[0] and len({usual[1], off[1], exact[1], lineages(balance=9)[1]}) == 4
+    assert usual[2] and not off[2]
+
+
+def test_pictures_of_another_selection_are_not_this_recipes(run):
+    spec = run.spec.model_copy(update={"captions": run.spec.captions.model_copy(update={"balance": 1})})
+    other = run.model_copy(update={"spec": spec})
+    assert list(walked_rooms(other)) == ["concepts", "captions"]
+    select_captions(other, "other")
+    assert len(homes(run.root, "selection")) == 2
+    thin = [row for home in homes(run.root, "selection") if home.facts["spec"]["balance"] for row in home.shards()]
+    assert len(thin) == 4

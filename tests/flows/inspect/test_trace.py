@@ -1,0 +1,107 @@
+"""`trace`: from a caption or picture back to its concept and on to the checkpoints that saw it."""
+
+import json
+
+import pytest
+
+from data_specs import image_group
+from data_specs.errors import SpecError
+from flows.inspect.trace import lines, trace
+from flows.runs.lineages import homes
+from support.made_up_run import looked_at, make_run
+from tasks.shards import read_shard
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> str:
+    folder = str(tmp_path_factory.mktemp("root"))
+    make_run(folder, name="first")
+    return folder
+
+
+def test_scores_and_what_was_not_kept_are_told(tmp_path):
+    make_run(str(tmp_path), until="images", **looked_at(tmp_path / "checker", candidates=6))
+    group = groups(str(tmp_path))[0]
+    told = lines(trace(str(tmp_path), group.caption.id))
+    assert sum(line.startswith("not kept    candidate ") and line.endswith(": reranked") for line in told) == 2
+    assert "scorer      by-concept at 0" in told and "checker     by-red at 0" in told
+    for image in group.images:
+        scores = ", ".join(f"{name} {value:.3f}" for name, value in image.scores.items())
+        unsafe = ", unsafe" if image.unsafe else ""
+        assert f"image {image.copy}     candidate {image.candidate}, try 1, seed {image.seed}, {scores}{unsafe}" in told
+
+
+def groups(root: str, index: int = 0, name: str | None = None) -> list[image_group.ImageGroup]:
+    return list(read_shard(homes(root, "images", name)[0].shard(index), image_group.CONTRACT))
+
+
+def test_a_picture_is_followed_back_to_its_concept_and_on_to_its_checkpoint(root):
+    group = next(group for group in groups(root, 1) if group.caption.strategy == "relation")
+    traced = trace(root, f"{group.caption.id}/3")
+    assert json.loads(json.dumps(traced)) == traced
+    assert traced["concept"]["name"] == group.caption.concept and traced["concept"]["sources"] == ["list"]
+    assert traced["concept"]["weight"] == pytest.approx(1 / 12)
+    assert (traced["plan"]["relation"], traced["plan"]["other"]) == ("next to", "suitcase")
+    assert traced["plan"]["examples"] == list(group.caption.examples)
+    assert traced["captioner"] == {
+        "model": {"id": "fake", "revision": "0"},
+        "sampling": {"temperature": 0.8, "top_p": 0.9, "max_tokens": 48},
+        "seed": group.caption.seed,
+    }
+    [image] = traced["images"]["images"]
+    assert image["seed"] == group.images[3].seed and image["sha256"] == group.images[3].sha256
+    assert traced["images"]["shard"]["shard"] == "images-000001" and traced["images"]["shard"]["made"]["run"] == "first"
+    [checkpoint] = traced["checkpoints"]
+    assert checkpoint["step"] == 60 and checkpoint["shard"]["lineage"] == homes(root, "encoder")[0].lineage
+    assert traced["also_in"] == []
+
+
+def test_a_caption_is_followed_to_all_its_pictures(root):
+    group = groups(root)[0]
+    traced = trace(root, group.caption.id)
+    assert traced["is"] == "caption" and [image["copy"] for image in traced["images"]["images"]] == [0, 1, 2, 3]
+
+
+def test_people_read_the_same_from_concept_to_checkpoint(root):
+    group = groups(root)[1]
+    told = lines(trace(root, f"{group.caption.id}/0"))
+    heads = [line.split()[0] for line in told if not line.startswith(" ")]
+    assert heads == ["concept", "plan", "captioner", "caption", "renderer", "image", "checkpoint"]
+    text = "\n".join(told)
+    for word in (group.caption.text, group.images[0].sha256, "weight 0.08333", "CFG 1", "made by run first", "step 60"):
+        assert word in text
+
+
+def test_a_caption_without_pictures_says_so(tmp_path):
+    make_run(str(tmp_path), until="captions")
+    home = homes(str(tmp_path), "captions")[0]
+    from data_specs import caption
+
+    key = next(read_shard(home.shard(0), caption.CONTRACT)).id
+    traced = trace(str(tmp_path), key)
+    assert traced["images"] is None and traced["checkpoints"] == []
+    assert {"images      none drawn yet", "checkpoint  none has seen it"} <= set(lines(traced))
+    with pytest.raises(SpecError, match="a key is"):
+        trace(str(tmp_path), f"{key}/0")
+
+
+def test_only_checkpoints_of_the_same_pictures_count_and_the_others_are_named(tmp_path):
+    root = str(tmp_path)
+    make_run(root, name="mild")
+    make_run(root, name="strong", until="images", images={"guidance_scale": 5.0})
+    key = groups(root, name="mild")[0].caption.id
+    mild, strong = trace(root, key, name="mild"), trace(root, key)
+    assert len(mild["checkpoints"]) == 1 and strong["checkpoints"] == []
+    assert strong["also_in"] == [f"images {homes(root, 'images', 'mild')[0].lineage}"]
+    assert mild["caption"] == strong["caption"] and mild["images"]["shard"] != strong["images"]["shard"]
+
+
+@pytest.mark.parametrize("key", ["dog", "0" * 10, "images-000000"])
+def test_what_is_no_caption_or_picture_is_refused_with_a_way_on(root, key):
+    with pytest.raises(SpecError, match="synclr show"):
+        trace(root, key)
+
+
+def test_an_unknown_caption_is_a_wrong_request(root):
+    with pytest.raises(SpecError, match="has the key"):
+        trace(root, f"{'0' * 10}-{'0' * 16}")

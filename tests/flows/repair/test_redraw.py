@@ -1,0 +1,117 @@
+"""`redraw`: records enter, the same pictures leave; damaged shards are put aside, never deleted, and made again."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from data_specs import image_group
+from data_specs.errors import ContractError, SpecError
+from data_specs.image_group import ImageGroup
+from flows.inspect.verify import verify
+from flows.repair.redraw import redraw
+from flows.repair.remake import repair
+from flows.runs.lineages import Home, homes
+from support.command_line import CommandLine
+from support.made_up_run import make_run
+from tasks.shards import read_shard
+
+SMALL = {"captions": {"total": 24}}
+
+
+@pytest.fixture
+def root(tmp_path) -> str:
+    make_run(str(tmp_path), name="first", until="images", **SMALL)
+    return str(tmp_path)
+
+
+def home(root: str) -> Home:
+    return homes(root, "images")[0]
+
+
+def first_group(root: str) -> ImageGroup:
+    return next(read_shard(home(root).shard(0), image_group.CONTRACT))
+
+
+def files(root: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(Path(home(root).folder).glob("images-*"))}
+
+
+def test_a_picture_a_group_and_a_shard_come_out_bit_identical_and_the_sealed_ones_stay(root, tmp_path):
+    sealed, group = files(root), first_group(root)
+    (Path(home(root).folder) / "images-000000.tar").unlink()  # records alone: no tar is needed
+    one = redraw(root, f"{group.caption.id}/2")
+    assert (one["is"], one["identical"], one["pictures"]) == ("image", True, 1)
+    assert Path(one["images"][0]["file"]).read_bytes() == group.pixels[2]
+    all_four = redraw(root, group.caption.id, tmp_path / "four")
+    assert [Path(told["file"]).read_bytes() for told in all_four["images"]] == list(group.pixels)
+    whole = redraw(root, "images-000000", tmp_path / "whole")
+    assert (whole["identical"], whole["same"], whole["pictures"]) == (True, 48, 48)
+    assert (tmp_path / "whole" / "images-000000.tar").read_bytes() == sealed.pop("images-000000.tar")
+    assert files(root) == sealed
+    with pytest.raises(SpecError, match="drawn again before"):
+        redraw(root, "images-000000", tmp_path / "whole")
+
+
+def test_a_record_that_does_not_match_is_told(root):
+    group = first_group(root)
+    facts = json.loads((Path(home(root).folder) / "lineage.json").read_text())
+    facts["spec"]["size"] = 24
+    (Path(home(root).folder) / "lineage.json").write_text(json.dumps(facts))
+    one = redraw(root, f"{group.caption.id}/0")
+    [told] = one["images"]
+    assert not one["identical"] and one["same"] == 0
+    assert told["sha256"] == hashlib.sha256(Path(told["file"]).read_bytes()).hexdigest() != told["recorded_sha256"]
+
+
+def test_wrong_requests_are_refused_before_an_engine_starts(root, tmp_path):
+    key = first_group(root).caption.id
+    for wrong, said in [("captions-000000", "no pictures"), (f"{key}/9", "has 4 pictures"), ("dog", "is no"), (
+        f"{'0' * 10}-{'0' * 16}", "has the key"), ("images-000009", "has the key")]:  # fmt: skip
+        with pytest.raises(SpecError, match=said):
+            redraw(root, wrong)
+    with pytest.raises(SpecError, match="nothing writes over"):
+        redraw(root, key, Path(home(root).folder))
+    facts = json.loads((Path(home(root).folder) / "lineage.json").read_text())
+    facts["model"][1] = "1"
+    (Path(home(root).folder) / "lineage.json").write_text(json.dumps(facts))
+    with pytest.raises(SpecError, match="other weights draw other pictures"):
+        redraw(root, key)
+
+
+def test_a_damaged_and_a_missing_shard_are_made_again_and_the_damaged_one_is_kept_with_the_reason(root):
+    sealed, folder = files(root), Path(home(root).folder)
+    (folder / "images-000000.tar").write_bytes(b"x" + sealed["images-000000.tar"][1:])
+    (folder / "images-000001.json").unlink()
+    mended = repair(root, "first")
+    damaged, missing = mended["repaired"]
+    assert (damaged["shard"], damaged["identical"]) == ("images-000000", True)
+    assert (missing["shard"], missing["identical"], missing["put_aside"]) == ("images-000001", None, None)
+    assert verify(root, "first")[1] == []
+    again = files(root)
+    assert {name: again[name] for name in sealed if "made" not in name} == {
+        name: data for name, data in sealed.items() if "made" not in name
+    }
+    aside = Path(damaged["put_aside"])
+    assert (aside / "images-000000.tar").read_bytes()[:1] == b"x"
+    assert "not as sealed" in json.loads((aside / "reason.json").read_text())["faults"][0]
+    assert repair(root, "first") == {"checked": 2, "repaired": []}
+
+
+def test_nothing_is_put_aside_where_the_captions_are_gone_too(root):
+    (Path(home(root).folder) / "images-000000.parquet").unlink()
+    (Path(homes(root, "captions")[0].folder) / "captions-000000.json").unlink()
+    with pytest.raises(ContractError, match="captions-000000"):
+        repair(root, "first")
+    assert not (Path(home(root).folder) / "damaged").exists()
+
+
+def test_the_command_line_says_the_same_in_words_and_in_json(root, tmp_path):
+    synclr = CommandLine(Path(root), tmp_path / "prefect")
+    key = f"{first_group(root).caption.id}/1"
+    assert synclr.json("redraw", key)["identical"]
+    (Path(home(root).folder) / "images-000001.tar").unlink()
+    said = synclr("redraw", "--missing", "first")
+    assert "images-000001: bit-identical to what was sealed" in said and "is missing" in said
+    assert "either a KEY or --missing" in synclr("redraw", code=2)

@@ -1,0 +1,123 @@
+"""The whole walk with real engines, cut small, through the command line as a person runs it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 1700
+GONE = (FileNotFoundError, ProcessLookupError)
+"""What reading /proc raises for a process that ends meanwhile."""
+SMALL = {
+    "captions.total": 16,
+    "captions.per_shard": 8,
+    "encoder.steps": 6,
+    "encoder.warmup_steps": 2,
+    "encoder.captions_per_step": 8,
+    "encoder.checkpoint_every": 2,
+    "embeddings.benchmarks": "[styles]",
+    "embeddings.copies": 1,
+    "embeddings.random_inits": 1,
+}
+
+
+def sets(**overrides: Any) -> list[str]:
+    knobs = SMALL | {name.replace("__", "."): value for name, value in overrides.items()}
+    return [part for name, value in knobs.items() for part in ("--set", f"{name}={value}")]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def hear_ctrl_c() -> None:
+    """As in a terminal: a shell starts what runs in its background deaf to SIGINT, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@dataclass
+class CommandLine:
+    """`synclr` on one root, with a Prefect home of its own."""
+
+    root: Path
+    home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {
+            "SYNCLR_ROOT": str(self.root),
+            "PREFECT_HOME": str(self.home),
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "flows.cli.app", *arguments],
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=hear_ctrl_c,
+            **options,
+        )
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        process = self.start(*arguments)
+        try:
+            out, said = process.communicate(timeout=PATIENCE_SECONDS)
+        finally:
+            process.kill()  # one that is too slow is not to load the machine any longer
+        assert process.returncode == code, f"exit {process.returncode}: {said[-3000:]}{out[-1000:]}"
+        assert " | INFO " not in said, f"Prefect talks into the progress lines: {said[:2000]}"
+        return out if code == 0 else said
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self(*arguments, "--json"))
+
+
+def manifests(root: Path, *rooms: str) -> dict[str, bytes]:
+    """Path below the root -> bytes, of every manifest of the rooms."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for room in rooms
+        for path in sorted((root / room).rglob(f"{room}-[0-9]*.json"))
+        if not path.name.endswith(".made.json")
+    }
+
+
+def times(root: Path, *rooms: str) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for room in rooms for path in (root / room).rglob("*.*") if path.is_file()}
+
+
+def descendants(pid: int) -> list[int]:
+    children: list[int] = []
+    with suppress(*GONE):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(*GONE):
+                children += map(int, (task / "children").read_text().split())
+    return [each for child in children for each in (child, *descendants(child))]
+
+
+def all_gone(pids: list[int]) -> bool:
+    """Within a minute and a half: a server shuts down in order, and an engine in the middle of an import notices late."""
+    until = time.monotonic() + 90
+    while any(alive(pid) for pid in pids) and time.monotonic() < until:
+        time.sleep(0.2)
+    return not any(alive(pid) for pid in pids)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except GONE:
+        return False

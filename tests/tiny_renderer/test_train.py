@@ -1,0 +1,38 @@
+"""The flow that trains the tiny renderer: a few steps of every stage end in a folder that the stock pipeline draws with."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PREFECT_HOME": arguments[1] + "/prefect", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "tiny_renderer.train", *arguments],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_short_training_exports_weights_that_draw(tmp_path: Path) -> None:
+    steps = ["autoencoder=1", "reader=1", "denoiser=1", "decoder=1"]
+    scenes = ["--scenes", "64", "--threads", "1"]
+    trained = run("--work", str(tmp_path), *scenes, "--set", *steps)
+    assert trained.returncode == 0, trained.stderr[-2000:]
+    stages = {json.loads(line).get("stage") for line in (tmp_path / "log.jsonl").read_text().splitlines()}
+    assert stages == {"autoencoder", "reader", "denoiser", "decoder"}
+    exported = run("--work", str(tmp_path), "--export", str(tmp_path / "out"))
+    assert exported.returncode == 0 and (tmp_path / "out" / "model_index.json").exists()
+
+
+def test_an_export_before_any_training_says_what_is_missing(tmp_path: Path) -> None:
+    refused = run("--work", str(tmp_path), "--export", str(tmp_path / "out"))
+    assert refused.returncode == 1
+    assert "vocabulary" in refused.stderr or "not there yet" in refused.stderr
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,110 @@
+"""A split's name and a size enter, chunks of rendered scenes (npy) with their descriptions (JSON) leave, once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.tiny_world.scenes import Scene, draw
+from models.tiny_world.sprites import require_training_styles, training_sheets
+from models.tiny_world.world import World, read_world
+from tiny_renderer.captions_of_scenes import PROSE, Prose, read_prose
+from tiny_renderer.sampling import sample_scene, scene_seed
+
+CHUNK = 4096
+SIDE = 64
+SPOKEN = "spoken"
+"""The split whose scenes show the relations of the prose."""
+
+
+def scenes_of(split: str, first: int, count: int, styles: Sequence[str] | None = None) -> Iterator[tuple[Scene, int]]:
+    """Yield the scenes numbered ``first`` to ``first + count`` of ``split``, each with the seed that draws it."""
+    world, styles = read_world(), tuple(styles or training_sheets())
+    spoken = related_prose(world) if split == SPOKEN else []
+    for number in range(first, first + count):
+        seed = scene_seed(split, number)
+        scene = sample_scene(world, styles, seed)
+        if spoken:
+            scene = spoken_scene(scene, spoken[number % len(spoken)])
+        yield scene, seed
+
+
+def related_prose(world: World) -> list[Prose]:
+    """Return the sentences that put two concepts in a relation: too many triples for chance to draw one of them."""
+    return [sentence for sentence in read_prose(PROSE, world) if sentence.relation is not None]
+
+
+def spoken_scene(scene: Scene, sentence: Prose) -> Scene:
+    """Return what ``sentence`` says, in the style of ``scene``, and in its place where the sentence names none."""
+    place = sentence.place or scene.place or "plain background"
+    return Scene(scene.style, sentence.concept, place, sentence.relation, sentence.other, detail=sentence.detail)
+
+
+def render_chunk(folder: Path, split: str, chunk: int, count: int = CHUNK, styles: Sequence[str] | None = None) -> Path:
+    """Draw one chunk, uint8 (count, 64, 64, 3), in the training styles or some of them; one that is there is left alone."""
+    pixels_path, scenes_path = folder / f"{split}-{chunk:04d}.npy", folder / f"{split}-{chunk:04d}.json"
+    if scenes_path.exists():
+        return pixels_path
+    folder.mkdir(parents=True, exist_ok=True)
+    sheets = training_sheets()
+    pixels = np.empty((count, SIDE, SIDE, 3), np.uint8)
+    described: list[dict[str, str | None]] = []
+    for row, (scene, seed) in enumerate(scenes_of(split, chunk * CHUNK, count, styles)):
+        pixels[row] = np.asarray(draw(scene, sheets, seed, SIDE))
+        described.append(asdict(scene))
+    partial = pixels_path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.save(file, pixels, allow_pickle=False)
+    partial.replace(pixels_path)
+    partial = scenes_path.with_suffix(".partial")
+    partial.write_text(json.dumps(described))
+    partial.replace(scenes_path)  # the descriptions come last: a chunk with them is whole
+    return pixels_path
+
+
+def render_split(folder: Path, split: str, scenes: int, workers: int, styles: Sequence[str] | None = None) -> None:
+    """Draw the first ``scenes`` scenes of ``split`` (rounded up to whole chunks unless there is but one)."""
+    chunks = [(folder, split, chunk, min(CHUNK, scenes), styles) for chunk in range(-(-scenes // CHUNK))]
+    if workers == 1 or len(chunks) < 2:
+        for chunk in chunks:
+            render_chunk(*chunk)
+        return
+    with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
+        for _ in pool.map(render_chunk, *zip(*chunks, strict=True)):
+            pass
+
+
+class PictureSet:
+    """Rendered chunks of one split as one indexable set, mapped, not read; of all styles or of some."""
+
+    def __init__(self, folder: Path, pattern: str, styles: Collection[str] | None = None) -> None:
+        """``pattern`` names the chunks: a split with a star, or one chunk. Scenes without a concept have every style.
+
+        Raises SpecError for a style that is not one of training: the set would hold places alone.
+        """
+        require_training_styles(styles or ())
+        descriptions = sorted(folder.glob(f"{pattern}.json"))
+        self.scenes: list[Scene] = []
+        self._chunks: list[NDArray[np.uint8]] = []
+        self._where: list[tuple[int, int]] = []
+        for number, path in enumerate(descriptions):
+            self._chunks.append(np.load(path.with_suffix(".npy"), mmap_mode="r"))
+            for row, entry in enumerate(json.loads(path.read_text())):
+                scene = Scene(**entry)
+                if styles is None or scene.concept is None or scene.style in styles:
+                    self.scenes.append(scene)
+                    self._where.append((number, row))
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the pictures ``rows``, uint8 (n, 64, 64, 3)."""
+        return np.stack([self._chunks[chunk][row] for chunk, row in (self._where[k] for k in rows)])

@@ -1,0 +1,87 @@
+"""Latents of scenes and a text tower enter, a U-Net that draws from captions leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from models.tiny_world.scenes import Scene
+from tiny_renderer.captions_of_scenes import CaptionPool
+from tiny_renderer.networks import Denoiser, build_denoiser, denoising_loss, noise_schedule
+from tiny_renderer.train_reader import tokenize
+from tiny_renderer.training_loop import Schedule, StepReport, Training
+
+UNCAPTIONED = 0.1
+"""Share of pictures without a caption, which is what classifier-free guidance subtracts (Ho & Salimans, 2022)."""
+
+
+class LatentSet:
+    """Latents of one or more sets of scenes, drawn from their posteriors and scaled to unit spread."""
+
+    def __init__(self, parts: list[tuple[NDArray[np.float16], list[Scene]]], scaling_factor: float) -> None:
+        self.parts, self.scaling_factor = parts, scaling_factor
+        self._starts = np.cumsum([0, *(len(scenes) for _, scenes in parts)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[Tensor, list[Scene]]:
+        """Return ``count`` random latents, float32 (count, C, 8, 8), and their scenes."""
+        latents, scenes = [], []
+        for number in rng.integers(0, len(self), count):
+            part = int(np.searchsorted(self._starts, number, side="right")) - 1
+            store, described = self.parts[part]
+            row = int(number - self._starts[part])
+            mean, spread = store[row].astype(np.float32)
+            latents.append(mean + spread * rng.standard_normal(mean.shape, dtype=np.float32))
+            scenes.append(described[row])
+        return torch.from_numpy(np.stack(latents) * np.float32(self.scaling_factor)), scenes
+
+
+def spread_of(store: NDArray[np.float16]) -> float:
+    """Return the standard deviation of sampled latents; its inverse is the VAE's scaling factor."""
+    sample = store.astype(np.float32)
+    return float(np.sqrt(sample[:, 0].var() + np.square(sample[:, 1]).mean()))
+
+
+def start(folder: Path, schedule: Schedule, device: torch.device) -> tuple[Denoiser, Training]:
+    """Return the U-Net, as far as it has been trained in ``folder``, and its training."""
+    torch.manual_seed(0)
+    denoiser = build_denoiser().to(device, memory_format=torch.channels_last)
+    return denoiser, Training("denoiser", {"unet": denoiser}, schedule, folder)
+
+
+def train(
+    denoiser: Denoiser,
+    training: Training,
+    tower: CLIPTextModel,
+    tokenizer: CLIPTokenizer,
+    latents: LatentSet,
+    captions: CaptionPool,
+    device: torch.device,
+) -> Iterator[StepReport]:
+    """Train on random scenes with fresh captions, the text tower held still; yield reports."""
+    schedule = noise_schedule()
+
+    def losses_of(step: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng([3, step])
+        clean, scenes = latents.draw(rng, training.schedule.batch)
+        texts = ["" if rng.random() < UNCAPTIONED else captions.caption(scene, rng)[0] for scene in scenes]
+        tokens_NT, _ = tokenize(tokenizer, texts)
+        generator = torch.Generator().manual_seed(step)
+        clean = clean.to(device).contiguous(memory_format=torch.channels_last)
+        # On a CPU float32 is the faster of the two at this size: 98 pictures a second against 78, one Zen 4 core, batch 32.
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu"):
+            with torch.no_grad():
+                context_NTD = tower(input_ids=tokens_NT.to(device)).last_hidden_state
+            return {"noise": denoising_loss(denoiser, schedule, clean, context_NTD, generator)}
+
+    tower.eval()
+    denoiser.train()
+    yield from training.run(losses_of)
