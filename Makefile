@@ -27,10 +27,10 @@ $(STAMP):
 
 setup: $(STAMP)  ## install the pinned packages into .venv
 
-run: setup  ## walk the tiny recipe through all six rooms
+run: setup  ## run the tiny recipe through all six stages
 	@$(BIN)/synclr run tiny
 
-test: setup tools  ## run every test, real engines, the whole walk and Prefect's pages included
+test: setup tools  ## run every test, real engines, the whole run and Prefect's pages included
 	@$(BIN)/python -m pytest
 
 tools:  ## install Debian's Chromium and PostgreSQL, which the tests of Prefect's pages use, where they are missing

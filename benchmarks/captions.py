@@ -1,4 +1,4 @@
-"""Captions per second through the captions room against raw `LLM.generate`, and packed prompts against unpacked, in one process.
+"""Captions per second through the captions stage against raw `LLM.generate`, and packed prompts against unpacked, in one process.
 
 The sides alternate, call by call, so that other work on the machine slows all alike; each figure is a median over shards. CPU
 seconds are given beside the clock's: on a shared machine they are the steadier ones. Packing is measured on first attempts.
@@ -16,8 +16,9 @@ from vllm import SamplingParams
 
 from data_specs.concept import Concept
 from data_specs.model_identity import ModelIdentity
-from data_specs.run import CaptionsSpec, LanguageModelSpec
 from data_specs.shard import ShardAddress
+from data_specs.specs.captions import CaptionsSpec
+from data_specs.specs.language_model import LanguageModelSpec
 from flows.runs.recipes import resolve
 from models.captioner.build import identify_captioner
 from models.captioner.protocol import Ask
@@ -66,11 +67,13 @@ class Beside:
         return completions
 
 
-def room(engine: VllmCaptioner, concepts: list[Concept], spec: CaptionsSpec, shard: int) -> tuple[Seconds, Beside, int]:
-    """The room's whole work on a shard (plan, ask, screen, ask again, write, seal) without raw calls; asks, and captions kept."""
+def stage(
+    engine: VllmCaptioner, concepts: list[Concept], spec: CaptionsSpec, shard: int
+) -> tuple[Seconds, Beside, int]:
+    """The stage's whole work on a shard (plan, ask, screen, ask again, write, seal) without raw calls; asks, and captions kept."""
     beside = Beside(engine, spec)
     with tempfile.TemporaryDirectory() as folder:
-        address = ShardAddress(folder=folder, room="captions", lineage="a", index=shard)
+        address = ShardAddress(folder=folder, stage="captions", lineage="a", index=shard)
         with Seconds() as whole:
             manifest = compose_shard(concepts, address, beside, spec, seed=0)
     aside = total(beside.raw)
@@ -109,7 +112,7 @@ def main() -> None:
     engine = VllmCaptioner(str(smollm2_folder()), identify_captioner(spec), spec)
     rounds = []
     for shard in range(SHARDS + 1):  # the first warms the engine and is dropped
-        whole, beside, kept = room(engine, concepts, spec, shard)
+        whole, beside, kept = stage(engine, concepts, spec, shard)
         bare, asked = total(beside.raw), sum(map(len, beside.calls))
         together, hits = raw(engine, spec, beside.calls[0])
         apart, loose_hits = raw(engine, spec, first_asks(concepts, unpacked, shard))
@@ -134,7 +137,7 @@ def main() -> None:
 
 
 def first_asks(concepts: list[Concept], spec: CaptionsSpec, shard: int) -> list[Ask]:
-    """Of every slot, packs together, as the room asks."""
+    """Of every slot, packs together, as the stage asks."""
     planner, prompts = Planner(concepts, spec, 0), load_prompts(spec.prompts)
     plans = sorted(
         (planner.plan(shard, slot) for slot in range(spec.per_shard)), key=lambda plan: (plan.prompt_kind, plan.pack)

@@ -1,13 +1,13 @@
-"""A number enters; that many captions about the Tiny World leave, written by rule, so that no LLM is timed along."""
+"""Write captions about the Tiny World by rule, so that no LLM is timed along."""
 
 from data_specs.caption import Caption, Sampling
 from data_specs.ids import caption_id, concept_id
 from data_specs.model_identity import ModelIdentity
-from data_specs.run import ConceptsSpec
+from data_specs.specs.concepts import ConceptsSpec
 from tasks.concepts.ingest import ingest
 
 
-def captions(count: int) -> list[Caption]:
+def rule_captions(count: int) -> list[Caption]:
     objects = [outcome for outcome in ingest(ConceptsSpec()) if getattr(outcome, "kind", "") == "object"]
     written = []
     for slot in range(count):

@@ -1,11 +1,11 @@
-"""Pictures per second through the images room, against a bare loop over the same pipeline and against the usual script.
+"""ImageBatch per second through the images stage, against a bare loop over the same pipeline and against the usual script.
 
 All draw the same captions with the same weights, scheduler, steps, guidance and dtype, in turn, in one process:
 
-* `bare`: batches of the room's size through diffusers, pixels thrown away. What the engine can do.
-* `usual`: what scripts do: one picture per call, one pass over the captions per seed, the text encoded each time, each
-  picture saved before the next is drawn.
-* `room`: shards of captions in, sealed shards of image groups out, with every check, digest and record.
+* `bare`: batches of the stage's size through diffusers, pixels thrown away. What the engine can do.
+* `usual`: what scripts do: one image per call, one pass over the captions per seed, the text encoded each time, each
+  image saved before the next is drawn.
+* `stage`: shards of captions in, sealed shards of image groups out, with every check, digest and record.
 
 Beside the clock stands the processor time (`cpu_ratio`): on a machine that does something else too it says more.
 """
@@ -23,8 +23,8 @@ import torch
 from benchmarks.captions_for_images import captions
 from data_specs import caption as caption_record
 from data_specs.ids import image_seed
-from data_specs.run import ImagesSpec
 from data_specs.shard import ShardAddress
+from data_specs.specs.images import ImagesSpec
 from flows.runs.recipes import resolve
 from models.renderer.build import TINY
 from tasks.events import Worked, listening
@@ -52,20 +52,20 @@ def bare(pipeline: Any, spec: ImagesSpec) -> None:
 def usual(pipeline: Any, spec: ImagesSpec, folder: Path) -> None:
     for copy in range(spec.per_caption):
         for about in captions(SHARDS * PER_SHARD):
-            [picture] = pipeline(
+            [image] = pipeline(
                 prompt=about.text,
                 generator=torch.Generator().manual_seed(image_seed(0, about.id, copy)),
                 num_inference_steps=spec.steps,
                 guidance_scale=spec.guidance_scale,
             ).images
-            picture.save(folder / f"{about.id}-{copy}.jpg", quality=spec.quality)
+            image.save(folder / f"{about.id}-{copy}.jpg", quality=spec.quality)
 
 
-def room(spec: ImagesSpec, folder: Path) -> None:
+def stage(spec: ImagesSpec, folder: Path) -> None:
     works = []
     for index in range(SHARDS):
-        source = ShardAddress(folder=str(folder), room="captions", lineage="a", index=index)
-        works.append(Work(source, None, ShardAddress(folder=str(folder), room="images", lineage="b", index=index)))
+        source = ShardAddress(folder=str(folder), stage="captions", lineage="a", index=index)
+        works.append(Work(source, None, ShardAddress(folder=str(folder), stage="images", lineage="b", index=index)))
         part = captions(SHARDS * PER_SHARD)[index * PER_SHARD : (index + 1) * PER_SHARD]
         make_shard(source, caption_record.CONTRACT, lambda part=part: part)
     render_here(works, spec, seed=0, run="")
@@ -83,7 +83,7 @@ def main() -> None:
     pipeline = load_pipeline(TINY)
     ways: dict[str, Callable[[Path], None]] = {
         "bare": lambda _: bare(pipeline, spec),
-        "room": lambda folder: room(spec, folder),
+        "stage": lambda folder: stage(spec, folder),
         "usual": lambda folder: usual(pipeline, spec, folder),
     }
     told: list[Any] = []
@@ -93,24 +93,24 @@ def main() -> None:
             for name, work in ways.items():
                 if turn or name != "usual":  # the first round loads and warms, and is dropped
                     took[name].append(timed(work))
-    pictures = SHARDS * PER_SHARD * spec.per_caption
+    images = SHARDS * PER_SHARD * spec.per_caption
     clock = {name: statistics.median(seconds for seconds, _ in found[-ROUNDS:]) for name, found in took.items()}
     processor = {name: statistics.median(seconds for _, seconds in found[-ROUNDS:]) for name, found in took.items()}
     begun, *_, ended = [event for event in told if isinstance(event, Worked)]
-    busy = (ended.busy_seconds - begun.busy_seconds) / sum(seconds for seconds, _ in took["room"][-ROUNDS:])
+    busy = (ended.busy_seconds - begun.busy_seconds) / sum(seconds for seconds, _ in took["stage"][-ROUNDS:])
     figures = {
         "benchmark": "images",
         "model": TINY.name,
-        "pictures": pictures,
+        "images": images,
         "steps": spec.steps,
         "batch": spec.batch_size,
         "threads": torch.get_num_threads(),
     }
-    rates = {f"{name}_per_second": round(pictures / seconds, 2) for name, seconds in clock.items()}
+    rates = {f"{name}_per_second": round(images / seconds, 2) for name, seconds in clock.items()}
     ratios = {
-        "ratio": round(clock["bare"] / clock["room"], 3),
-        "cpu_ratio": round(processor["bare"] / processor["room"], 3),
-        "times_the_usual": round(clock["usual"] / clock["room"], 2),
+        "ratio": round(clock["bare"] / clock["stage"], 3),
+        "cpu_ratio": round(processor["bare"] / processor["stage"], 3),
+        "times_the_usual": round(clock["usual"] / clock["stage"], 2),
         "engine_busy": round(busy, 3),
     }
     print(json.dumps(figures | rates | ratios), flush=True)

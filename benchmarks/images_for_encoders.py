@@ -1,41 +1,42 @@
-"""A folder enters (of sealed image shards, or an empty one); addresses of image shards leave, made up where there are none."""
+"""Find the image shards that an encoder's benchmark reads: those of a run, or noise that is sealed for it."""
 
 import hashlib
 import io
-import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as PillowImage
 
-from benchmarks.captions_for_images import captions
+from benchmarks.captions_for_images import rule_captions
 from data_specs import image_group
+from data_specs.ids import Lineage
 from data_specs.image_group import Image, ImageGroup, Rendering
 from data_specs.model_identity import ModelIdentity
-from data_specs.shard import ShardAddress
+from data_specs.stage import Stage
 from tasks.shards import make_shard
 
 SHARDS, CAPTIONS, COPIES, SIDE = 8, 64, 4, 64
 RENDERING = Rendering(ModelIdentity("noise", "1"), "none", 1, 1.0, "", SIDE, SIDE, "float32")
 
 
-def image_shards(empty: str) -> list[ShardAddress]:
-    """Those in the folder that the command line names (the images room of a run), or pictures of coloured noise in `empty`."""
-    if len(sys.argv) > 1:
-        room = Path(sys.argv[1])
-        count = len(list(room.glob("images-*.tar")))
-        return [ShardAddress(folder=str(room), room="images", lineage=room.name, index=n) for n in range(count)]
-    made = [ShardAddress(folder=empty, room="images", lineage="noise", index=index) for index in range(SHARDS)]
-    for address in made:
-        make_shard(address, image_group.CONTRACT, lambda at=address: _groups(at.index))  # type: ignore[misc]
-    return made
+def image_stage(of_run: str | None, empty: str) -> Stage:
+    """The images stage of a run, by its folder, or `SHARDS` shards of coloured noise, sealed in the folder `empty`."""
+    if of_run:
+        folder = Path(of_run)
+        count = len(list(folder.glob("images-*.tar")))
+        return Stage(name="images", lineage=Lineage(folder.name), folder=of_run, count=count, facts={})
+    stage = Stage(name="images", lineage=Lineage("noise"), folder=empty, count=SHARDS, facts={})
+    for address in stage.shards():
+        make_shard(address, image_group.CONTRACT, partial(_groups, address.index))
+    return stage
 
 
 def _groups(shard: int) -> Iterator[ImageGroup]:
     draw = np.random.default_rng(shard)
-    for about in captions(SHARDS * CAPTIONS)[shard * CAPTIONS : (shard + 1) * CAPTIONS]:
-        # Noise of eight pixels a side, enlarged: as large in JPEG as a picture of something, which plain noise is not.
+    for about in rule_captions(SHARDS * CAPTIONS)[shard * CAPTIONS : (shard + 1) * CAPTIONS]:
+        # Noise of eight pixels a side, enlarged: as large in JPEG as an image of something, unlike plain noise.
         small = draw.integers(0, 256, (COPIES, 8, 8, 3), dtype=np.uint8)
         pixels = tuple(_jpeg(PillowImage.fromarray(one).resize((SIDE, SIDE))) for one in small)
         images = tuple(
@@ -45,7 +46,7 @@ def _groups(shard: int) -> Iterator[ImageGroup]:
         yield ImageGroup(about, RENDERING, images, pixels)
 
 
-def _jpeg(picture: PillowImage.Image) -> bytes:
+def _jpeg(image: PillowImage.Image) -> bytes:
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=90)
+    image.save(stream, "JPEG", quality=90)
     return stream.getvalue()

@@ -1,7 +1,7 @@
-"""A number of shards enters; what walking them costs in Prefect, beside a bare loop over the same shards, leaves.
+"""A number of shards enters; what running them costs in Prefect, beside a bare loop over the same shards, leaves.
 
 A shard holds one caption, written by rule, and lies in memory where the machine can, so that nearly all that is measured is
-orchestration: the walk, the bundles, the engine's process and the seals are those of every room. A real server is started
+orchestration: the run, the bundles, the engine's process and the seals are those of every stage. A real server is started
 for it, with a database of its own unless PREFECT_SERVER_DATABASE_CONNECTION_URL names another.
 """
 
@@ -22,8 +22,8 @@ import psutil
 
 from benchmarks.captions_for_images import captions
 from data_specs import caption
-from data_specs.run import Run, RunSpec
-from data_specs.shard import SealedRoom, ShardAddress
+from data_specs.shard import SealedStage, ShardAddress
+from data_specs.specs.run import Run, RunSpec
 from flows.server import settings as prefect_environment
 from flows.server.prefect_server import running
 from tasks.engines import EngineProcess
@@ -37,7 +37,7 @@ PAGE_SECONDS = 120
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 
 
-def measure(shards: int, most_bundles: int | None, look: bool, picture: Path | None) -> dict[str, Any]:
+def measure(shards: int, most_bundles: int | None, look: bool, image: Path | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory(dir=IN_MEMORY) as data:
         home = Path(folder) / "prefect"
         home.mkdir()
@@ -50,33 +50,33 @@ def measure(shards: int, most_bundles: int | None, look: bool, picture: Path | N
             with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
                 figures = _walk(Path(data), shards, most_bundles)
             flow_run = figures.pop("flow_run")
-            if look or picture:
-                figures |= _look(address, flow_run, picture)
+            if look or image:
+                figures |= _look(address, flow_run, image)
         log = (home / "server.log").read_text(encoding="utf-8", errors="replace")
         return figures | {"dropped_messages": log.count("queue is full"), "locked": log.count("database is locked")}
 
 
 def _walk(folder: Path, shards: int, most_bundles: int | None) -> dict[str, Any]:
-    from flows.execution import run_bundles as walk_room
-    from flows.runs.resolve import rooms
+    from flows.execution import run_bundles as run_bundles
+    from flows.runs.resolve import stages
 
-    walk = _flow()
-    walk_room.MOST_BUNDLES = most_bundles or walk_room.MOST_BUNDLES
-    run = _run(folder / "walk", shards)
-    # Twice, since the first imports much. What the second takes is part of every walk, whatever its size.
-    fixed = [_timed(partial(walk, _run(folder / name, 1))) for name in ("cold", "warm")][-1]
+    run_request = _flow()
+    run_bundles.MOST_BUNDLES = most_bundles or run_bundles.MOST_BUNDLES
+    run = _run(folder / "run", shards)
+    # Twice, since the first imports much. What the second takes is part of every run, whatever its size.
+    fixed = [_timed(partial(run_request, _run(folder / name, 1))) for name in ("cold", "warm")][-1]
     load, halves = os.getloadavg()[0], _bare(run, folder / "bare")
     before = _database_bytes()
     bare = next(halves)
     with _memory() as memory:
         started = time.time()
-        wall = _timed(lambda: walk(run))
-        made = len(walk_room.bundles(rooms(run.spec, run.root)["captions"].shards, run.spec.execution.workers))
+        wall = _timed(lambda: run_request(run))
+        made = len(run_bundles.bundles(stages(run.spec, run.root)["captions"].shards, run.spec.execution.workers))
         flow_run = _newest_flow_run()
         recorded, after = _settle(flow_run, made)
     bare = (bare + next(halves)) / 2
     grown = _database_bytes() - before
-    again = _timed(lambda: walk(run))
+    again = _timed(lambda: run_request(run))
     return {
         "shards": shards,
         "task_runs_made": made,
@@ -103,41 +103,41 @@ def fill(address: ShardAddress) -> int:
 
 
 def _flow() -> Any:
-    """A room flow like every other, whose engine does nothing. Prefect is imported once its settings stand."""
+    """A stage flow like every other, whose engine does nothing. Prefect is imported once its settings stand."""
     from prefect import flow, task
     from prefect.cache_policies import NO_CACHE
 
-    from flows.execution.run_bundles import walk_shards
-    from flows.execution.stage_run import Visit
-    from flows.runs.resolve import rooms
+    from flows.execution.run_bundles import run_bundles
+    from flows.execution.stage_run import StageRun
+    from flows.runs.resolve import stages
 
     @task(name="fill a bundle of shards", cache_policy=NO_CACHE)
     def fill_bundle(addresses: Sequence[ShardAddress], engine: EngineProcess) -> int:
         return sum(engine.call(fill, address) for address in missing_first(addresses))
 
     @flow(name="captions", flow_run_name="captions of {run.name}")
-    def walk(run: Run) -> SealedRoom:
-        with Visit(run, rooms(run.spec, run.root)["captions"]) as visit:
-            return walk_shards(visit, "captions", 1, lambda bundle, engine: fill_bundle.submit(bundle, engine))
+    def run_request(run: Run) -> SealedStage:
+        with StageRun(run, stages(run.spec, run.root)["captions"]) as stage_run:
+            return run_bundles(stage_run, "captions", 1, lambda bundle, engine: fill_bundle.submit(bundle, engine))
 
-    return walk
+    return run_request
 
 
 def _run(root: Path, shards: int) -> Run:
-    """A run whose captions room has that many shards, its recipe written down."""
+    """A run whose captions stage has that many shards, its recipe written down."""
     from flows.runs.folder import write_recipe
 
-    knobs = {"captions": {"engine": "fake", "total": shards, "per_shard": 1}, "images": {"engine": "fake"}}
-    run = Run(name="trivial", root=str(root), spec=RunSpec.model_validate(knobs))
-    write_recipe(run, {"recipe": "tiny", "knobs": knobs})
+    settings = {"captions": {"engine": "fake", "total": shards, "per_shard": 1}, "images": {"engine": "fake"}}
+    run = Run(name="trivial", root=str(root), spec=RunSpec.model_validate(settings))
+    write_recipe(run, {"recipe": "tiny", "settings": settings})
     return run
 
 
 def _bare(run: Run, root: Path) -> Iterator[float]:
-    """Milliseconds a shard of a plain loop over the first 2,000 of them, half of them before the walk and half after it."""
-    from flows.runs.resolve import rooms
+    """Milliseconds a shard of a plain loop over the first 2,000 of them, half of them before the run and half after it."""
+    from flows.runs.resolve import stages
 
-    shards = rooms(run.spec, str(root))["captions"].shards
+    shards = stages(run.spec, str(root))["captions"].shards
     count = min(len(shards), BARE_SHARDS) // 2
     for half in (shards[:count], shards[count : 2 * count]):
         started = time.perf_counter()
@@ -147,14 +147,14 @@ def _bare(run: Run, root: Path) -> Iterator[float]:
 
 
 def _scans(run: Run) -> dict[str, float]:
-    """What looking at a room costs: which shards are missing, and `synclr status`."""
-    from flows.execution.stage_run import Visit
-    from flows.runs.resolve import rooms
+    """What looking at a stage costs: which shards are missing, and `synclr status`."""
+    from flows.execution.stage_run import StageRun
+    from flows.runs.resolve import stages
     from flows.runs.status import status
 
-    room = rooms(run.spec, run.root)["captions"]
+    stage = stages(run.spec, run.root)["captions"]
     return {
-        "missing_s": round(_timed(lambda: Visit(run, room)), 3),
+        "missing_s": round(_timed(lambda: StageRun(run, stage)), 3),
         "status_s": round(_timed(lambda: status(run.root, run.name)), 3),
     }
 
@@ -239,18 +239,18 @@ def _resident(process: psutil.Process) -> int:
     return sum(each.memory_info().rss for each in (process, *process.children(recursive=True)))
 
 
-def _look(address: str, flow_run: str, picture: Path | None) -> dict[str, Any]:
-    """How long a browser takes to show the run's page, graph drawn; `picture` is what it shows then."""
+def _look(address: str, flow_run: str, image: Path | None) -> dict[str, Any]:
+    """How long a browser takes to show the run's page, graph drawn; `image` is what it shows then."""
     from playwright.sync_api import Error, sync_playwright
 
     try:
         with sync_playwright() as driver:
-            return _drawn(driver, f"{address}/runs/flow-run/{flow_run}", picture)
+            return _drawn(driver, f"{address}/runs/flow-run/{flow_run}", image)
     except Error as error:  # a graph too large for the browser is a figure as well
         return {"page_drawn_s": f"over {PAGE_SECONDS}", "page_error": error.message.splitlines()[0]}
 
 
-def _drawn(driver: Any, url: str, picture: Path | None) -> dict[str, Any]:
+def _drawn(driver: Any, url: str, image: Path | None) -> dict[str, Any]:
     browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
     page = browser.new_page(viewport={"width": 1200, "height": 900})
     page.set_default_timeout(1000 * PAGE_SECONDS)
@@ -263,9 +263,9 @@ def _drawn(driver: Any, url: str, picture: Path | None) -> dict[str, Any]:
     for _ in range(2):  # frames
         page.wait_for_function("() => true", polling="raf")
     drawn = time.perf_counter() - started
-    if picture:
+    if image:
         page.wait_for_timeout(2000)  # the graph slides into its place
-        page.screenshot(path=picture)
+        page.screenshot(path=image)
     return {"page_nodes": nodes, "page_graph_s": round(answered, 2), "page_drawn_s": round(drawn, 2)}
 
 
@@ -274,6 +274,6 @@ if __name__ == "__main__":
     parser.add_argument("--shards", type=int, default=2000)
     parser.add_argument("--most-bundles", type=int, help="as shipped, if left out; as many as shards: a task run each")
     parser.add_argument("--page", action="store_true", help="time the run's page in Chromium")
-    parser.add_argument("--picture", type=Path, help="and keep a picture of it (.png)")
+    parser.add_argument("--image", type=Path, help="and keep a image of it (.png)")
     asked = parser.parse_args()
-    print(json.dumps(measure(asked.shards, asked.most_bundles, asked.page, asked.picture)), flush=True)
+    print(json.dumps(measure(asked.shards, asked.most_bundles, asked.page, asked.image)), flush=True)

@@ -1,4 +1,4 @@
-"""SynCLR's training step as its reference lays the data out, written down plainly: ready crops enter, the named losses leave.
+"""SynCLR's training step as its reference lays the data out, written down plainly, from ready crops to named losses.
 
 Transcribed from a description of that data flow for one process, to be timed beside ours: class labels by position, a mask
 cached for the shape of the batch, one student forward over global and one over local crops, a teacher over global crops,
@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from data_specs.run import EncoderSpec
+from data_specs.specs.encoder import EncoderSpec
 from models.encoder.training import Schedules
 from models.encoder.vit import SIZES
 
 
-class Attention(nn.Module):
+class ReferenceAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
@@ -30,11 +30,11 @@ class Attention(nn.Module):
         return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, t, d))  # type: ignore[no-any-return]
 
 
-class Block(nn.Module):
+class ReferenceBlock(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
-        self.attention = Attention(width, heads)
+        self.attention = ReferenceAttention(width, heads)
         self.fc1, self.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ class Block(nn.Module):
         return x + self.fc2(F.gelu(self.fc1(self.norm2(x))))  # type: ignore[no-any-return]
 
 
-class Backbone(nn.Module):
+class ReferenceBackbone(nn.Module):
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()
         width, depth, heads = SIZES[spec.architecture]
@@ -51,7 +51,7 @@ class Backbone(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
         self.positions = nn.Parameter(torch.zeros(1, 1 + self.side**2, width))
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.blocks = nn.ModuleList(ReferenceBlock(width, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width, eps=1e-6)
 
     def forward(self, pixels: Tensor, masks: Tensor | None = None) -> Tensor:
@@ -71,7 +71,7 @@ class Backbone(nn.Module):
         return self.norm(x)  # type: ignore[no-any-return]
 
 
-class Head(nn.Module):
+class ReferenceHead(nn.Module):
     """MoCo v3's, with batch norm."""
 
     def __init__(self, widths: tuple[int, ...]) -> None:
@@ -87,7 +87,7 @@ class Head(nn.Module):
         return self.layers(x)  # type: ignore[no-any-return]
 
 
-class PatchHead(nn.Module):
+class ReferencePatchHead(nn.Module):
     def __init__(self, width: int, spec: EncoderSpec) -> None:
         super().__init__()
         hidden, bottleneck = spec.patch_head_hidden, spec.patch_head_bottleneck
@@ -100,13 +100,13 @@ class PatchHead(nn.Module):
         return F.linear(F.normalize(self.mlp(x), dim=-1), F.normalize(self.prototypes, dim=-1))
 
 
-class Tower(nn.Module):
+class ReferenceTower(nn.Module):
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()
-        self.backbone = Backbone(spec)
+        self.backbone = ReferenceBackbone(spec)
         width = SIZES[spec.architecture][0]
-        self.projector = Head((width, spec.head_hidden, spec.head_hidden, spec.head_out))
-        self.patch_head = PatchHead(width, spec)
+        self.projector = ReferenceHead((width, spec.head_hidden, spec.head_hidden, spec.head_out))
+        self.patch_head = ReferencePatchHead(width, spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +118,12 @@ class ReferenceCrops:
     masks: Tensor
 
 
-class Reference(nn.Module):
+class ReferenceObjective(nn.Module):
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.student = Tower(spec)
-        self.predictor = Head((spec.head_out, spec.head_hidden, spec.head_out))
+        self.student = ReferenceTower(spec)
+        self.predictor = ReferenceHead((spec.head_out, spec.head_hidden, spec.head_out))
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)
         captions, images, crops = spec.captions_per_step, spec.images_per_caption, spec.local_crops
         labels = torch.arange(captions).repeat(images)
@@ -152,7 +152,7 @@ class Reference(nn.Module):
         return {"contrast_global": wide, "contrast_local": anyone, "ibot": patches}
 
     @torch.no_grad()
-    def follow(self, momentum: float) -> None:
+    def update_teacher(self, momentum: float) -> None:
         for kept, new in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
             kept.mul_(momentum).add_(new, alpha=1.0 - momentum)
 
@@ -167,7 +167,9 @@ def sinkhorn(logits: Tensor, temperature: float) -> Tensor:
     return (q * tokens).T
 
 
-def step(reference: Reference, optimizer: torch.optim.Optimizer, crops: ReferenceCrops, now: Schedules) -> None:
+def reference_step(
+    reference: ReferenceObjective, optimizer: torch.optim.Optimizer, crops: ReferenceCrops, now: Schedules
+) -> None:
     loss = torch.stack(list(reference(crops, now.teacher_temperature).values())).sum()
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
@@ -176,4 +178,4 @@ def step(reference: Reference, optimizer: torch.optim.Optimizer, crops: Referenc
     for group in optimizer.param_groups:
         group["lr"] = now.lr
     optimizer.step()
-    reference.follow(now.momentum)
+    reference.update_teacher(now.momentum)

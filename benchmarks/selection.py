@@ -17,8 +17,8 @@ from data_specs.caption import Caption, Sampling
 from data_specs.concept import Concept
 from data_specs.ids import caption_id, concept_id
 from data_specs.model_identity import ModelIdentity
-from data_specs.run import CaptionsSpec
 from data_specs.shard import ShardAddress
+from data_specs.specs.captions import CaptionsSpec
 from tasks.captions.select import select_shards
 from tasks.shards import make_shard, read_rows
 
@@ -68,8 +68,8 @@ def main(total: int) -> None:
     with tempfile.TemporaryDirectory() as root:
         count = total // PER_SHARD
         shards = {
-            room: [ShardAddress(folder=f"{root}/{room}", room=room, lineage=room, index=i) for i in range(count)]
-            for room in ("concepts", "captions", "selection")
+            stage: [ShardAddress(folder=f"{root}/{stage}", stage=stage, lineage=stage, index=i) for i in range(count)]
+            for stage in ("concepts", "captions", "selection")
         }
         table = shards["concepts"][0]
         make_shard(table, concept.CONTRACT, lambda: concepts, tar=False)

@@ -1,1 +1,1 @@
-"""What is promised between rooms: records, their encoding, ids, manifests, specs and errors. No torch, no Prefect, no I/O."""
+"""What is promised between stages: records, their encoding, ids, manifests, specs and errors. No torch, no Prefect, no I/O."""

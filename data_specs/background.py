@@ -1,4 +1,4 @@
-"""A background: a place where an object may be shown, with all that made it. Written by an LLM, taken up by `concepts`."""
+"""A background: a place where an object may be shown, with everything it was made from. Written by an LLM for `concepts`."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from data_specs.wire import STRICT, from_json, to_json
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """`examples` are the in-context lines before the question, `attempt` is which of the answers it stood in."""
+    """`examples` are the in-context lines before the question; `attempt` is the index of the answer that named it."""
 
     __pydantic_config__ = STRICT
     id: str

@@ -1,4 +1,4 @@
-"""A benchmark picture: pixels with the label that a probe should find. Sealed once a root, read by `embeddings`."""
+"""A benchmark image: pixels with the labels that a probe should predict. Sealed once a root, read by `embeddings`."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -13,8 +13,8 @@ from data_specs.wire import STRICT, from_json, to_json
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """`group` is what folds are cut by (a style, a split); `labels` are the classes that a picture shows, mostly one.
+class BenchmarkImage:
+    """`group` is what folds are cut by (a style, a split); `labels` are the classes that an image shows, mostly one.
 
     `data` are encoded bytes whose digest is `sha256`.
     """
@@ -47,23 +47,23 @@ SCHEMA = pa.schema(
 )
 
 
-def row(picture: Picture) -> dict[str, Any]:
-    return {name: getattr(picture, name) for name in SCHEMA.names}
+def row(image: BenchmarkImage) -> dict[str, Any]:
+    return {name: getattr(image, name) for name in SCHEMA.names}
 
 
-def encode(picture: Picture) -> Sample:
-    if hashlib.sha256(picture.data).hexdigest() != picture.sha256:
-        raise ContractError(f"picture {picture.id!r} is not the one its digest describes")
-    return {"__key__": picture.id, "png": picture.data, "json": to_json(picture, without="data")}
+def encode(image: BenchmarkImage) -> Sample:
+    if hashlib.sha256(image.data).hexdigest() != image.sha256:
+        raise ContractError(f"image {image.id!r} is not the one its digest describes")
+    return {"__key__": image.id, "png": image.data, "json": to_json(image, without="data")}
 
 
-def decode(sample: Sample) -> Picture:
+def decode(sample: Sample) -> BenchmarkImage:
     """Raises ContractError for a sample without its pixels."""
-    picture = from_json(Picture, sample)
+    image = from_json(BenchmarkImage, sample)
     data = sample.get("png")
     if not isinstance(data, bytes):
-        raise ContractError(f"picture {sample['__key__']!r} lacks its pixels")
-    return replace(picture, data=data)
+        raise ContractError(f"image {sample['__key__']!r} lacks its pixels")
+    return replace(image, data=data)
 
 
-CONTRACT = Contract("picture", encode, decode, row, SCHEMA)
+CONTRACT = Contract("image", encode, decode, row, SCHEMA)

@@ -1,4 +1,4 @@
-"""A caption: one sentence that shows one concept, with all that made it. Leaves `captions`, enters `images`."""
+"""A caption: one sentence that names one concept, with everything it was made from. Written by `captions`, read by `images`."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal

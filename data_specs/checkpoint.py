@@ -1,4 +1,4 @@
-"""A checkpoint: an encoder at one step, which files hold it and which image shards it has seen. Leaves `encoder`."""
+"""The record of the encoder stage: an encoder at one step, its files, and the image shards it was trained on."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""A concept: the one thing a picture must show. Leaves `concepts`, enters `captions`."""
+"""A concept: the one thing an image must show. Written by `concepts`, read by `captions`."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -54,7 +54,7 @@ def row(concept: Concept) -> dict[str, Any]:
 
 
 def from_row(row: dict[str, Any]) -> Concept:
-    """A line of the sealed table, which is all there is of a concept on disk."""
+    """The concept in one row of the sealed table."""
     return Concept(**row | {"sources": tuple(row["sources"]), "backgrounds": tuple(row["backgrounds"])})
 
 

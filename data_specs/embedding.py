@@ -1,4 +1,4 @@
-"""An embedding: what one encoder says about one benchmark picture. Leaves `embeddings`, enters `scores`."""
+"""The record of the embeddings stage: the features that one encoder gives one benchmark image."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +13,7 @@ from data_specs.wire import STRICT, from_json, to_json
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """`feature` is float32, little endian, `dimension` numbers; `group` is what folds are cut by (a style, a split)."""
+    """`feature` is float32, little endian, `dimension` numbers; folds are split by `group` (a style, a split)."""
 
     __pydantic_config__ = STRICT
     id: str
@@ -28,7 +28,7 @@ class Embedding:
 
 
 JOINT = "joint"
-"""The encoder whose features stand in one space with those of its text tower; its shards hold prompts beside the pictures."""
+"""The encoder whose features are in one space with those of its text tower; its shards hold prompts beside the images."""
 TEXT, TEXT_OF_CATEGORIES = "text", "text of categories"
 """The groups of prompts: one row for each class (or category) and template, `copy` being the template's place."""
 SCHEMA = pa.schema(

@@ -1,9 +1,12 @@
 """Everything that can go wrong, in one tree.
 
 SynclrError
-├── SpecError        the run was described wrongly: fix the recipe or the command, never retried (exit code 2)
-├── ContractError    a shard or record breaks its contract: fix the writer, never retried (exit code 1)
-└── EngineError      a model backend failed: the same call may succeed, so it alone is retried (exit code 1)
+├── SpecError          the run was described wrongly: fix the recipe or the command, never retried (exit code 2)
+├── ContractError      a shard or record breaks its contract: fix the writer, never retried (exit code 1)
+├── EngineError        a model backend failed: the same call may succeed, so it alone is retried (exit code 1)
+├── StoppedError       the run was stopped while this was under way: nothing is wrong, nothing is retried
+├── StageFailedError   the flow run of one stage did not complete, on its own worker (exit code 1)
+└── CrashLoopError     a run crashed too often by itself: a person should look before it goes on (exit code 1)
 """
 
 
@@ -21,3 +24,15 @@ class ContractError(SynclrError):
 
 class EngineError(SynclrError):
     """A model backend failed; the same call may succeed later."""
+
+
+class StoppedError(SynclrError):
+    """The run was stopped while this was under way; nothing is wrong, and nothing is retried."""
+
+
+class StageFailedError(SynclrError):
+    """The flow run of one stage did not complete; its own page says why."""
+
+
+class CrashLoopError(SynclrError):
+    """The run has crashed too often by itself; a person should look before it goes on."""

@@ -42,5 +42,5 @@ def caption_id(concept: ConceptId, seed: int, shard: int, slot: int, text: str) 
 
 
 def image_seed(seed: int, caption: CaptionId, candidate: int, attempt: int = 0) -> int:
-    """The start noise of one picture: the same for every batch, shard order, worker and restart."""
+    """The start noise of one image: the same for every batch, shard order, worker and restart."""
     return seed_of("image", seed, caption, candidate, attempt)

@@ -1,6 +1,6 @@
-"""All the pictures of one caption. They are each other's positives, so they travel as one sample, caption inside.
+"""All the images of one caption. They are each other's positives, so they travel as one sample, caption inside.
 
-Leaves `images`, enters `encoder`. One sample is `0.jpg 1.jpg 2.jpg 3.jpg json`: shuffling cannot part positives.
+Written by `images`, read by `encoder`. One sample is `0.jpg 1.jpg 2.jpg 3.jpg json`: shuffling cannot part positives.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ from data_specs.wire import STRICT, from_json, to_json
 
 Format = Literal["jpg", "png", "webp"]
 CLIP, SAFETY = "clip", "safety"
-"""Scores by name: how well a picture fits its caption, whichever scorer says so; and how far beyond safe it is."""
+"""Names of scores: how well an image fits its caption, by whichever scorer; and by how much it exceeds what is safe."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lora:
-    """Weights added to a model's own: which, from which of its files, and how much of them."""
+    """Weights added to those of the model: from which repository and file, and by which factor."""
 
     __pydantic_config__ = STRICT
     model: ModelIdentity
@@ -36,7 +36,7 @@ class Lora:
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """How the pictures of a group were drawn: everything that is the same for all of them.
+    """How the images of a group were rendered: everything that is the same for all of them.
 
     `text_tokens` is how many tokens of a caption the model reads (77 for CLIP's text encoder, its two marks included);
     None if it knows no limit.
@@ -57,10 +57,10 @@ class Rendering:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One picture: its seed (start noise), stored size in pixels, digest of the stored bytes, and scores by name.
+    """One image: its seed (start noise), stored size in pixels, digest of the stored bytes, and scores by name.
 
-    `candidate` is which of the caption's drawings it is; copies count those that were kept, in the order of candidates
-    and not of scores, so that an encoder that takes the first few copies does not take the best.
+    `candidate` is its index among all images rendered for the caption; `copy` counts those that were kept, in the order of
+    candidates and not of scores, so that an encoder that takes the first few copies does not take the best.
     """
 
     __pydantic_config__ = STRICT
@@ -78,7 +78,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A drawing that was not kept, and why: `reranked`, or the fault for which it was drawn again."""
+    """An image that was not kept, and why: `reranked`, or the fault for which it was rendered again."""
 
     __pydantic_config__ = STRICT
     candidate: int
@@ -92,8 +92,8 @@ class PassedOver:
 class ImageGroup:
     """`pixels[i]` are the encoded bytes of `images[i]`; images are ordered by copy, without gaps.
 
-    `unseen_tokens` are those at the caption's end that the model did not read; `scorer` and `checker` are whose scores
-    the pictures have.
+    `unseen_tokens` counts the tokens at the caption's end that the model did not read (it truncates them); `scorer` and
+    `checker` are the models that gave the images' scores.
     """
 
     __pydantic_config__ = STRICT
@@ -171,17 +171,17 @@ OWN = ("rendering", "unseen_tokens", "images", "passed_over", "scorer", "checker
 
 
 def encode(group: ImageGroup) -> Sample:
-    """Raises ContractError for a group whose pictures and records do not match."""
+    """Raises ContractError for a group whose images and records do not match."""
     if not group.images or len(group.images) != len(group.pixels):
         raise ContractError(
-            f"group {group.caption.id!r} has {len(group.images)} image records and {len(group.pixels)} pictures"
+            f"group {group.caption.id!r} has {len(group.images)} image records and {len(group.pixels)} images"
         )
     members = {f"{image.copy}.{image.format}": data for image, data in zip(group.images, group.pixels, strict=True)}
     return {"__key__": group.caption.id, **members, "json": to_json(group, without="pixels")}
 
 
 def decode(sample: Sample, *, check_digests: bool = False) -> ImageGroup:
-    """Raises ContractError for gaps in the copies, a missing picture, or (on request) pixels whose digest differs."""
+    """Raises ContractError for gaps in the copies, a missing image, or (on request) pixels whose digest differs."""
     group = from_json(ImageGroup, sample)
     if [image.copy for image in group.images] != list(range(len(group.images))):
         raise ContractError(f"group {sample['__key__']!r} has copies {[i.copy for i in group.images]}, not 0, 1, ...")
@@ -189,10 +189,10 @@ def decode(sample: Sample, *, check_digests: bool = False) -> ImageGroup:
     for image in group.images:
         data = sample.get(f"{image.copy}.{image.format}")
         if not isinstance(data, bytes):
-            raise ContractError(f"group {sample['__key__']!r} lacks its picture {image.copy}.{image.format}")
+            raise ContractError(f"group {sample['__key__']!r} lacks its image {image.copy}.{image.format}")
         if check_digests and hashlib.sha256(data).hexdigest() != image.sha256:
             raise ContractError(
-                f"picture {image.copy} of group {sample['__key__']!r} is not the one its record describes"
+                f"image {image.copy} of group {sample['__key__']!r} is not the one its record describes"
             )
         pixels.append(data)
     return replace(group, pixels=tuple(pixels))
@@ -202,7 +202,7 @@ def row(group: ImageGroup) -> dict[str, Any]:
     parts = asdict(replace(group, pixels=()))
     own: dict[str, Any] = {name: parts[name] for name in OWN}
     for name in ("images", "passed_over"):
-        own[name] = [drawn | {"scores": sorted(drawn["scores"].items())} for drawn in own[name]]
+        own[name] = [image | {"scores": sorted(image["scores"].items())} for image in own[name]]
     return caption_record.row(group.caption) | own
 
 
@@ -214,12 +214,12 @@ def from_row(row: Mapping[str, Any]) -> ImageGroup:
 
 
 def part(group: ImageGroup, copy: int) -> ImageGroup:
-    """One picture of a group, without pixels: to be drawn again alone. It is no sample, which is always whole."""
+    """One image of a group, without pixels, to be rendered again alone. Not a sample: those are always whole."""
     return replace(group, images=(group.images[copy],), pixels=())
 
 
 def shown(group: ImageGroup) -> ImageGroup:
-    """Without the pictures that are flagged as unsafe: nobody sees one who did not name it. No sample: those are whole."""
+    """The group without images that are flagged as unsafe, for display. Not a sample: those are always whole."""
     kept = [number for number, image in enumerate(group.images) if not image.unsafe]
     pixels = tuple(group.pixels[number] for number in kept)
     return replace(group, images=tuple(group.images[number] for number in kept), pixels=pixels)

@@ -1,6 +1,6 @@
-"""A lineage of pictures without its pixels, as lines of JSON: what was drawn, from which seeds, and what the bytes were.
+"""The image shards of a lineage without pixels, as lines of JSON: captions, seeds, settings and the digests of the bytes.
 
-First one `Head`; then of each shard its manifest, its groups, and what was refused, each a line `{"<kind>": ...}`.
+One `Head`, then for each shard its manifest, its groups and its rejects; each is a line `{"<kind>": ...}`.
 """
 
 import json
@@ -27,19 +27,19 @@ class Head(BaseModel):
     format: int = Field(default=1, ge=1, le=1, description="of the file")
     lineage: str
     facts: dict[str, Any]
-    threads: int | None = Field(default=None, ge=1, description="CPU threads of the engines that drew it")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads of the engines that rendered it")
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """One shard: its groups have no pixels."""
+class ListedShard:
+    """One shard of the list; its groups have no pixels."""
 
     manifest: ShardManifest
     groups: tuple[ImageGroup, ...]
     refused: tuple[Rejection, ...]
 
 
-def encode(head: Head, shards: Iterable[Listed]) -> Iterator[bytes]:
+def encode(head: Head, shards: Iterable[ListedShard]) -> Iterator[bytes]:
     yield _line("head", head.model_dump(mode="json"))
     for shard in shards:
         yield _line("manifest", shard.manifest.model_dump(mode="json"))
@@ -49,22 +49,22 @@ def encode(head: Head, shards: Iterable[Listed]) -> Iterator[bytes]:
             yield _line("refused", asdict(refused))
 
 
-def decode(lines: Iterable[bytes]) -> tuple[Head, Iterator[Listed]]:
-    """Raises ContractError for what is no such list, for a lineage that is not its facts' digest, and for a shard cut short."""
+def decode(lines: Iterable[bytes]) -> tuple[Head, Iterator[ListedShard]]:
+    """Raises ContractError for another kind of file, a lineage that is not its facts' digest, or a shard that is cut short."""
     parsed = (_parse(number, line) for number, line in enumerate(lines, 1))
     kind, value = next(parsed, ("", None))
     try:
         if kind != "head":
-            raise ContractError("this is no list of pictures: it does not begin with a head")
+            raise ContractError("this is no list of images: it does not begin with a head")
         head = Head.model_validate(value)
     except ValidationError as error:
-        raise ContractError(f"this is no list of pictures: {error.errors()[0]['msg']}") from error
+        raise ContractError(f"this is no list of images: {error.errors()[0]['msg']}") from error
     if digest(json.dumps(head.facts, sort_keys=True)) != head.lineage:
         raise ContractError(f"the list says lineage {head.lineage}, but its facts have another digest: it was changed")
     return head, _shards(parsed)
 
 
-def _shards(parsed: Iterator[tuple[str, Any]]) -> Iterator[Listed]:
+def _shards(parsed: Iterator[tuple[str, Any]]) -> Iterator[ListedShard]:
     manifest: ShardManifest | None = None
     groups: list[ImageGroup] = []
     refused: list[Rejection] = []
@@ -85,13 +85,13 @@ def _shards(parsed: Iterator[tuple[str, Any]]) -> Iterator[Listed]:
         yield _whole(manifest, groups, refused)
 
 
-def _whole(manifest: ShardManifest, groups: list[ImageGroup], refused: list[Rejection]) -> Listed:
+def _whole(manifest: ShardManifest, groups: list[ImageGroup], refused: list[Rejection]) -> ListedShard:
     counted, promised = (len(groups), len(refused)), (manifest.accepted, sum(manifest.rejected.values()))
     if counted != promised:
         raise ContractError(
-            f"the list has {counted} (groups, refused) of {manifest.room}-{manifest.index:06d}; {promised} were sealed"
+            f"the list has {counted} (groups, refused) of {manifest.stage}-{manifest.index:06d}; {promised} were sealed"
         )
-    return Listed(manifest, tuple(groups), tuple(refused))
+    return ListedShard(manifest, tuple(groups), tuple(refused))
 
 
 def _line(kind: str, value: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""A score: one number that says how good one encoder is, by one protocol, on one benchmark. Leaves `scores`."""
+"""The record of the scores stage: how good one encoder is, by one protocol, on one benchmark."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""What became of one sealed caption when it was looked at beside those of other shards. Leaves `selection`, enters `images`."""
+"""What the selection across shards decided about one sealed caption: whether the images stage renders it."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,16 +11,16 @@ from data_specs.sample import Sample
 from data_specs.wire import STRICT, from_json, to_json
 
 SELECTION = "selection"
-"""The folder of these tables, one a caption shard: an inner room between captions and images."""
+"""The folder of these tables, one a caption shard: an inner stage between captions and images."""
 Verdict = Literal["kept", "duplicate_elsewhere", "near_duplicate_elsewhere", "balanced_away"]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """`id` is the caption's; `repeats` the earlier one that says the same, and `repeats_in` the index of its shard.
+class CaptionVerdict:
+    """The verdict on the caption `id`: `repeats` is the earlier caption that says the same, `repeats_in` its shard's index.
 
-    `keys` are what later captions are looked up by, and `names` the rows of the concept table that the caption names,
-    counted for later ones: a repeat has neither, and `names` are only found where captions are balanced.
+    `keys` are the hashes by which later captions find this one; `names` are the rows of the concept table that it names,
+    counted for later ones. A repeat has neither, and without `captions.balance` nothing has `names`.
     """
 
     __pydantic_config__ = STRICT
@@ -44,17 +44,17 @@ SCHEMA = pa.schema(
 )
 
 
-def encode(choice: Choice) -> Sample:
-    return {"__key__": choice.id, "json": to_json(choice)}
+def encode(decided: CaptionVerdict) -> Sample:
+    return {"__key__": decided.id, "json": to_json(decided)}
 
 
-def decode(sample: Sample) -> Choice:
-    return from_json(Choice, sample)
+def decode(sample: Sample) -> CaptionVerdict:
+    return from_json(CaptionVerdict, sample)
 
 
-def row(choice: Choice) -> dict[str, Any]:
+def row(decided: CaptionVerdict) -> dict[str, Any]:
     # By hand: `asdict` copies every key, which took a sixth of the pass.
-    return {name: getattr(choice, name) for name in SCHEMA.names}
+    return {name: getattr(decided, name) for name in SCHEMA.names}
 
 
-CONTRACT = Contract("choice", encode, decode, row, SCHEMA)
+CONTRACT = Contract("caption_verdict", encode, decode, row, SCHEMA)

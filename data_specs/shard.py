@@ -1,5 +1,7 @@
 """Where a shard lives, and what is promised about it once it is sealed."""
 
+from dataclasses import dataclass
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -13,22 +15,33 @@ class FileDigest(BaseModel):
 
 
 class ShardAddress(BaseModel):
-    """`folder` is `<root>/<room>/<lineage>`, a local path or any fsspec URL; `index` counts from 0 within the lineage."""
+    """`folder` is `<root>/<stage>/<lineage>`, a local path or any fsspec URL; `index` counts from 0 within the lineage."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     folder: str
-    room: str
+    stage: str
     lineage: str
     index: int = Field(ge=0)
 
     @property
     def stem(self) -> str:
-        return f"{self.room}-{self.index:06d}"
+        return f"{self.stage}-{self.index:06d}"
 
     def file(self, suffix: str) -> str:
         """`suffix` is `tar`, `parquet`, `rejects.jsonl`, `json` (the manifest) or `made.json`."""
         return f"{self.folder.rstrip('/')}/{self.stem}.{suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class MadeBy:
+    """Who makes a shard: a run, and the flow run that a Prefect server knows it by; noted beside the shard."""
+
+    run: str = ""
+    flow_run: str | None = None
+
+
+UNNAMED = MadeBy()
 
 
 class ShardManifest(BaseModel):
@@ -40,24 +53,10 @@ class ShardManifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    room: str
+    stage: str
     lineage: str
     index: int = Field(ge=0)
     record: str
     accepted: int = Field(ge=0)
     rejected: dict[str, int] = {}
     files: dict[str, FileDigest]
-
-
-class SealedRoom(BaseModel):
-    """What one room hands to the next: where its shards lie and what they hold. Small however large the room is."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    room: str
-    lineage: str
-    folder: str
-    shards: int
-    accepted: int
-    rejected: dict[str, int]
-    made: int = Field(description="shards that this run made; the rest were there before")

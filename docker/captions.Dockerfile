@@ -1,4 +1,4 @@
-# The captions room: vLLM on a GPU.
+# The captions stage: vLLM on a GPU.
 # From the project's folder: docker build -f docker/captions.Dockerfile -t synclr-captions:0.1.0 .
 # Its stage `installed` is that of every GPU kind, word for word: one layer on disk, however many kinds a host runs.
 

@@ -1,4 +1,4 @@
-# Work that needs no GPU: concepts, scores, and the walk that hands every other room to its own worker. Where there is no GPU
+# Work that needs no GPU: concepts, scores, and the run that hands every other stage to its own worker. Where there is no GPU
 # this one does everything. compose.yaml also runs the Prefect server and `synclr deploy` from it, Kubernetes its worker.
 # From the project's folder: docker build -f docker/cpu.Dockerfile -t synclr-cpu:0.1.0 .
 
@@ -45,6 +45,6 @@ USER 10001:10001
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['PREFECT_WORKER_WEBSERVER_PORT'] + '/health', timeout=5)"]
 LABEL org.opencontainers.image.title="synclr cpu worker" \
-      org.opencontainers.image.description="concepts, scores and the walk that hands rooms on; without a GPU all of SynCLR" \
+      org.opencontainers.image.description="concepts, scores and the run that hands stages on; without a GPU all of SynCLR" \
       org.opencontainers.image.licenses="Apache-2.0"
 CMD ["prefect", "worker", "start", "--pool", "synclr", "--type", "process", "--work-queue", "cpu", "--with-healthcheck", "--install-policy", "never"]

@@ -1,4 +1,4 @@
-# The encoder and embeddings rooms: torch on a GPU.
+# The encoder and embeddings stages: torch on a GPU.
 # From the project's folder: docker build -f docker/encoder.Dockerfile -t synclr-encoder:0.1.0 .
 # Its stage `installed` is that of every GPU kind, word for word: one layer on disk, however many kinds a host runs.
 

@@ -1,4 +1,4 @@
-# The images room: diffusers on a GPU.
+# The images stage: diffusers on a GPU.
 # From the project's folder: docker build -f docker/images.Dockerfile -t synclr-images:0.1.0 .
 # Its stage `installed` is that of every GPU kind, word for word: one layer on disk, however many kinds a host runs.
 

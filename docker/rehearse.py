@@ -97,13 +97,13 @@ def start(kind: str, image: Image, server: Server, scratch: Path) -> None:
         await_true(lambda: _polls(server, kind), child, log, f"the server sees a worker on queue {kind!r}")
         print(f"{kind}: healthy after {time.monotonic() - started:.0f} s, and known to the server", flush=True)
         if kind == "cpu":
-            walk_concepts(image, more, scratch)
+            run_concepts(image, more, scratch)
     if healthy():
         raise RehearsalError(f"{kind}: the health check still succeeds after the worker has ended")
 
 
-def walk_concepts(image: Image, more: dict[str, str], scratch: Path) -> None:
-    """One room, asked for as its deployment, walked by the worker that was just started."""
+def run_concepts(image: Image, more: dict[str, str], scratch: Path) -> None:
+    """Run the deployment of one stage on the worker that was just started."""
     _finish(image, ["prefect", "deployment", "run", "synclr/concepts", "--watch"], more, scratch / "concepts.log")
     if not list((scratch / "shards" / "concepts").rglob("concepts-000000.json")):
         raise RehearsalError(f"synclr/concepts ended well and left no manifest under {scratch / 'shards'}")

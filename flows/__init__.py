@@ -1,1 +1,1 @@
-"""How rooms are joined: the flows, the command line, the report. No loop over samples."""
+"""How stages are joined: the flows, the command line, the report. No loop over samples."""

@@ -1,44 +1,20 @@
-"""Embeddings room: the encoder and the benchmarks in, embedding shards out."""
+"""Extract: the trained encoder, and what it must beat, embed the images of every benchmark."""
 
-import os
-
-from prefect import flow
-
-from data_specs.run import Run
-from data_specs.shard import SealedRoom
-from flows.execution.run_bundles import engines, walk_shards
-from flows.execution.stage_run import Visit
-from flows.runs.resolve import rooms
-from tasks.embeddings.extract import draw_benchmarks, extract_bundle
-from tasks.embeddings.jobs import looks
+from data_specs.stage import SealedStage
+from flows.execution.benchmarks import seal_missing_benchmarks
+from flows.execution.inputs import embedding_inputs
+from flows.execution.run_bundles import run_bundles
+from flows.execution.stage_flow import stage_flow
+from flows.execution.stage_run import StageRun
+from flows.runs.plan import RunPlan
+from tasks.embeddings.extract import extract_bundle
 
 
-@flow(name="embeddings", flow_run_name="embeddings of {run.name}")
-def extract_embeddings(run: Run, encoder: SealedRoom | None = None) -> SealedRoom:
-    """Show the benchmarks to the encoder and to what it must beat; `encoder` only carries the edge."""
-    del encoder
-    spec, all_rooms = run.spec.embeddings, rooms(run.spec, run.root)
-    trained, plan = all_rooms["encoder"].table, looks(run.spec)
-    with Visit(run, all_rooms["embeddings"], reads=all_rooms["encoder"]) as visit:
-        drawn = []
-        if visit.missing:
-            with engines(run, visit.room, os.cpu_count() or 1) as drawing:
-                drawn = [draw_benchmarks.submit(run.root, spec, drawing, run=visit.by)]
-                drawn[0].result()
-        return walk_shards(
-            visit,
-            "shards",
-            1,
-            lambda bundle, engine: extract_bundle.submit(
-                trained,
-                run.root,
-                bundle,
-                plan,
-                spec,
-                engine,
-                seed=run.spec.seed,
-                run=visit.by,
-                wait_for=drawn,
-                return_state=False,
-            ),
-        )
+@stage_flow("embeddings", "embeddings of {plan.name}")
+def extract_embeddings(plan: RunPlan, encoder: SealedStage) -> SealedStage:
+    """Seal the benchmarks' images where they are not yet, then embed them."""
+    spec = plan.spec.embeddings
+    with StageRun(plan, "embeddings", reads=encoder) as stage_run:
+        inputs = embedding_inputs(plan)
+        drawn = seal_missing_benchmarks(stage_run, inputs)
+        return run_bundles(stage_run, extract_bundle, spec, inputs, unit="shards", per_shard=1, wait_for=drawn)

@@ -1,31 +1,31 @@
-"""Concepts room: the recipe's sources in, one sealed table of concepts out."""
+"""Ingest: the recipe's sources of names become one sealed table of concepts."""
 
-from prefect import flow, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data_specs.run import Run
-from data_specs.shard import SealedRoom
+from data_specs.stage import SealedStage
+from flows.execution.inputs import concept_entries
 from flows.execution.seal import seal
-from flows.execution.stage_run import Visit
-from flows.execution.write_backgrounds import write_backgrounds
-from flows.runs.folder import point, summarise
-from flows.runs.resolve import backgrounds_room, concepts_room
+from flows.execution.stage_flow import stage_flow
+from flows.execution.stage_run import StageRun
+from flows.execution.write_backgrounds import backgrounds_for
+from flows.runs.plan import RunPlan
 from tasks.concepts.ingest import ingest_table
 from tasks.shards import missing
 
 ingest = task(name="ingest concepts", cache_policy=NO_CACHE)(ingest_table)
 
 
-@flow(name="concepts", flow_run_name="concepts of {run.name}")
-def ingest_concepts(run: Run) -> SealedRoom:
+@stage_flow("concepts", "concepts of {plan.name}")
+def ingest_concepts(plan: RunPlan) -> SealedStage:
     """Read every source, clean and merge the names, have an LLM write backgrounds if asked to, weigh, and seal the table."""
-    room, asked = concepts_room(run.spec, run.root), backgrounds_room(run.spec, run.root)
-    if asked and missing(room.shards):
-        write_backgrounds(run)
-    elif asked and not missing(asked.shards):
-        point(run, summarise(asked, made=0), seconds=0.0)
-    with Visit(run, room, reads=asked) as visit:
-        visit.begin("tables", 1, 1 - len(visit.missing))
-        written = asked.shards if asked else ()
-        made = [ingest(address, run.spec.concepts, written, run=visit.by) for address in visit.missing]
-        return seal(visit, made)
+    entries = concept_entries(plan) if missing(plan.stages["concepts"]) else None
+    written = backgrounds_for(plan, needed=entries is not None)
+    with StageRun(plan, "concepts", reads=written) as stage_run:
+        stage_run.begin("tables", 1, 1 - len(stage_run.missing))
+        made = []
+        if entries is not None:
+            shards = list(written.shards()) if written else []
+            table, by, emit = stage_run.stage.table, stage_run.made_by, stage_run.emit
+            made.append(ingest(table, entries, shards, plan.spec.concepts, made_by=by, emit=emit))
+        return seal(stage_run, made)

@@ -1,30 +1,17 @@
-"""Scores room: embedding shards in, a table of scores for each out."""
+"""Measure: probes, nearest neighbours and zero-shot judge every embedding shard."""
 
-from prefect import flow
-
-from data_specs.run import ListedSource, Run
-from data_specs.shard import SealedRoom
-from flows.execution.run_bundles import walk_shards
-from flows.execution.stage_run import Visit
-from flows.runs.resolve import rooms
-from tasks.embeddings.jobs import looks, metric_of
-from tasks.scores.measure import Exam, measure_bundle
+from data_specs.stage import SealedStage
+from flows.execution.inputs import score_inputs
+from flows.execution.run_bundles import run_bundles
+from flows.execution.stage_flow import stage_flow
+from flows.execution.stage_run import StageRun
+from flows.runs.plan import RunPlan
+from tasks.scores.measure import measure_bundle
 
 
-@flow(name="scores", flow_run_name="scores of {run.name}")
-def measure_scores(run: Run, embeddings: SealedRoom | None = None) -> SealedRoom:
-    """Judge every encoder by every protocol; `embeddings` only carries the edge."""
-    del embeddings
-    all_rooms = rooms(run.spec, run.root)
-    sources, concepts = all_rooms["embeddings"].shards, all_rooms["concepts"].table
-    appended = tuple(sorted({one.append for one in run.spec.concepts.sources if isinstance(one, ListedSource)} - {""}))
-    exams = [Exam(look.seed, metric_of(run.spec.embeddings, look.benchmark), appended) for look in looks(run.spec)]
-    with Visit(run, all_rooms["scores"], reads=all_rooms["embeddings"]) as visit:
-        return walk_shards(
-            visit,
-            "tables",
-            1,
-            lambda bundle, engine: measure_bundle.submit(
-                sources, exams, concepts, bundle, run.spec.scores, engine, run=visit.by, return_state=False
-            ),
-        )
+@stage_flow("scores", "scores of {plan.name}")
+def measure_scores(plan: RunPlan, embeddings: SealedStage) -> SealedStage:
+    """Judge every encoder by every protocol of the recipe."""
+    with StageRun(plan, "scores", reads=embeddings) as stage_run:
+        inputs = score_inputs(plan)
+        return run_bundles(stage_run, measure_bundle, plan.spec.scores, inputs, unit="tables", per_shard=1)

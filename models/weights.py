@@ -13,41 +13,41 @@ LOOK_SECONDS = 15.0
 COMMIT = re.compile("[0-9a-f]{40}")
 
 
-def identify(model: str, revision: str | None, *, knob: str, file: str | None = None) -> ModelIdentity:
+def identify(model: str, revision: str | None, *, setting: str, file: str | None = None) -> ModelIdentity:
     """A local folder is pinned by a digest over its files, or over the one `file`; a hub id by its commit.
 
-    `knob` is the recipe's field, for the message. Raises SpecError for a folder that is not there or holds pickles
+    `setting` is the recipe's field, for the message. Raises SpecError for a folder that is not there or holds pickles
     only, and for a hub id without a revision.
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
         if file is not None:
             if not (folder / file).is_file():
-                raise SpecError(f"{knob}: folder {model!r} holds no {file!r}; name the one that is meant by `file`")
+                raise SpecError(f"{setting}: folder {model!r} holds no {file!r}; name the one that is meant by `file`")
             return ModelIdentity(folder.name, f"sha256:{_file_digest((folder / file).resolve())}")
         if not any(folder.rglob("*.safetensors")):
-            raise SpecError(f"{knob}: folder {model!r} holds no .safetensors; other formats are not read")
+            raise SpecError(f"{setting}: folder {model!r} holds no .safetensors; other formats are not read")
         return ModelIdentity(folder.name, f"sha256:{_folder_digest(folder.resolve())}")
     if model.startswith((".", "/", "~")):
-        raise SpecError(f"{knob}: there is no folder {model!r}")
+        raise SpecError(f"{setting}: there is no folder {model!r}")
     if not revision or not COMMIT.fullmatch(revision):
         # A branch moves, and with it the weights of half a run.
         said = f"; {revision!r} is no commit" if revision else ""
         raise SpecError(
-            f"{knob}: {model!r} is no folder here; for a hub id, pin its commit with revision=<40 hex digits>{said}"
+            f"{setting}: {model!r} is no folder here; for a hub id, pin its commit with revision=<40 hex digits>{said}"
         )
     return ModelIdentity(model, revision)
 
 
-def require_reachable(model: str, revision: str | None, *, knob: str, described_by: str = "config.json") -> None:
+def require_reachable(model: str, revision: str | None, *, setting: str, described_by: str = "config.json") -> None:
     """A hub id must be in the cache, or on the hub at this revision, in safetensors. Raises SpecError; a folder passes.
 
     `described_by` is the file that every such model has: it stands for the others.
     """
     if Path(model).expanduser().is_dir() or cached(model, revision, described_by):
         return
-    if not any(name.endswith(".safetensors") for name in listed(model, revision, knob=knob)):
-        raise SpecError(f"{knob}: {model!r} holds no .safetensors at {revision}; other formats are not read")
+    if not any(name.endswith(".safetensors") for name in listed(model, revision, setting=setting)):
+        raise SpecError(f"{setting}: {model!r} holds no .safetensors at {revision}; other formats are not read")
 
 
 def cached(model: str, revision: str | None, file: str) -> Path | None:
@@ -62,7 +62,7 @@ def cached(model: str, revision: str | None, file: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def listed(model: str, revision: str | None, *, knob: str) -> frozenset[str]:
+def listed(model: str, revision: str | None, *, setting: str) -> frozenset[str]:
     """Names of a hub id's files at this revision, if they may be had. Raises SpecError."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
@@ -72,22 +72,22 @@ def listed(model: str, revision: str | None, *, knob: str) -> frozenset[str]:
         if getattr(found, "gated", False):  # everybody may see such a page, not everybody its files
             HfApi().auth_check(model)
     except HFValidationError as error:
-        raise SpecError(f"{knob}: {model!r} is neither a folder here nor a hub id") from error
+        raise SpecError(f"{setting}: {model!r} is neither a folder here nor a hub id") from error
     except GatedRepoError as error:
-        raise SpecError(f"{knob}: {model!r} is given out on request: ask on its page, then set HF_TOKEN") from error
+        raise SpecError(f"{setting}: {model!r} is given out on request: ask on its page, then set HF_TOKEN") from error
     except RepositoryNotFoundError as error:
         raise SpecError(
-            f"{knob}: the hub has no {model!r}, or it is private: check the name, or set HF_TOKEN"
+            f"{setting}: the hub has no {model!r}, or it is private: check the name, or set HF_TOKEN"
         ) from error
     except RevisionNotFoundError as error:
-        raise SpecError(f"{knob}: {model!r} has no revision {revision!r} on the hub any more") from error
+        raise SpecError(f"{setting}: {model!r} has no revision {revision!r} on the hub any more") from error
     except Exception as error:  # the hub's client has had several HTTP libraries, each with errors of its own
         raise SpecError(
-            f"{knob}: {model!r} is not in the cache, and the hub cannot be asked ({in_one_line(error)}); "
+            f"{setting}: {model!r} is not in the cache, and the hub cannot be asked ({in_one_line(error)}); "
             "download it, or name a folder"
         ) from error
     if found.id != model:
-        raise SpecError(f"{knob}: {model!r} has moved to {found.id!r}; name it so")
+        raise SpecError(f"{setting}: {model!r} has moved to {found.id!r}; name it so")
     return frozenset(file.rfilename for file in found.siblings or ())
 
 

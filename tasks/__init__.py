@@ -1,1 +1,1 @@
-"""What happens inside each room: pure rules named by nouns, acts named by verbs."""
+"""What happens inside each stage: pure rules named by nouns, acts named by verbs."""

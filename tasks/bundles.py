@@ -1,14 +1,52 @@
-"""One retry policy for every room: an engine may fail twice, a wrong request or a broken contract never again."""
+"""Bundles: the shards of a stage that one engine makes in one Prefect task. One shape and one retry rule for all stages."""
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, TypeVar
 
+from prefect import task
+from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from data_specs.errors import EngineError
+from data_specs.shard import UNNAMED, MadeBy, ShardAddress
+from data_specs.stage import Stage
+
+Settings = TypeVar("Settings")
+Inputs = TypeVar("Inputs")
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 RETRIES = 2
 RETRY_DELAYS_SECONDS = [1.0, 5.0]
+
+
+@dataclass(frozen=True, slots=True)
+class Work(Generic[Settings, Inputs]):
+    """Which shards of `stage` to make, by which settings, and from what: `inputs` has a type of its own in each stage."""
+
+    stage: Stage
+    indices: tuple[int, ...]
+    settings: Settings
+    inputs: Inputs
+    seed: int
+    made_by: MadeBy = UNNAMED
+
+    @property
+    def shards(self) -> list[ShardAddress]:
+        return [self.stage.shard(index) for index in self.indices]
+
+
+def bundle_task(name: str) -> Callable[[Callable[Parameters, Result]], Task[Parameters, Result]]:
+    """A Prefect task that is retried when an engine failed, and never for a wrong request or a broken contract."""
+    return task(
+        name=name,
+        retries=RETRIES,
+        retry_delay_seconds=RETRY_DELAYS_SECONDS,
+        retry_condition_fn=engine_failed,
+        cache_policy=NO_CACHE,
+    )
 
 
 def engine_failed(_task: "Task[..., Any]", _run: TaskRun, state: State[Any]) -> bool:

@@ -15,15 +15,14 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
-from data_specs.errors import EngineError, SynclrError
-from data_specs.run import ExecutionSpec
-from tasks.events import Event, listen, tell
+from data_specs.errors import EngineError, StoppedError
+from data_specs.specs.run import ExecutionSpec
+from tasks.events import Emit, Event, ignore
 
-Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 Engine = TypeVar("Engine")
 Specification = TypeVar("Specification", bound=BaseModel)
@@ -31,18 +30,17 @@ Specification = TypeVar("Specification", bound=BaseModel)
 LOOK_SECONDS = 0.2
 """Between two looks at what a child has told."""
 _loaded: dict[tuple[str, str], Any] = {}
-
-
-class StoppedError(SynclrError):
-    """The run was stopped while this was under way; nothing is wrong, and nothing is retried."""
+_events: Connection | None = None
+"""In a child: where its events go. Set before anything is called there."""
+_sending = threading.Lock()
 
 
 class EngineProcess:
     """Runs functions one at a time in one child process, started at the first call.
 
     The functions and their arguments are pickled between live processes of one program, never to disk. A function
-    keeps its engine in a module-level cache, so that later calls in the same child find it loaded. What it tells of its
-    progress is told here, while the call lasts.
+    keeps its engine in a module-level cache, so that later calls in the same child find it loaded. What it emits in the
+    child reaches the `emit` of its call here, while the call lasts.
     """
 
     def __init__(self, threads: int, log: Path | None = None) -> None:
@@ -53,11 +51,14 @@ class EngineProcess:
         self._turn, self._opening = threading.Lock(), threading.Lock()
         self._closed = False
 
-    def call(self, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        """Raises what the function raises; EngineError if the child dies. After an EngineError the next call starts another."""
+    def call(self, function: Callable[..., Result], *args: Any, emit: Emit = ignore) -> Result:
+        """The result of `function(*args, emit=...)` in the child.
+
+        Raises what the function raises; EngineError if the child dies. After an EngineError the next call starts another.
+        """
         with self._turn:
             try:
-                return self._followed(self._begun(function, *args, **kwargs))
+                return self._followed(self._begun(function, *args), emit)
             except BrokenProcessPool as error:
                 if self._closed:
                     raise StoppedError(f"{function.__name__} was ended: the run is stopping") from error
@@ -68,9 +69,7 @@ class EngineProcess:
                 self._let_go()
                 raise
 
-    def _begun(
-        self, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
-    ) -> Future[Result]:
+    def _begun(self, function: Callable[..., Result], *args: Any) -> Future[Result]:
         """Under a lock, so that whoever closes the engine meanwhile finds either no process or a whole one."""
         with self._opening:
             if self._closed:  # the run is stopping: a retry must not bring back what was just ended
@@ -79,7 +78,7 @@ class EngineProcess:
                 spawning = multiprocessing.get_context("spawn")
                 self._events, told = spawning.Pipe(duplex=False)
                 self._pool = ProcessPoolExecutor(1, spawning, _prepare, (*self._settings, told))
-            return self._pool.submit(function, *args, **kwargs)
+            return self._pool.submit(_emitting, function, *args)
 
     def _let_go(self) -> None:
         with self._opening:
@@ -87,16 +86,16 @@ class EngineProcess:
         if pool:
             pool.shutdown(wait=True)
 
-    def _followed(self, call: Future[Result]) -> Result:
+    def _followed(self, call: Future[Result], emit: Emit) -> Result:
         while wait_for([call], LOOK_SECONDS).not_done:
-            self._pass_on()
-        self._pass_on()
+            self._pass_on(emit)
+        self._pass_on(emit)
         return call.result()
 
-    def _pass_on(self) -> None:
-        # An event is smaller than what a pipe takes at once, so a child that is killed leaves none half-told.
+    def _pass_on(self, emit: Emit) -> None:
+        # An event is smaller than what a pipe takes at once, so a child that is killed leaves none half-sent.
         while self._events and self._events.poll():
-            tell(self._events.recv())
+            emit(self._events.recv())
 
     def __enter__(self) -> "EngineProcess":
         return self
@@ -115,7 +114,7 @@ class EngineProcess:
 
 
 def engine_threads(execution: ExecutionSpec, engines: int) -> int:
-    """CPU threads of each of so many engines of one room. It is to follow from the recipe, not from what a walk still lacks:
+    """CPU threads of each of so many engines of one stage. It is to follow from the recipe, not from what a run still lacks:
 
     sums of another number of threads round differently (2e-6, measured), and now and then a byte is another.
     """
@@ -143,14 +142,20 @@ def _prepare(threads: int, log: Path | None, events: Connection) -> None:
         with log.open("ab") as stream:
             os.dup2(stream.fileno(), 1)
             os.dup2(stream.fileno(), 2)
-    told = threading.Lock()
-
-    def pass_on(event: Event) -> None:
-        with told:
-            events.send(event)
-
-    listen(pass_on)
+    global _events
+    _events = events
     end_with_parent()
+
+
+def _emitting(function: Callable[..., Result], *args: Any) -> Result:
+    """In the child: the call, with an `emit` that sends events to the parent."""
+    return function(*args, emit=_send)
+
+
+def _send(event: Event) -> None:
+    with _sending:
+        if _events is not None:
+            _events.send(event)
 
 
 def end_with_parent() -> None:

@@ -1,16 +1,15 @@
-"""What a room has done so far leaves here; whoever shows it (a bar, a line, a log) listens."""
+"""Events of a running stage. Whoever makes something is handed an `emit` to tell them to; nobody is found in a module."""
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A room begins: `total` units (`captions`, `images`, `steps`), of which `found` were there before."""
+    """A stage run begins: `total` units (`captions`, `images`, `steps`), of which `found` were there before."""
 
-    room: str
+    run: str
+    stage: str
     unit: str
     total: int
     found: int
@@ -20,16 +19,18 @@ class Started:
 class Advanced:
     """`by` more units are done; `note` is what a person would like to see beside the bar."""
 
-    room: str
+    run: str
+    stage: str
     by: int
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Worked:
-    """So far this engine (its process) has drawn, or written, for `busy_seconds` of the `seconds` since it was first asked."""
+    """So far this engine (by its process id) has worked for `busy_seconds` of the `seconds` since its first call."""
 
-    room: str
+    run: str
+    stage: str
     engine: int
     busy_seconds: float
     seconds: float
@@ -37,42 +38,27 @@ class Worked:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """`engine_busy` is the share of their time for which the room's engines worked; None where nobody measures it."""
+    """`engine_busy` is the share of their time for which the stage's engines worked; None where nobody measured it."""
 
-    room: str
+    run: str
+    stage: str
     seconds: float
     engine_busy: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """Something a person should know while it happens: another process makes this shard, an engine is started anew."""
+class Notice:
+    """Something a person should know while it happens: another process makes this shard, an engine is restarted."""
 
+    run: str
+    stage: str
     text: str
 
 
-Event = Started | Advanced | Worked | Finished | Said
-Listener = Callable[[Event], None]
-_listeners: list[Listener] = []
-logger = logging.getLogger("synclr")
+Event = Started | Advanced | Worked | Finished | Notice
+Emit = Callable[[Event], None]
 
 
-def listen(listener: Listener) -> None:
-    """For as long as the process lives."""
-    _listeners.append(listener)
-
-
-@contextmanager
-def listening(listener: Listener) -> Iterator[None]:
-    listen(listener)
-    try:
-        yield
-    finally:
-        _listeners.remove(listener)
-
-
-def tell(event: Event) -> None:
-    if isinstance(event, Said):
-        logger.warning(event.text)
-    for listener in _listeners:
-        listener(event)
+def ignore(event: Event) -> None:
+    """The `emit` of callers that show nothing."""
+    del event

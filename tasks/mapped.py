@@ -1,7 +1,7 @@
-"""A sealed file enters; its bytes leave, mapped, so that all processes of this host share one copy of them in memory.
+"""Map sealed files into memory, so that all processes of this host share one copy.
 
-A file of a remote root is fetched once for the host, into the folder for temporary files (TMPDIR). Whoever reads the copy
-holds a shared lock on it, which the kernel lets go of however a process ends; who can lock it alone removes it.
+A file of a remote root is downloaded once for the host, into the folder for temporary files (TMPDIR). Each reader holds a
+shared lock on the copy, which the kernel releases however a process ends; a reader that can lock it exclusively removes it.
 """
 
 import errno
@@ -23,17 +23,20 @@ from tasks import storage
 
 
 def mapped(url: str, sha256: str) -> mmap.mmap:
-    """Slices of it are bytes. `sha256` is what the manifest says of the file; a copy goes by that name.
+    """The file's content; slices of it are bytes. `sha256` is its digest in the manifest, and the name of a local copy.
 
-    Raises FileNotFoundError; ValueError for an empty file; SpecError where there is no room for a copy; EngineError for
-    other trouble on the way, which may pass.
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is empty.
+        SpecError: there is no room for a local copy.
+        EngineError: the download failed otherwise, and may succeed later.
     """
     if storage.is_local(url):
         with storage.open_read(url) as stream:
             return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     folder = _folder()
     path = folder / sha256
-    with FileLock(folder / f"{sha256[:1]}.lock"):  # who comes second waits, and finds it
+    with FileLock(folder / f"{sha256[:1]}.lock"):  # a second process waits here, and finds the copy
         stream = _held(path) or _fetched(url, path)
     found = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     weakref.finalize(found, _let_go, stream, path)
@@ -42,7 +45,7 @@ def mapped(url: str, sha256: str) -> mmap.mmap:
 
 @functools.cache
 def _folder() -> Path:
-    """Ours alone, and without what killed processes left."""
+    """The folder for copies, private to this user, after removing what killed processes left."""
     folder = Path(tempfile.gettempdir(), f"synclr-shards-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
@@ -56,7 +59,7 @@ def _folder() -> Path:
 
 
 def _held(path: Path) -> IO[bytes] | None:
-    """The copy, held; None if there is none, or if whoever held it last has just removed it."""
+    """The copy with a shared lock; None if there is none, or if its last reader has just removed it."""
     try:
         stream = path.open("rb")
     except FileNotFoundError:
@@ -82,7 +85,7 @@ def _fetched(url: str, path: Path) -> IO[bytes]:
                 "set TMPDIR to a disk that has room for them"
             ) from error
         stream = part.open("rb")
-        fcntl.flock(stream, fcntl.LOCK_SH)  # before it has its name, so that nobody takes it for left
+        fcntl.flock(stream, fcntl.LOCK_SH)  # before it has its name, so that no other process takes it for left behind
         part.rename(path)
     return stream
 

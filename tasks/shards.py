@@ -26,9 +26,10 @@ from data_specs.contract import Contract
 from data_specs.errors import ContractError
 from data_specs.rejection import Rejection
 from data_specs.sample import Sample
-from data_specs.shard import FileDigest, ShardAddress, ShardManifest
+from data_specs.shard import UNNAMED, FileDigest, MadeBy, ShardAddress, ShardManifest
+from data_specs.stage import Stage
 from tasks import storage
-from tasks.events import Said, tell
+from tasks.events import Emit, Notice, ignore
 from tasks.mapped import mapped
 
 Record = TypeVar("Record")
@@ -43,26 +44,29 @@ def make_shard(
     contract: Contract[Record],
     outcomes: Outcomes[Record],
     *,
-    run: str = "",
+    made_by: MadeBy = UNNAMED,
+    emit: Emit = ignore,
     tar: bool = True,
     check: Callable[[int, Counter[str]], None] | None = None,
 ) -> ShardManifest:
     """Make a shard once: a sealed one is returned untouched, and one that another process makes is waited for.
 
-    `run` is noted beside the shard: a run's name, or `<name>@<flow run id>` where a server knows that flow run.
+    `made_by` is noted beside the shard.
     `check(accepted, rejected)` may raise before the shard is sealed; whatever raises leaves nothing that counts.
     """
     if done := sealed(address):
         return done
     with storage.claim(address.folder, address.stem, wait=False) as mine:
         if mine:
-            return sealed(address) or _write(address, contract, outcomes, run, tar, check)
-    tell(Said(f"{address.stem} is being made by another process: waiting for it"))
+            return sealed(address) or _write(address, contract, outcomes, made_by, tar, check)
+    emit(Notice(made_by.run, address.stage, f"{address.stem} is being made by another process: waiting for it"))
     with storage.claim(address.folder, address.stem, wait=True):
-        return sealed(address) or _write(address, contract, outcomes, run, tar, check)
+        return sealed(address) or _write(address, contract, outcomes, made_by, tar, check)
 
 
-def missing_first(addresses: Sequence[ShardAddress]) -> Iterator[ShardAddress]:
+def missing_first(
+    addresses: Sequence[ShardAddress], made_by: MadeBy = UNNAMED, emit: Emit = ignore
+) -> Iterator[ShardAddress]:
     """Yields the shards that are not sealed yet: those nobody is making first, those another process makes last."""
     later = []
     for address in addresses:
@@ -71,7 +75,8 @@ def missing_first(addresses: Sequence[ShardAddress]) -> Iterator[ShardAddress]:
         if unclaimed(address):
             yield address
         else:
-            tell(Said(f"{address.stem} is being made by another process: taking others first"))
+            text = f"{address.stem} is being made by another process: taking others first"
+            emit(Notice(made_by.run, address.stage, text))
             later.append(address)
     yield from later
 
@@ -86,7 +91,7 @@ def _write(
     address: ShardAddress,
     contract: Contract[Record],
     outcomes: Outcomes[Record],
-    run: str,
+    made_by: MadeBy,
     tar: bool,
     check: Callable[[int, Counter[str]], None] | None,
 ) -> ShardManifest:
@@ -103,13 +108,10 @@ def _write(
         files = {suffix: _digest(part.open("rb")) for suffix, part in sorted(parts.items())}
         for suffix, part in parts.items():
             storage.publish(part, address.file(suffix))
-    name, _, flow_run = run.partition("@")
-    made = {"run": name, "unix_time": round(time.time(), 3), "seconds": round(time.monotonic() - started, 3)}
-    if flow_run:
-        made["flow_run"] = flow_run
+    made = asdict(made_by) | {"unix_time": round(time.time(), 3), "seconds": round(time.monotonic() - started, 3)}
     storage.write_bytes(address.file("made.json"), json.dumps(made).encode(), apart=True)
     manifest = ShardManifest(
-        room=address.room,
+        stage=address.stage,
         lineage=address.lineage,
         index=address.index,
         record=contract.name,
@@ -175,16 +177,26 @@ def sealed(address: ShardAddress) -> ShardManifest | None:
     return None if text is None else _manifest(address, text)
 
 
-def all_sealed(addresses: Sequence[ShardAddress]) -> list[ShardManifest | None]:
-    """`sealed` of every shard of a room, which on object storage is many times faster than one by one."""
+def manifests(stage: Stage) -> list[ShardManifest | None]:
+    """`sealed` of every shard of a stage, which on object storage is many times faster than one by one."""
+    return _sealed_all(list(stage.shards()))
+
+
+def _sealed_all(addresses: Sequence[ShardAddress]) -> list[ShardManifest | None]:
     texts = storage.read_all([address.file("json") for address in addresses])
     return [None if text is None else _manifest(address, text) for address, text in zip(addresses, texts, strict=True)]
 
 
-def missing(addresses: Sequence[ShardAddress]) -> list[ShardAddress]:
-    """Those without a manifest, by one listing of the room's folder; what stands in the manifests is not looked at."""
-    known = {folder: set(storage.names(folder)) for folder in {address.folder for address in addresses}}
-    return [address for address in addresses if f"{address.stem}.json" not in known[address.folder]]
+def missing(stage: Stage) -> list[int]:
+    """Indices of the shards without a manifest, by one listing of the folder; what stands in the manifests is not read."""
+    known = set(storage.names(stage.folder))
+    return [index for index in range(stage.count) if f"{stage.shard(index).stem}.json" not in known]
+
+
+def sealed_shards(stage: Stage) -> list[ShardAddress]:
+    """The addresses of those that have a manifest, in order."""
+    absent = set(missing(stage))
+    return [stage.shard(index) for index in range(stage.count) if index not in absent]
 
 
 def _manifest(address: ShardAddress, text: bytes) -> ShardManifest:
@@ -194,23 +206,30 @@ def _manifest(address: ShardAddress, text: bytes) -> ShardManifest:
         raise ContractError(
             f"{address.file('json')} is not a manifest ({error.errors()[0]['msg']}); remove it to make the shard again"
         ) from error
-    if (manifest.room, manifest.lineage, manifest.index) != (address.room, address.lineage, address.index):
+    if (manifest.stage, manifest.lineage, manifest.index) != (address.stage, address.lineage, address.index):
         raise ContractError(
-            f"{address.file('json')} describes {manifest.room} {manifest.lineage} {manifest.index}; the file was moved"
+            f"{address.file('json')} describes {manifest.stage} {manifest.lineage} {manifest.index}; the file was moved"
         )
     return manifest
 
 
 def require_sealed(address: ShardAddress) -> ShardManifest:
-    return require_all_sealed([address])[0]
+    """Raises ContractError if it is not."""
+    return _require([address])[0]
 
 
-def require_all_sealed(addresses: Sequence[ShardAddress]) -> list[ShardManifest]:
-    """Raises ContractError if one is not."""
+def require_manifests(stage: Stage) -> list[ShardManifest]:
+    """Raises ContractError if a shard of the stage is not sealed."""
+    return _require(list(stage.shards()))
+
+
+def _require(addresses: Sequence[ShardAddress]) -> list[ShardManifest]:
     found = []
-    for address, manifest in zip(addresses, all_sealed(addresses), strict=True):
+    for address, manifest in zip(addresses, _sealed_all(addresses), strict=True):
         if manifest is None:
-            raise ContractError(f"{address.file('json')} is missing: the shard was never sealed; run the room before")
+            raise ContractError(
+                f"{address.file('json')} is missing: the shard was never sealed; run {address.stage} first"
+            )
         found.append(manifest)
     return found
 

@@ -15,11 +15,11 @@ from filelock import FileLock, Timeout
 from data_specs.errors import SpecError
 
 HOST = socket.gethostname()
-"""Of this machine or container; in the name of a file that is being written, beside the process."""
+"""The name of this machine or container: with the process id, part of the name of a file that is being written."""
 DAY = 24 * 3600
 APART = ".parts"
-"""Where a shard's files are written before they are published. What was left of one is looked for there, and not among
-50,000 names: that took 91 ms a shard in a room of 7,300."""
+"""Subfolder in which a shard's files are written before they are published. Leftovers of killed processes are searched there
+and not among the 50,000 names of the stage, which took 91 ms a shard in a stage of 7,300."""
 
 
 def is_local(url: str) -> bool:
@@ -31,13 +31,13 @@ def local_path(url: str) -> Path:
 
 
 def absolute(url: str) -> str:
-    """The same place for whoever stands in another folder."""
+    """Absolute path or URL."""
     return str(local_path(url).resolve()) if is_local(url) else url
 
 
 def _filesystem(url: str) -> tuple[Any, str]:
     try:
-        # Listings are not remembered: other processes write meanwhile, and s3fs refuses a file that is not as it was listed.
+        # Listings are not cached: other processes write meanwhile, and s3fs refuses a file that differs from its listing.
         filesystem, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
         return filesystem, str(path)
     except (ValueError, ImportError) as error:
@@ -55,7 +55,7 @@ def open_read(url: str) -> IO[bytes]:
 
 
 def read_bytes(url: str) -> bytes | None:
-    """None where there is no such file."""
+    """The content of a file, or None if it does not exist."""
     try:
         with open_read(url) as stream:
             return stream.read()
@@ -64,13 +64,13 @@ def read_bytes(url: str) -> bytes | None:
 
 
 def fetch(url: str, to: Path) -> None:
-    """A remote file whole, into a local one. Raises FileNotFoundError."""
+    """Download a remote file to a local path. Raises FileNotFoundError."""
     filesystem, path = _filesystem(url)
     filesystem.get_file(path, str(to))
 
 
 def read_all(urls: Sequence[str]) -> list[bytes | None]:
-    """Many small files at once, None where there is no such file: from object storage 100 a round trip, not one."""
+    """The contents of many small files, None for those that do not exist: from object storage 100 a round trip, not one."""
     if not urls or is_local(urls[0]):
         return [read_bytes(url) for url in urls]
     filesystem, _ = _filesystem(urls[0])
@@ -94,7 +94,7 @@ def names(folder: str) -> list[str]:
 
 
 def publish(part: Path, url: str) -> None:
-    """Move a finished local file to its final name: durable before visible, never seen half.
+    """Move a finished local file to its final name; it is durable before it is visible, and never seen half-written.
 
     Locally: fsync, rename, fsync of the folder. Elsewhere one put, which object stores make atomic.
     """
@@ -122,7 +122,7 @@ def write_bytes(url: str, data: bytes, *, apart: bool = False) -> None:
 
 
 def move(url: str, to: str) -> None:
-    """Give one file another name under the same root; the folder it goes to is made if it is not there."""
+    """Move one file under the same root; creates the target folder."""
     if is_local(url):
         target = local_path(to)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def move(url: str, to: str) -> None:
 
 
 def remove(url: str) -> None:
-    """Remove one file; nothing happens where there is none."""
+    """Remove one file if it exists."""
     if is_local(url):
         local_path(url).unlink(missing_ok=True)
         return
@@ -144,7 +144,7 @@ def remove(url: str) -> None:
 
 @contextmanager
 def parts_for(url: str, *, apart: bool = False) -> Iterator[Path]:
-    """A path to write a file on before it is published: on the same disk if local, so that a rename is enough."""
+    """A path to write a file to before it is published: on the same disk if local, so that a rename is enough."""
     if is_local(url):
         target = local_path(url)
         part = target.parent / (APART if apart else "") / f"{target.name}.part-{HOST}-{os.getpid()}"
@@ -154,16 +154,16 @@ def parts_for(url: str, *, apart: bool = False) -> Iterator[Path]:
         finally:
             part.unlink(missing_ok=True)
     else:
-        # A folder each: two shards are written at once.
+        # One folder each, since two shards are written at once.
         with tempfile.TemporaryDirectory(prefix=f"synclr-{os.getpid()}-") as scratch:
             yield Path(scratch) / url.rsplit("/", 1)[-1]
 
 
 def sweep(folder: str) -> None:
-    """Remove what processes that are gone left half-written in a folder of ours and those in it; what a living one writes stays.
+    """Remove half-written files of processes that have ended, in a folder of this project and its direct subfolders.
 
-    A folder may be shared with other hosts and containers, whose processes cannot be seen from here: what they have not
-    touched for a day is taken for left.
+    The folder may be shared with other hosts and containers, whose processes cannot be seen from here: their files count
+    as left behind when they have not been touched for a day.
     """
     if is_local(folder):
         here = local_path(folder)
@@ -180,7 +180,7 @@ def _remove_left(*parts: Path) -> None:
 def _left(part: Path) -> bool:
     host, _, process = part.name.rsplit(".part-", 1)[1].rpartition("-")
     if not host or not process.isdigit():
-        return False  # no name that we give
+        return False  # not a name that `parts_for` gives
     if host == HOST:
         return not Path(f"/proc/{process}").exists()
     return time.time() - part.stat().st_mtime > DAY
@@ -188,10 +188,10 @@ def _left(part: Path) -> bool:
 
 @contextmanager
 def claim(folder: str, name: str, *, wait: bool) -> Iterator[bool]:
-    """Hold `name` alone among the processes of this host; yields False if another holds it and `wait` is off.
+    """Hold `name` exclusively among the processes of this host; yields False if another holds it and `wait` is off.
 
-    The operating system lets go of the claim of a process that dies. On remote storage every claim succeeds: two
-    hosts that make one shard make the same bytes, and the last put wins.
+    The operating system releases the claim of a process that dies. On remote storage every claim succeeds: two hosts
+    that make one shard make the same bytes, and the last put wins.
     """
     if not is_local(folder):
         yield True
@@ -216,6 +216,7 @@ def require_writable(root: str) -> None:
         write_bytes(f"{root.rstrip('/')}/.writable", b"")
         if is_local(root):
             (local_path(root) / ".writable").unlink(missing_ok=True)
-            _remove_left(*local_path(root).glob(".writable.part-*"))  # of all files there only these are surely ours
+            # Other files in the root may be anybody's.
+            _remove_left(*local_path(root).glob(".writable.part-*"))
     except OSError as error:
         raise SpecError(f"cannot write to root {root!r}: {error}; choose another with --root or SYNCLR_ROOT") from error

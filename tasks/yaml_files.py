@@ -9,11 +9,11 @@ from ruamel.yaml.error import YAMLError
 from data_specs.errors import SpecError
 
 
-def read_yaml(path: Path, knob: str) -> Any:
-    """`knob` is the recipe's, for the message. Raises SpecError; FileNotFoundError for the caller, who knows what there is."""
+def read_yaml(path: Path, setting: str) -> Any:
+    """`setting` is the recipe's, for the message. Raises SpecError; FileNotFoundError for the caller, who knows what there is."""
     try:
         return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise
     except (YAMLError, UnicodeDecodeError, OSError) as error:
-        raise SpecError(f"{knob}: {path} is no readable YAML: {' '.join(str(error).split())}") from error
+        raise SpecError(f"{setting}: {path} is no readable YAML: {' '.join(str(error).split())}") from error

@@ -14,7 +14,7 @@ os.environ.pop("PREFECT_API_URL", None)
 
 @pytest.fixture
 def address(tmp_path: Path) -> Callable[..., ShardAddress]:
-    def make(index: int = 0, room: str = "captions", lineage: str = "abc") -> ShardAddress:
-        return ShardAddress(folder=str(tmp_path / room / lineage), room=room, lineage=lineage, index=index)
+    def make(index: int = 0, stage: str = "captions", lineage: str = "abc") -> ShardAddress:
+        return ShardAddress(folder=str(tmp_path / stage / lineage), stage=stage, lineage=lineage, index=index)
 
     return make

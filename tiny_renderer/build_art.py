@@ -1,4 +1,4 @@
-"""Pinned icon packages enter, one lossless WebP sheet of tight-cropped 64 px sprites per style leaves.
+"""Rasterise the pinned icon packages into one lossless WebP sheet of tight-cropped 64 px sprites per style.
 
 Run ``python -m tiny_renderer.build_art``; it needs ``npm`` (for ``npm pack`` alone, nothing is installed) or a folder
 that already holds the tarballs, and ``resvg-py``. Nothing else in the project needs either: the sheets are committed.
@@ -113,16 +113,15 @@ def build_sheet(style: str, source: dict[str, Any], concepts: list[str], package
     folder = WORLD / source["split"]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{style}.webp"
-    if not (
-        path.exists() and _pixels(Image.open(path)) == _pixels(sheet)
-    ):  # another libwebp has other bytes for the same
+    # Compared by pixels: another libwebp has other bytes for the same.
+    if not (path.exists() and _pixels(Image.open(path)) == _pixels(sheet)):
         sheet.save(path, lossless=True, quality=100, method=6)
     index = {"style": style, "package": f"{source['package']}@{source['version']}", "licence": source["licence"]}
     (folder / f"{style}.json").write_text(json.dumps({**index, "sprites": boxes}) + "\n")
 
 
 def _pixels(sheet: Image.Image) -> bytes:
-    """Colours that nobody sees are not compared."""
+    """The RGBA bytes, with the colours of transparent pixels, which nobody sees, set to zero."""
     pixels = np.array(sheet.convert("RGBA"))
     pixels[pixels[..., 3] == 0] = 0
     return pixels.tobytes()
@@ -132,11 +131,11 @@ def main() -> None:
     """Build every sheet that ``sources.json`` names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--packages", type=Path, help="folder that holds, or shall hold, the tarballs")
-    wanted = parser.parse_args().packages
+    given = parser.parse_args().packages
     concepts = [concept["name"] for concept in json.loads((WORLD / "world.json").read_text())["concepts"]]
     sources = json.loads((WORLD / "sources.json").read_text())["styles"]
     with tempfile.TemporaryDirectory() as scratch:
-        packages = wanted or Path(scratch)
+        packages = given or Path(scratch)
         packages.mkdir(parents=True, exist_ok=True)
         for style, source in sources.items():
             build_sheet(style, source, concepts, packages)

@@ -1,7 +1,7 @@
-"""A scene and a random generator enter, a caption of it leaves with what the caption really says.
+"""Caption a scene, and tell what the caption really says of it.
 
-Half the captions are templates, half prose that the project's own caption room wrote, for the generator will meet that
-prose. Prose is filed under what it was asked to say; a place that it names by itself counts as said.
+Half the captions are templates, half prose that the project's own captions stage wrote, since that is what the renderer will
+be given. A sentence is filed under what it was asked to say; a place that it names by itself counts as said.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Key = tuple[str | None, str | None, str | None, str | None, str | None, str | No
 
 
 @dataclass(frozen=True, slots=True)
-class Prose:
-    """One sentence of the caption room and what it says, in the terms of a scene."""
+class ProseSentence:
+    """One sentence of the captions stage and what it says, in the terms of a scene."""
 
     text: str
     concept: str | None
@@ -42,25 +42,25 @@ class Prose:
         return self.concept, self.place, self.relation, self.other, self.texture, self.detail
 
 
-def read_prose(path: Path, world: World) -> list[Prose]:
-    """Read the committed sentences; what cannot be drawn (a place that the world has not) is left out of what is said."""
+def read_prose(path: Path, world: World) -> list[ProseSentence]:
+    """Read a prose file; what cannot be drawn (a place that the world lacks) is left out of what a sentence says."""
     if not path.exists():
         return []
     with gzip.open(path, "rt", encoding="utf-8") as file:
         return [file_sentence(json.loads(line), world) for line in file]
 
 
-def file_sentence(entry: dict[str, str | None], world: World) -> Prose:
-    """Return one line of the prose file as what it says; keys are those of the captions room's records."""
+def file_sentence(entry: dict[str, str | None], world: World) -> ProseSentence:
+    """Parse one line of the prose file; keys are those of the captions stage's records."""
     text, concept, detail = entry["text"] or "", entry["concept"], entry.get("detail")
     if entry["kind"] == "texture":
-        return Prose(text, None, None, None, None, concept)
+        return ProseSentence(text, None, None, None, None, concept)
     if entry["kind"] == "place":
-        return Prose(text, None, concept, None, None, None, detail)
+        return ProseSentence(text, None, concept, None, None, None, detail)
     relation, other = _relation_in(text, concept or "", entry["other"])
     background = entry["background"]
     place = background if background is not None and _names_place(text, background, world) else _place_in(text)
-    return Prose(text, concept, place, relation, other, None, detail)
+    return ProseSentence(text, concept, place, relation, other, None, detail)
 
 
 _PHRASES = sorted(
@@ -70,7 +70,7 @@ _PHRASES = sorted(
 
 
 def _relation_in(text: str, concept: str, other: str | None) -> tuple[str, str] | tuple[None, None]:
-    """Return the relation that stands between the two nouns, and the second; what was asked for need not be written."""
+    """Find the relation that stands between the two nouns, and the second; what was asked for need not be written."""
     lowered = text.casefold()
     if other is None or (second := lowered.find(other.rstrip("s").casefold())) < 0:
         return None, None
@@ -82,7 +82,7 @@ def _relation_in(text: str, concept: str, other: str | None) -> tuple[str, str] 
 
 
 def _names_place(text: str, place: str, world: World) -> bool:
-    """Return whether any word of a place that can be drawn stands in the text; an LLM often leaves it out."""
+    """Whether any word of a place that can be drawn stands in the text; an LLM often leaves it out."""
     words = [word for word in place.split() if word not in ("city", "plain", "room")] or [place]
     return place in world.places and any(word.rstrip("s") in text.casefold() for word in words)
 
@@ -100,17 +100,17 @@ _PLACE_PATTERNS = tuple(
 
 
 def _place_in(text: str) -> str | None:
-    """Return the place that a sentence names by itself, the first in the world's order."""
+    """The place that a sentence names by itself, the first in the world's order."""
     lowered = text.casefold()
     return next((place for place, pattern in _PLACE_PATTERNS if pattern.search(lowered)), None)
 
 
 class CaptionPool:
-    """All that can be said of scenes: templates without end, and a stock of prose."""
+    """Captions of scenes: templates without end, and prose in a `share` of them where there is some."""
 
-    def __init__(self, prose: Sequence[Prose], share: float = 0.5) -> None:
+    def __init__(self, prose: Sequence[ProseSentence], share: float = 0.5) -> None:
         self.share = share
-        self.stock: dict[Key, list[Prose]] = {}
+        self.stock: dict[Key, list[ProseSentence]] = {}
         for sentence in prose:
             self.stock.setdefault(sentence.key, []).append(sentence)
         self.details = {sentence.detail for sentence in prose} | {None}
@@ -130,7 +130,7 @@ class CaptionPool:
             said = replace(scene, place=None)
         return describe(said, rng), said
 
-    def _prose_of(self, scene: Scene, rng: Rng) -> Prose | None:
+    def _prose_of(self, scene: Scene, rng: Rng) -> ProseSentence | None:
         """Return a sentence that says all of the scene, or all but its place, each half the time when both exist."""
         full = (scene.concept, scene.place, scene.relation, scene.other, scene.texture, scene.detail)
         placeless = (scene.concept, None, scene.relation, scene.other, scene.texture, scene.detail)

@@ -1,4 +1,4 @@
-"""A pipeline and captions enter, pictures leave, or one sheet of them."""
+"""Draw captions with a pipeline, and tile the images into one sheet."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from PIL import Image, ImageOps
 def draw_captions(
     pipeline: Any, captions: Sequence[str], *, per_caption: int, steps: int, guidance: float, seed: int, batch: int = 32
 ) -> list[Image.Image]:
-    """Return ``per_caption`` pictures of each caption, caption by caption; picture k of a caption has seed ``seed + k``."""
-    wanted = [(caption, seed + 7919 * row + k) for row, caption in enumerate(captions) for k in range(per_caption)]
-    pictures: list[Image.Image] = []
-    for first in range(0, len(wanted), batch):
-        part = wanted[first : first + batch]
+    """Return ``per_caption`` images of each caption, caption by caption; image k of a caption has seed ``seed + k``."""
+    requests = [(caption, seed + 7919 * row + k) for row, caption in enumerate(captions) for k in range(per_caption)]
+    images: list[Image.Image] = []
+    for first in range(0, len(requests), batch):
+        part = requests[first : first + batch]
         result = pipeline(
             [caption for caption, _ in part],
             num_inference_steps=steps,
             guidance_scale=guidance,
             generator=[torch.Generator().manual_seed(number) for _, number in part],
         )
-        pictures.extend(result.images)
-    return pictures
+        images.extend(result.images)
+    return images
 
 
-def tile(pictures: Sequence[Image.Image], columns: int) -> Image.Image:
-    """Return one sheet of equally large pictures, row by row."""
-    width, height = pictures[0].size
-    sheet = Image.new("RGB", (columns * width, -(-len(pictures) // columns) * height))
-    for k, picture in enumerate(pictures):
-        sheet.paste(picture, (k % columns * width, k // columns * height))
+def tile(images: Sequence[Image.Image], columns: int) -> Image.Image:
+    """Return one sheet of equally large images, row by row."""
+    width, height = images[0].size
+    sheet = Image.new("RGB", (columns * width, -(-len(images) // columns) * height))
+    for k, image in enumerate(images):
+        sheet.paste(image, (k % columns * width, k // columns * height))
     return sheet
 
 

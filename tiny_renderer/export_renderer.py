@@ -1,4 +1,4 @@
-"""A work folder with the three trainings' snapshots enters, a Stable Diffusion folder leaves."""
+"""Assemble the trained parts of a work folder, and export them as a Stable Diffusion folder."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def assemble(folder: Path) -> Pipeline:
     """Return the pipeline of the averaged weights that ``folder`` holds now, also while it is being trained."""
     tokenizer = read_tokenizer(folder / "vocabulary", TOKENS)
     tower = build_text_encoder(len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id)
-    spoken = averaged_weights(folder / "reader.safetensors", "tagger")
-    tower.load_state_dict({k.removeprefix("tower."): v for k, v in spoken.items() if k.startswith("tower.")})
+    read = averaged_weights(folder / "reader.safetensors", "tagger")
+    tower.load_state_dict({k.removeprefix("tower."): v for k, v in read.items() if k.startswith("tower.")})
     vae = build_autoencoder()
     vae.load_state_dict(averaged_weights(folder / "autoencoder.safetensors", "vae"))
     polished = folder / "decoder.safetensors"
@@ -46,10 +46,8 @@ def export(folder: Path, target: Path) -> int:
     weights = export_pipeline(assemble(folder), partial)
     if weights > BYTES:
         raise ContractError(f"the weights take {weights} bytes, {BYTES} are allowed; make the parts smaller")
-    for name in (
-        "vocab.json",
-        "merges.txt",
-    ):  # CLIP's own two files; the stock class of today writes tokenizer.json alone
+    # CLIP's own two files: the stock class of today writes tokenizer.json alone.
+    for name in ("vocab.json", "merges.txt"):
         shutil.copy(folder / "vocabulary" / name, partial / "tokenizer" / name)
     card = target / "README.md"
     if card.exists():

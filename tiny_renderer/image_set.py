@@ -1,4 +1,4 @@
-"""A split's name and a size enter, chunks of rendered scenes (npy) with their descriptions (JSON) leave, once."""
+"""Render the scenes of a split once, in chunks (npy) with their descriptions (JSON), and read them back."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from numpy.typing import NDArray
 from models.tiny_world.scenes import Scene, draw
 from models.tiny_world.sprites import require_training_styles, training_sheets
 from models.tiny_world.world import World, read_world
-from tiny_renderer.captions_of_scenes import PROSE, Prose, read_prose
+from tiny_renderer.captions_of_scenes import PROSE, ProseSentence, read_prose
 from tiny_renderer.sampling import sample_scene, scene_seed
 
 CHUNK = 4096
 SIDE = 64
-SPOKEN = "spoken"
-"""The split whose scenes show the relations of the prose."""
+PROSE_SPLIT = "spoken"
+"""The split whose scenes show the relations of the prose. Its seeds follow from this name."""
 
 
 def scenes_of(split: str, first: int, count: int, styles: Sequence[str] | None = None) -> Iterator[tuple[Scene, int]]:
     """Yield the scenes numbered ``first`` to ``first + count`` of ``split``, each with the seed that draws it."""
     world, styles = read_world(), tuple(styles or training_sheets())
-    spoken = related_prose(world) if split == SPOKEN else []
+    sentences = related_prose(world) if split == PROSE_SPLIT else []
     for number in range(first, first + count):
         seed = scene_seed(split, number)
         scene = sample_scene(world, styles, seed)
-        if spoken:
-            scene = spoken_scene(scene, spoken[number % len(spoken)])
+        if sentences:
+            scene = scene_of_sentence(scene, sentences[number % len(sentences)])
         yield scene, seed
 
 
-def related_prose(world: World) -> list[Prose]:
+def related_prose(world: World) -> list[ProseSentence]:
     """Return the sentences that put two concepts in a relation: too many triples for chance to draw one of them."""
     return [sentence for sentence in read_prose(PROSE, world) if sentence.relation is not None]
 
 
-def spoken_scene(scene: Scene, sentence: Prose) -> Scene:
+def scene_of_sentence(scene: Scene, sentence: ProseSentence) -> Scene:
     """Return what ``sentence`` says, in the style of ``scene``, and in its place where the sentence names none."""
     place = sentence.place or scene.place or "plain background"
     return Scene(scene.style, sentence.concept, place, sentence.relation, sentence.other, detail=sentence.detail)
@@ -81,7 +81,7 @@ def render_split(folder: Path, split: str, scenes: int, workers: int, styles: Se
             pass
 
 
-class PictureSet:
+class SceneSet:
     """Rendered chunks of one split as one indexable set, mapped, not read; of all styles or of some."""
 
     def __init__(self, folder: Path, pattern: str, styles: Collection[str] | None = None) -> None:
@@ -106,5 +106,5 @@ class PictureSet:
         return len(self.scenes)
 
     def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return the pictures ``rows``, uint8 (n, 64, 64, 3)."""
+        """Return the images ``rows``, uint8 (n, 64, 64, 3)."""
         return np.stack([self._chunks[chunk][row] for chunk, row in (self._where[k] for k in rows)])

@@ -1,4 +1,4 @@
-"""Scenes enter, class indices leave: what the reader of captions learns to find and the judge to see."""
+"""Turn scenes into class indices: what the text encoder is taught to find in captions, and the judge in images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LABELS = ("concept", "place", "relation", "other", "texture", "detail")
 
 
 def label_names(world: World) -> Mapping[str, tuple[str, ...]]:
-    """Return the classes of each label; one more, without a name, stands for none."""
+    """The classes of each label; one more, without a name, stands for none."""
     names = world.names()
     return {
         "concept": names,

@@ -1,7 +1,7 @@
-"""Sizes enter, the four parts of the tiny latent diffusion model and the losses that teach them leave.
+"""Build the four parts of the tiny latent diffusion model, the losses that train them, and the pipeline of all four.
 
 The parts are stock classes in Stable Diffusion's own layout (Rombach et al., 2022, arXiv:2112.10752), only small.
-Shapes: N pictures, C latent channels, T tokens, D text width.
+Shapes: N images, C latent channels, T tokens, D text width.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 Autoencoder = AutoencoderKL
 Denoiser = UNet2DConditionModel
 Pipeline = StableDiffusionPipeline
-"""Names by which the training's other modules may speak of the parts; diffusers itself is imported here alone."""
+"""Types of the parts for the other modules; diffusers itself is imported here alone."""
 
 LATENT_CHANNELS = 10
 TEXT_WIDTH = 256
 TOKENS = 32
-"""Captions of the caption room have 8 to 16 tokens; what a caption says later than this is cut, as CLIP cuts at 77."""
+"""Captions of the captions stage have 8 to 16 tokens; what a caption says later than this is cut, as CLIP cuts at 77."""
 KL_WEIGHT = 1e-3
 """Per latent number, against a reconstruction loss per pixel: enough to keep the latents' spread near one."""
 GREEN_CHANNEL = 6
 """The latent channel that is asked to hold green against purple. Left to itself the autoencoder took up that axis, which
-varies least in these pictures, not at all in its first 2,000 steps, and drew pears and cacti brown."""
+varies least in these images, not at all in its first 2,000 steps, and drew pears and cacti brown."""
 MOST_SNR = 5.0
 """Above this ratio of signal to noise a step counts less: gamma of min-SNR weighting (Hang et al., 2023, arXiv:2303.09556)."""
 
@@ -118,8 +118,8 @@ def sampling_schedule() -> DPMSolverMultistepScheduler:
 class CaptionTagger(nn.Module):
     """The text tower with one linear head per label on its last hidden state at the end token.
 
-    As CLIP's tower learns from pictures before diffusion meets it, this one learns from labelled captions what is
-    named in them; the heads are thrown away afterwards.
+    CLIP's tower is trained on images before a diffusion model uses it; this one is trained on labelled captions to tell
+    what they name. The heads are thrown away afterwards.
     """
 
     def __init__(self, tower: CLIPTextModel, classes: Mapping[str, int]) -> None:
@@ -135,28 +135,28 @@ class CaptionTagger(nn.Module):
 
 
 def tagging_loss(logits: Mapping[str, Tensor], labels_NL: Tensor) -> dict[str, Tensor]:
-    """Return one cross-entropy per label; columns of ``labels_NL`` follow the logits' order, -100 is not asked."""
+    """Return one cross-entropy per label; columns of ``labels_NL`` follow the logits' order, -100 is ignored."""
     return {
         name: F.cross_entropy(values.float(), labels_NL[:, column])
         for column, (name, values) in enumerate(logits.items())
     }
 
 
-def autoencoder_losses(vae: AutoencoderKL, pictures: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-    """Return named terms for pictures (N, 3, 64, 64) in -1..1: absolute and squared error, error of edges, KL."""
-    posterior = vae.encode(pictures).latent_dist
+def autoencoder_losses(vae: AutoencoderKL, images: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    """Return named terms for images (N, 3, 64, 64) in -1..1: absolute and squared error, error of edges, KL."""
+    posterior = vae.encode(images).latent_dist
     mean, spread = posterior.mean.float(), posterior.std.float()
     noise = torch.randn(mean.shape, generator=generator).to(mean.device)
     kl = 0.5 * (mean.square() + spread.square() - 1 - 2 * spread.log()).mean()
-    red, green, blue = pictures.unbind(dim=1)
+    red, green, blue = images.unbind(dim=1)
     wanted = F.avg_pool2d(3 * (2 * green - red - blue), 8)
     hue = 0.1 * (mean[:, GREEN_CHANNEL] - wanted).square().mean()
-    return {**reconstruction_losses(vae, mean + spread * noise, pictures), "kl": KL_WEIGHT * kl, "hue": hue}
+    return {**reconstruction_losses(vae, mean + spread * noise, images), "kl": KL_WEIGHT * kl, "hue": hue}
 
 
-def reconstruction_losses(vae: AutoencoderKL, latents: Tensor, pictures: Tensor) -> dict[str, Tensor]:
-    """Return named terms of what the decoder makes of ``latents`` (N, C, 8, 8) against the pictures they stand for."""
-    error = vae.decode(latents).sample.float() - pictures
+def reconstruction_losses(vae: AutoencoderKL, latents: Tensor, images: Tensor) -> dict[str, Tensor]:
+    """Return named terms of what the decoder makes of ``latents`` (N, C, 8, 8) against the images they stand for."""
+    error = vae.decode(latents).sample.float() - images
     # Pooled errors pull on colours and masses, which the many small errors along outlines would drown early on.
     # In opponent colours, each scaled to a like spread: otherwise green against purple is learnt last.
     red, green, blue = error.unbind(dim=1)
@@ -181,7 +181,7 @@ def denoising_loss(
     """Return the weighted v-prediction loss for scaled latents (N, C, 8, 8).
 
     v = alpha * noise - sigma * x; the weight of its squared error is min(SNR + 1, gamma + 1) / (SNR + 1): min-SNR's for
-    little noise, but one for much, because there a picture's subject is decided, and 8x8 latents lose it early.
+    little noise, but one for much, because there an image's subject is decided, and 8x8 latents lose it early.
     """
     noise = torch.randn(latents.shape, generator=generator).to(latents.device)
     steps = torch.randint(0, schedule.config["num_train_timesteps"], (len(latents),), generator=generator)

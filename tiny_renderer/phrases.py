@@ -1,4 +1,4 @@
-"""A scene and a random generator enter, one of the many things that a person might say of it leaves."""
+"""Describe a scene in one of the many ways a person might."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ IDLE_ADJECTIVES = (
     "cute", "nice", "beautiful", "lovely", "pretty", "colorful", "bright", "old", "new", "happy", "lonely", "single",
     "simple", "shiny", "funny", "wonderful", "lone", "young", "round",
 )  # fmt: skip
-"""Said of anything; they change nothing in the picture, so the reader learns to pass over them."""
+"""Said of anything; they change nothing in the image, so the text encoder learns to ignore them."""
 LEADS = (
     "a photo of {}", "a picture of {}", "an image of {}", "a drawing of {}", "a painting of {}", "an illustration of {}",
     "a cartoon of {}", "a close-up of {}", "a view of {}", "there is {}", "this is {}", "we see {}", "here is {}", "{}",

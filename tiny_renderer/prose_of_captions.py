@@ -1,4 +1,4 @@
-"""Captions of the captions room enter; those that say what was asked, and nothing else that a scene could show, leave as prose.
+"""Select the captions that say what was asked, and nothing else that a scene could show, as prose for the renderer.
 
 The rest are rejections with a reason. A caption's size and weather words become its detail.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from data_specs.caption import Caption
 from data_specs.rejection import Rejection
 from models.tiny_world.world import World
-from tiny_renderer.captions_of_scenes import Prose, file_sentence
+from tiny_renderer.captions_of_scenes import ProseSentence, file_sentence
 from tiny_renderer.phrases import DETAIL_WORDS, PLACE_PHRASES
 
 Entry = dict[str, str | None]
@@ -25,7 +25,7 @@ Entry = dict[str, str | None]
 KEPT = ("text", "kind", "concept", "strategy", "background", "relation", "other")
 WEATHER = {"rainy": r"\b(rain|rains|raining|rainy)\b", "foggy": r"\b(fog|foggy|mist|misty)\b"}
 SAME = {"besides": "next to"}
-"""Two words for one picture."""
+"""Two words for one image."""
 
 
 def prose_of(captions: Iterable[Caption], world: World) -> Iterator[Entry | Rejection]:
@@ -46,7 +46,7 @@ def prose_of(captions: Iterable[Caption], world: World) -> Iterator[Entry | Reje
             yield entry
 
 
-def _fault(caption: Caption, said: Prose, details: list[str], world: World) -> str | None:
+def _fault(caption: Caption, said: ProseSentence, details: list[str], world: World) -> str | None:
     """Why a caption would teach something wrong."""
     if caption.background is not None and not (
         said.place == caption.background and _named(caption, caption.background)
@@ -90,7 +90,7 @@ def _details(caption: Caption) -> list[str]:
     return sizes + [weather for weather, pattern in WEATHER.items() if re.search(pattern, text)]
 
 
-def write_prose(outcomes: Iterable[Entry | Rejection], path: Path) -> Counter[str]:
+def write_prose_file(outcomes: Iterable[Entry | Rejection], path: Path) -> Counter[str]:
     """Write the entries to ``path`` (JSON lines, gzip: the same entries, the same bytes), the rejections beside it.
 
     Returns how many were kept, and how many refused by reason.

@@ -1,4 +1,4 @@
-"""A split's name and a scene's number enter, the description and the seed of that training scene leave."""
+"""Sample the description of a training scene from a seed, which follows from its split and number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tensors and a JSON record of a training enter, one file that a kill cannot halve leaves, and comes back."""
+"""Keep the tensors and the JSON record of a training in one file that a kill cannot halve."""
 
 from __future__ import annotations
 

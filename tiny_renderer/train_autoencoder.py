@@ -1,4 +1,4 @@
-"""Rendered scenes enter, a trained autoencoder and the latents of the scenes leave."""
+"""Train the autoencoder on rendered scenes, polish its decoder, and encode the scenes as latents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tiny_renderer.image_set import PictureSet
+from tiny_renderer.image_set import SceneSet
 from tiny_renderer.networks import (
     LATENT_CHANNELS,
     Autoencoder,
@@ -18,7 +18,7 @@ from tiny_renderer.networks import (
     build_autoencoder,
     reconstruction_losses,
 )
-from tiny_renderer.training_loop import Schedule, StepReport, Training
+from tiny_renderer.training_loop import LossReport, RendererTraining, TrainingSchedule
 
 
 def to_tensor(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
@@ -27,19 +27,19 @@ def to_tensor(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
     return (values / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
-def start(folder: Path, schedule: Schedule, device: torch.device) -> tuple[Autoencoder, Training]:
+def start(folder: Path, schedule: TrainingSchedule, device: torch.device) -> tuple[Autoencoder, RendererTraining]:
     """Return the autoencoder, as far as it has been trained in ``folder``, and its training."""
     torch.manual_seed(0)
     vae = build_autoencoder().to(device, memory_format=torch.channels_last)
-    return vae, Training("autoencoder", {"vae": vae}, schedule, folder)
+    return vae, RendererTraining("autoencoder", {"vae": vae}, schedule, folder)
 
 
-def train(vae: Autoencoder, training: Training, pictures: PictureSet, device: torch.device) -> Iterator[StepReport]:
+def train(vae: Autoencoder, training: RendererTraining, images: SceneSet, device: torch.device) -> Iterator[LossReport]:
     """Train on random scenes, half of them mirrored; yield reports."""
 
     def losses_of(step: int) -> dict[str, Tensor]:
         draw = np.random.default_rng([1, step])
-        batch = to_tensor(pictures.pixels(draw.integers(0, len(pictures), training.schedule.batch)), device)
+        batch = to_tensor(images.pixels(draw.integers(0, len(images), training.schedule.batch)), device)
         if draw.random() < 0.5:
             batch = batch.flip(-1)
         generator = torch.Generator().manual_seed(step)
@@ -50,17 +50,19 @@ def train(vae: Autoencoder, training: Training, pictures: PictureSet, device: to
     yield from training.run(losses_of)
 
 
-def start_polish(vae: Autoencoder, folder: Path, schedule: Schedule) -> Training:
-    """Return the training of the decoder alone, the encoder and with it every latent staying as they are."""
-    return Training("decoder", {"decoder": vae.decoder, "entry": vae.post_quant_conv}, schedule, folder)
+def start_polish(vae: Autoencoder, folder: Path, schedule: TrainingSchedule) -> RendererTraining:
+    """Return the training of the decoder alone: the encoder, and with it every latent, stays as it is."""
+    return RendererTraining("decoder", {"decoder": vae.decoder, "entry": vae.post_quant_conv}, schedule, folder)
 
 
-def polish(vae: Autoencoder, training: Training, pictures: PictureSet, device: torch.device) -> Iterator[StepReport]:
+def polish(
+    vae: Autoencoder, training: RendererTraining, images: SceneSet, device: torch.device
+) -> Iterator[LossReport]:
     """Train the decoder on posterior samples of random scenes; yield reports."""
 
     def losses_of(step: int) -> dict[str, Tensor]:
         draw = np.random.default_rng([4, step])
-        batch = to_tensor(pictures.pixels(draw.integers(0, len(pictures), training.schedule.batch)), device)
+        batch = to_tensor(images.pixels(draw.integers(0, len(images), training.schedule.batch)), device)
         if draw.random() < 0.5:
             batch = batch.flip(-1)
         with torch.autocast(device.type, torch.bfloat16):
@@ -73,13 +75,13 @@ def polish(vae: Autoencoder, training: Training, pictures: PictureSet, device: t
 
 
 @torch.inference_mode()
-def reconstruction_psnr(vae: Autoencoder, pictures: PictureSet, count: int, device: torch.device) -> float:
-    """Return the mean over the first ``count`` pictures of each one's PSNR in dB, through the posterior's mean."""
+def reconstruction_psnr(vae: Autoencoder, images: SceneSet, count: int, device: torch.device) -> float:
+    """Return the mean over the first ``count`` images of each one's PSNR in dB, through the posterior's mean."""
     vae.eval()
-    count = min(count, len(pictures))
+    count = min(count, len(images))
     values: list[float] = []
     for first in range(0, count, 64):
-        batch = to_tensor(pictures.pixels(np.arange(first, min(count, first + 64))), device)
+        batch = to_tensor(images.pixels(np.arange(first, min(count, first + 64))), device)
         with torch.autocast(device.type, torch.bfloat16):
             rebuilt = vae.decode(vae.encode(batch).latent_dist.mean).sample.float()
         error = ((rebuilt.clamp(-1, 1) - batch) / 2).square().mean(dim=(1, 2, 3))
@@ -88,16 +90,16 @@ def reconstruction_psnr(vae: Autoencoder, pictures: PictureSet, count: int, devi
 
 
 @torch.inference_mode()
-def encode_scenes(vae: Autoencoder, pictures: PictureSet, path: Path, device: torch.device) -> None:
+def write_latents(vae: Autoencoder, images: SceneSet, path: Path, device: torch.device) -> None:
     """Write mean and spread of every scene's latents to ``path``, once: float16 (scenes, 2, C, 8, 8)."""
     if path.exists():
         return
     vae.eval()
-    store = np.empty((len(pictures), 2, LATENT_CHANNELS, 8, 8), np.float16)
-    for first in range(0, len(pictures), 64):
-        rows = np.arange(first, min(len(pictures), first + 64))
+    store = np.empty((len(images), 2, LATENT_CHANNELS, 8, 8), np.float16)
+    for first in range(0, len(images), 64):
+        rows = np.arange(first, min(len(images), first + 64))
         with torch.autocast(device.type, torch.bfloat16):
-            posterior = vae.encode(to_tensor(pictures.pixels(rows), device)).latent_dist
+            posterior = vae.encode(to_tensor(images.pixels(rows), device)).latent_dist
         store[rows, 0] = posterior.mean.float().cpu().numpy()
         store[rows, 1] = posterior.std.float().cpu().numpy()
     partial = path.with_suffix(".partial")

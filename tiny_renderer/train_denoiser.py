@@ -1,4 +1,4 @@
-"""Latents of scenes and a text tower enter, a U-Net that draws from captions leaves."""
+"""Train the U-Net that draws from captions, on the latents of scenes and a frozen text encoder."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from models.tiny_world.scenes import Scene
 from tiny_renderer.captions_of_scenes import CaptionPool
 from tiny_renderer.networks import Denoiser, build_denoiser, denoising_loss, noise_schedule
 from tiny_renderer.train_reader import tokenize
-from tiny_renderer.training_loop import Schedule, StepReport, Training
+from tiny_renderer.training_loop import LossReport, RendererTraining, TrainingSchedule
 
 UNCAPTIONED = 0.1
-"""Share of pictures without a caption, which is what classifier-free guidance subtracts (Ho & Salimans, 2022)."""
+"""Share of images without a caption, which is what classifier-free guidance subtracts (Ho & Salimans, 2022)."""
 
 
 class LatentSet:
@@ -50,23 +50,23 @@ def spread_of(store: NDArray[np.float16]) -> float:
     return float(np.sqrt(sample[:, 0].var() + np.square(sample[:, 1]).mean()))
 
 
-def start(folder: Path, schedule: Schedule, device: torch.device) -> tuple[Denoiser, Training]:
+def start(folder: Path, schedule: TrainingSchedule, device: torch.device) -> tuple[Denoiser, RendererTraining]:
     """Return the U-Net, as far as it has been trained in ``folder``, and its training."""
     torch.manual_seed(0)
     denoiser = build_denoiser().to(device, memory_format=torch.channels_last)
-    return denoiser, Training("denoiser", {"unet": denoiser}, schedule, folder)
+    return denoiser, RendererTraining("denoiser", {"unet": denoiser}, schedule, folder)
 
 
 def train(
     denoiser: Denoiser,
-    training: Training,
+    training: RendererTraining,
     tower: CLIPTextModel,
     tokenizer: CLIPTokenizer,
     latents: LatentSet,
     captions: CaptionPool,
     device: torch.device,
-) -> Iterator[StepReport]:
-    """Train on random scenes with fresh captions, the text tower held still; yield reports."""
+) -> Iterator[LossReport]:
+    """Train on random scenes with fresh captions, the text tower frozen; yield reports."""
     schedule = noise_schedule()
 
     def losses_of(step: int) -> dict[str, Tensor]:
@@ -76,7 +76,7 @@ def train(
         tokens_NT, _ = tokenize(tokenizer, texts)
         generator = torch.Generator().manual_seed(step)
         clean = clean.to(device).contiguous(memory_format=torch.channels_last)
-        # On a CPU float32 is the faster of the two at this size: 98 pictures a second against 78, one Zen 4 core, batch 32.
+        # On a CPU float32 is the faster of the two at this size: 98 images a second against 78, one Zen 4 core, batch 32.
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu"):
             with torch.no_grad():
                 context_NTD = tower(input_ids=tokens_NT.to(device)).last_hidden_state

@@ -1,4 +1,4 @@
-"""Captions of scenes enter, a vocabulary and a text tower that finds in a caption what is to be drawn leave."""
+"""Train the text encoder, as a tagger that finds in a caption what is to be drawn, and learn its vocabulary."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from transformers import CLIPTokenizer
 
 from models.tiny_world.scenes import Scene
 from models.tiny_world.world import World
-from tiny_renderer.captions_of_scenes import CaptionPool, Prose
+from tiny_renderer.captions_of_scenes import CaptionPool, ProseSentence
 from tiny_renderer.labels import label_names, label_scenes
 from tiny_renderer.networks import TOKENS, CaptionTagger, build_text_encoder, tagging_loss
 from tiny_renderer.sampling import sample_scene, scene_seed
-from tiny_renderer.training_loop import Schedule, StepReport, Training
+from tiny_renderer.training_loop import LossReport, RendererTraining, TrainingSchedule
 from tiny_renderer.vocabulary import learn_vocabulary, read_tokenizer
 
 VOCABULARY = 3072
 TEMPLATES_FOR_VOCABULARY = 20_000
 
 
-def make_vocabulary(folder: Path, pool: CaptionPool, prose: Sequence[Prose], world: World) -> CLIPTokenizer:
-    """Learn the vocabulary from the prose and as many templates as it takes; a folder that has one keeps it."""
+def make_vocabulary(folder: Path, pool: CaptionPool, prose: Sequence[ProseSentence], world: World) -> CLIPTokenizer:
+    """Learn the vocabulary from the prose and 20,000 templates; a folder that has one keeps it."""
     if not (folder / "merges.txt").exists():
         texts = [sentence.text for sentence in prose]
         for number in range(TEMPLATES_FOR_VOCABULARY):
@@ -45,7 +45,7 @@ def tokenize(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> tuple[Tensor, Te
 class CaptionSource:
     """Labelled captions without end: templates of sampled scenes, and prose in the pool's share."""
 
-    def __init__(self, world: World, prose: Sequence[Prose]) -> None:
+    def __init__(self, world: World, prose: Sequence[ProseSentence]) -> None:
         self.world, self.prose = world, prose
         self.templates = CaptionPool((), share=0.0)
 
@@ -66,18 +66,22 @@ class CaptionSource:
 
 
 def start(
-    tokenizer: CLIPTokenizer, world: World, folder: Path, schedule: Schedule, device: torch.device
-) -> tuple[CaptionTagger, Training]:
+    tokenizer: CLIPTokenizer, world: World, folder: Path, schedule: TrainingSchedule, device: torch.device
+) -> tuple[CaptionTagger, RendererTraining]:
     """Return the tagger, as far as it has been trained in ``folder``, and its training."""
     torch.manual_seed(0)
     tower = build_text_encoder(len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id)
     tagger = CaptionTagger(tower, {label: len(names) + 1 for label, names in label_names(world).items()}).to(device)
-    return tagger, Training("reader", {"tagger": tagger}, schedule, folder)
+    return tagger, RendererTraining("reader", {"tagger": tagger}, schedule, folder)
 
 
 def train(
-    tagger: CaptionTagger, training: Training, tokenizer: CLIPTokenizer, source: CaptionSource, device: torch.device
-) -> Iterator[StepReport]:
+    tagger: CaptionTagger,
+    training: RendererTraining,
+    tokenizer: CLIPTokenizer,
+    source: CaptionSource,
+    device: torch.device,
+) -> Iterator[LossReport]:
     """Train on fresh captions; yield reports. Tokens after the longest caption are not computed: the tower is causal."""
 
     def losses_of(step: int) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Modules, a loss and a number of steps enter, reports of a training that survives any kill leave.
+"""Train modules for a number of steps, with snapshots from which a killed training goes on.
 
 A step's batch and noise follow from the step's number alone, so a resumed training goes on as if never stopped.
 """
@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from data_specs.errors import ContractError
+from data_specs.errors import ContractError, StoppedError
 from tiny_renderer.networks import MovingAverage
 from tiny_renderer.snapshots import read_snapshot, write_snapshot
 
@@ -29,8 +30,8 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
-    """Length and pace: linear warm-up, level, then a cosine to zero over the last ``cool`` of the steps."""
+class TrainingSchedule:
+    """Steps, batch size and learning rate: linear warm-up, level, then a cosine to zero over the last ``cool`` of the steps."""
 
     steps: int
     batch: int
@@ -51,8 +52,8 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
-class StepReport:
-    """Mean losses since the last report, and the pace in examples a second."""
+class LossReport:
+    """Mean losses and examples per second since the last report."""
 
     stage: str
     step: int
@@ -62,14 +63,10 @@ class StepReport:
     seconds: float
 
 
-class Interrupted(Exception):
-    """The process was asked to end; the snapshot is written."""
+class RendererTraining:
+    """One stage: modules to train, their average and their optimizer, resumed from ``folder/<stage>.safetensors``."""
 
-
-class Training:
-    """One stage: trainable modules with their average and optimizer, resumed from ``folder/<stage>.safetensors``."""
-
-    def __init__(self, stage: str, modules: Mapping[str, nn.Module], schedule: Schedule, folder: Path) -> None:
+    def __init__(self, stage: str, modules: Mapping[str, nn.Module], schedule: TrainingSchedule, folder: Path) -> None:
         self.stage, self.modules, self.schedule, self.folder = stage, modules, schedule, folder
         self.names = [f"{part}.{name}" for part, module in modules.items() for name, _ in module.named_parameters()]
         self.parameters = [parameter for module in modules.values() for parameter in module.parameters()]
@@ -115,60 +112,71 @@ class Training:
                 state = {key: tensors[f"{key}/{name}"].to(parameter.device) for key in ("exp_avg", "exp_avg_sq")}
                 self.optimizer.state[parameter] = {**state, "step": tensors[f"step/{name}"]}
 
-    def run(self, losses_of: Callable[[int], Mapping[str, Tensor]]) -> Iterator[StepReport]:
+    def run(self, losses_of: Callable[[int], Mapping[str, Tensor]]) -> Iterator[LossReport]:
         """Make the steps that are left; ``losses_of(step)`` returns named terms, their sum is what is lowered.
 
-        Raises Interrupted after SIGTERM or SIGINT, with a snapshot on disk, and ContractError, with nothing written, when a
-        loss is no number any more.
+        Raises StoppedError after SIGTERM or SIGINT, with a snapshot on disk, and ContractError, with nothing written, when a
+        loss is not a number any more.
         """
-        asked: list[int] = []
-        # Python hands signals to the main thread alone; elsewhere a kill costs what the last snapshot has not.
-        main = threading.current_thread() is threading.main_thread()
-        heard = STOP_SIGNALS if main else ()
-        before = {number: signal.signal(number, lambda number, _: asked.append(number)) for number in heard}
-        started = saved = reported = time.monotonic()
+        saved = reported = time.monotonic()
         sums: dict[str, float] = {}
         since = 0
-        try:
+        with _stop_signals() as received:
             while not self.done:
                 rate = self.schedule.rate_at(self.step)
-                for group in self.optimizer.param_groups:
-                    group["lr"] = rate
-                losses = losses_of(self.step)
-                total = torch.stack(list(losses.values())).sum()
-                if not math.isfinite(float(total.detach())):
-                    raise ContractError(
-                        f"{self.stage}: the loss of step {self.step} is no number; the last snapshot, {self.path}, is whole: "
-                        "go on from it with a lower rate"
-                    )
-                self.optimizer.zero_grad(set_to_none=True)
-                total.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(self.parameters, 1.0)
-                self.optimizer.step()
-                self.step += 1
+                for name, value in self._advance(losses_of(self.step), rate).items():
+                    sums[name] = sums.get(name, 0.0) + value
                 since += 1
-                self.average.update(self.parameters, self.step)
-                for name, value in losses.items():
-                    sums[name] = sums.get(name, 0.0) + float(value.detach())
                 now = time.monotonic()
-                if asked or self.done or now - saved > SNAPSHOT_SECONDS:
-                    self.seconds += now - started
-                    started = saved = now
+                if received or self.done or now - saved > SNAPSHOT_SECONDS:
+                    self.seconds += now - saved
+                    saved = now
                     self.snapshot()
-                if asked:
-                    raise Interrupted(f"{self.stage} stopped at step {self.step}, its snapshot is {self.path}")
+                if received:
+                    raise StoppedError(f"{self.stage} stopped at step {self.step}, its snapshot is {self.path}")
                 if self.step % REPORT_STEPS == 0 or self.done:
-                    pace = since * self.schedule.batch / max(1e-9, now - reported)
+                    per_second = since * self.schedule.batch / max(1e-9, now - reported)
                     means = {name: value / since for name, value in sums.items()}
-                    yield StepReport(self.stage, self.step, means, rate, pace, self.seconds + now - started)
+                    yield LossReport(self.stage, self.step, means, rate, per_second, self.seconds + now - saved)
                     sums, since, reported = {}, 0, now
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+
+    def _advance(self, losses: Mapping[str, Tensor], rate: float) -> dict[str, float]:
+        """Make one step at a learning rate; return the losses' values."""
+        total = torch.stack(list(losses.values())).sum()
+        if not math.isfinite(float(total.detach())):
+            raise ContractError(
+                f"{self.stage}: the loss of step {self.step} is no number; the last snapshot, {self.path}, is whole: "
+                "go on from it with a lower rate"
+            )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        self.step += 1
+        self.average.update(self.parameters, self.step)
+        return {name: float(value.detach()) for name, value in losses.items()}
 
     def load_average(self) -> None:
-        """Put the averaged weights into the modules; what was there is lost, the snapshot is not."""
+        """Replace the modules' weights by the averaged ones; the snapshot on disk keeps both."""
         self.average.copy_to(self.parameters)
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """The list to which SIGTERM and SIGINT are added in the block, instead of ending the process.
+
+    Python hands signals to the main thread alone; in another one a kill costs the steps since the last snapshot.
+    """
+    received: list[int] = []
+    caught = STOP_SIGNALS if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in caught}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def append_report(folder: Path, record: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Captions enter, a byte-pair vocabulary in CLIPTokenizer's own two files leaves, or the tokenizer made of them."""
+"""Learn a byte-pair vocabulary from captions, kept in CLIPTokenizer's own two files, and read it as that tokenizer."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Rendered and generated pictures enter, figures of the tiny renderer leave."""
+"""Measure the tiny renderer: what its images show, how varied they are, how fast they are drawn."""

@@ -1,4 +1,4 @@
-"""An encoder trained with CLIP's objective, a judge and captions enter; what reranking by the one does for the other leaves.
+"""Measure what choosing images by an encoder's score (trained with CLIP's objective) does to how a judge sees them.
 
 ``python -m benchmarks.tiny_renderer.reranking --work DIR --encoder ROOT/encoder/LINEAGE/encoder [--captions 128]``; ``DIR``
 is the folder of ``benchmarks.tiny_renderer.measure``, where the judge is (it is made if it is not there). Of every caption's
@@ -32,10 +32,10 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=TINY)
     parser.add_argument("--captions", type=int, default=128, help="at most so many")
     parser.add_argument("--candidates", type=int, default=2 * PER_CAPTION, help="drawn of each; four are kept")
-    parser.add_argument("--prose", type=Path, help="captions to draw instead of those held out from the generator")
+    parser.add_argument("--prose", type=Path, help="captions to draw instead of those held out from the renderer")
     arguments = parser.parse_args()
 
-    scorer = encoder_scorer(arguments.encoder, identify(str(arguments.encoder), None, knob="--encoder"), "cpu")
+    scorer = encoder_scorer(arguments.encoder, identify(str(arguments.encoder), None, setting="--encoder"), "cpu")
     judge = train_judge(arguments.work, STEPS)
     said = unseen_prose(arguments.prose)[: arguments.captions]
     texts = [sentence.text for sentence in said]
@@ -51,20 +51,20 @@ def main() -> None:
     )
     scores = np.array(
         scorer.score(
-            [picture.astype(np.float32) / 255 for picture in candidates],
+            [image.astype(np.float32) / 255 for image in candidates],
             [text for text in texts for _ in range(arguments.candidates)],
         )
     )
     order_CK = np.argsort(-scores.reshape(len(texts), -1), axis=1, kind="stable")
     in_turn_CK = np.broadcast_to(np.arange(arguments.candidates), order_CK.shape)
     choices = {"best": order_CK, "first": in_turn_CK, "worst": order_CK[:, ::-1]}
-    asked = [Scene("any", *sentence.key) for sentence in said for _ in range(PER_CAPTION)]
+    expected = [Scene("any", *sentence.key) for sentence in said for _ in range(PER_CAPTION)]
     for choice, places_CK in choices.items():
         rows = (np.arange(len(texts))[:, None] * arguments.candidates + places_CK[:, :PER_CAPTION]).ravel()
         kept = candidates[rows]
-        told = {"choice": choice, "captions": len(texts), "candidates": arguments.candidates, "pictures": len(kept)}
-        told |= {"score": round(float(scores[rows].mean()), 4), "diversity": round(diversity(kept), 2)}
-        print(json.dumps(told | alignment(judge, kept, asked)))
+        figures = {"choice": choice, "captions": len(texts), "candidates": arguments.candidates, "images": len(kept)}
+        figures |= {"score": round(float(scores[rows].mean()), 4), "diversity": round(diversity(kept), 2)}
+        print(json.dumps(figures | alignment(judge, kept, expected)))
 
 
 if __name__ == "__main__":

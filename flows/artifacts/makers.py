@@ -1,16 +1,15 @@
-"""Addresses of sealed shards enter; who made them, when, and in how many seconds of work leaves."""
+"""Read who made the shards of a stage, when, and in how many seconds of work."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from data_specs.shard import ShardAddress
+from data_specs.stage import Stage
 from tasks import storage
 
 MOST = 1000
-"""Records read to learn who made a room; of more shards, this many are taken, evenly."""
-LOST: dict[str, Any] = {"run": "", "unix_time": 0.0, "seconds": 0.0}
+"""Records read to learn who made a stage; of more shards, this many are taken, evenly."""
+LOST: dict[str, Any] = {"run": "", "flow_run": None, "unix_time": 0.0, "seconds": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +24,12 @@ class Maker:
     seconds: float
 
 
-def makers(addresses: Sequence[ShardAddress]) -> list[Maker]:
+def makers(stage: Stage) -> list[Maker]:
     """The latest first. A shard whose record was lost counts for a run without a name."""
-    count = min(MOST, len(addresses))
-    looked_at = [addresses[number * len(addresses) // count] for number in range(count)]
     grouped: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
-    for text in storage.read_all([address.file("made.json") for address in looked_at]):
+    for text in storage.read_all([address.file("made.json") for address in stage.spread(MOST)]):
         record = json.loads(text) if text else LOST
-        grouped.setdefault((record["run"], record.get("flow_run")), []).append(record)
+        grouped.setdefault((record["run"], record["flow_run"]), []).append(record)
     found = [
         Maker(
             run,

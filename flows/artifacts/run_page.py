@@ -1,53 +1,58 @@
-"""A run at its end enters; one page with all its rooms, its report and its scores stands on the server."""
+"""Publish one page about a whole run at its end: all its stages, its report and its scores."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from prefect.artifacts import create_markdown_artifact
 
-from data_specs.run import ROOMS, Run
+from data_specs.stage import STAGES, SealedStage
 from flows.artifacts.keys import key, links
 from flows.artifacts.lineage_page import table
-from flows.artifacts.publish import only_said
-from flows.report.sealed_stages import Walked, walked_rooms
-from flows.runs.resolve import rooms
+from flows.artifacts.publish import never_fail
+from flows.runs.plan import RunPlan, sealed_stages
 from flows.runs.throughput import busy
+from tasks.events import Notice
 from tasks.scores.summary import headline
 
-
-def publish_run(run: Run, report: str) -> None:
-    """To be called in the flow of the whole walk; what goes wrong is said, and fails nothing."""
-    with only_said(f"the page of run {run.name}"):
-        create_markdown_artifact(run_page(run, report), key(run.name, "run", "summary"), f"the whole run {run.name}")
+logger = logging.getLogger("synclr")
 
 
-def run_page(run: Run, report: str) -> str:
-    """Rooms in walking order, each with links to what is shown of it; those that this recipe has not reached are named."""
-    walked = walked_rooms(run)
-    parts = [f"# {run.name}", _table(run, walked)]
-    if missing := [room for room in ROOMS if room not in walked]:
+def publish_run(plan: RunPlan, report: str) -> None:
+    """Write the page from within the flow of the whole run; `report` is the report's address.
+
+    Whatever goes wrong is told to the run's listeners and its log, and fails nothing.
+    """
+
+    def notice(text: str) -> None:
+        logger.warning(text)
+        plan.emit(Notice(plan.name, "", text))
+
+    with never_fail(f"the page of run {plan.name}", notice):
+        create_markdown_artifact(run_page(plan, report), key(plan.name, "run", "summary"), f"the whole run {plan.name}")
+
+
+def run_page(plan: RunPlan, report: str) -> str:
+    """Stages in running order, each with links to what is shown of it; those that this plan has not sealed are named."""
+    stages = sealed_stages(plan)
+    head = ("stage", "see", "shards", "accepted", "rejected", "made last", "in")
+    parts = [f"# {plan.name}", table(head, _lines(plan.name, stages))]
+    if missing := [stage for stage in STAGES if stage not in stages]:
         parts.append(f"Not reached yet: {', '.join(missing)}.")
-    if "scores" in walked:
-        lines = headline(rooms(run.spec, run.root)["scores"].shards)
-        parts += ["## Scores", "\n".join(f"* {line}" for line in lines)]
-    parts += ["## Report", f"`{report}`", "## Root", f"`{run.root}`"]
+    if "scores" in stages:
+        parts += ["## Scores", "\n".join(f"* {line}" for line in headline(stages["scores"]))]
+    parts += ["## Report", f"`{report}`", "## Root", f"`{plan.root}`"]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(run: Run, walked: dict[str, Walked]) -> str:
-    return table(("room", "see", "shards", "accepted", "rejected", "made last", "in"), _lines(run, walked))
-
-
-def _lines(run: Run, walked: dict[str, Walked]) -> Iterator[tuple[str, ...]]:
-    for name, room in walked.items():
-        sealed = room.sealed
-        made = f"{sealed.made:,}, {datetime.fromtimestamp(room.unix_time, UTC):%Y-%m-%d %H:%M} UTC"
+def _lines(run: str, stages: Mapping[str, SealedStage]) -> Iterator[tuple[str, ...]]:
+    for name, stage in stages.items():
         yield (
             name,
-            ", ".join(links(run.name, name)),
-            f"{sealed.shards:,}",
-            f"{sealed.accepted:,}",
-            f"{sum(sealed.rejected.values()):,}",
-            made,
-            ", ".join(filter(None, (f"{room.seconds:.1f} s", busy(room.engine_busy)))),
+            ", ".join(links(run, name)),
+            f"{stage.count:,}",
+            f"{stage.accepted:,}",
+            f"{sum(stage.rejected.values()):,}",
+            f"{stage.made:,}, {datetime.fromtimestamp(stage.unix_time, UTC):%Y-%m-%d %H:%M} UTC",
+            ", ".join(filter(None, (f"{stage.seconds:.1f} s", busy(stage.engine_busy)))),
         )

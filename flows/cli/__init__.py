@@ -1,0 +1,1 @@
+"""The command line, `synclr`: one module a group of commands."""

@@ -1,127 +1,155 @@
-"""Progress events enter; bars with rates and ETA (a terminal) or plain lines (a pipe, a log) leave on stderr."""
+"""Show the progress of stages on stderr: bars where a person watches, plain lines in a pipe or a log."""
 
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from threading import Lock
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
-from tasks.events import Advanced, Event, Finished, Said, Started, listening
+from flows.runs.throughput import format_number
+from tasks.events import Advanced, Emit, Event, Finished, Notice, Started, ignore
 
-QUIET_SECONDS = 5.0
-"""Between two plain lines of one room."""
+SECONDS_BETWEEN_LINES = 5.0
+"""Of one stage of one run."""
+RATED_ADVANCES = 32
+"""The rate is that of the last so many: how long an engine took to load, or waited for its slot, is soon forgotten."""
+
+Key = tuple[str, str]
+"""Run and stage: runs beside each other make the same stages."""
 
 
-class Rate(ProgressColumn):
-    """Units per second of what this run made; what it found before does not count."""
+class Meter:
+    """How far one stage of one run is, and how fast it goes. What was found at its start is no part of the rate."""
 
-    def render(self, task: Task) -> Text:
-        elapsed = task.finished_time or task.elapsed or 0.0
-        made = task.completed - task.fields["found"]
-        return Text(f"{made / elapsed:.1f}/s" if made and elapsed else "", style="cyan")
+    def __init__(self, started: Started, now: float) -> None:
+        self.title = _title(started)
+        self.unit, self.total, self.done = started.unit, started.total, started.found
+        self._advances = deque([(now, self.done)], maxlen=RATED_ADVANCES + 1)
 
+    def advance(self, by: int, now: float) -> None:
+        self.done += by
+        self._advances.append((now, self.done))
 
-class Bars:
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
+    @property
+    def count(self) -> str:
+        return f"{self.done} of {self.total} {self.unit}"
 
-    def __call__(self, event: Event) -> None:
-        match event:
-            case Started():
-                if event.room in self._tasks:
-                    return
-                title = f"{event.room:<10}"
-                self._tasks[event.room] = self._progress.add_task(
-                    title, total=event.total, completed=event.found, unit=event.unit, note="", found=event.found
-                )
-            case Advanced() if event.room in self._tasks:
-                self._progress.update(self._tasks[event.room], advance=event.by, note=event.note)
-            case Finished():
-                task = self._tasks[event.room]
-                total = self._progress.tasks[task].total
-                self._progress.update(task, completed=total, note=_busy(event))
-                self._progress.stop_task(task)
-            case Said():
-                self._progress.console.print(event.text, style="yellow", markup=False)
+    def state(self, note: str) -> str:
+        return ", ".join(filter(None, (self.count, self.rate, note)))
+
+    @property
+    def rate(self) -> str:
+        """`8.24/s, 0:02:10 left`; empty until something is made."""
+        (since, before), (until, done) = self._advances[0], self._advances[-1]
+        if done <= before or until <= since:
+            return ""
+        per_second = (done - before) / (until - since)
+        left = timedelta(seconds=round(max(self.total - done, 0) / per_second))
+        return f"{format_number(per_second)}/s, {left} left"
 
 
 class Lines:
+    """A listener that prints when a stage starts and ends, and now and then between."""
+
     def __init__(self) -> None:
-        self._rooms: dict[str, Started] = {}
-        self._done: dict[str, int] = {}
-        self._since: dict[str, float] = {}
-        self._said: dict[str, float] = {}
+        self._meters: dict[Key, Meter] = {}
+        self._printed: dict[Key, float] = {}
+        self._lock = Lock()  # bundles that run beside each other tell from threads of their own
 
     def __call__(self, event: Event) -> None:
-        now = time.monotonic()
-        match event:
-            case Started():
-                self._rooms[event.room] = event
-                self._done[event.room] = event.found
-                self._since[event.room] = self._said[event.room] = now
-                self._say(f"{event.room}: {event.found} of {event.total} {event.unit} found")
-            case Advanced() if event.room in self._rooms:
-                self._done[event.room] += event.by
-                if now - self._said[event.room] >= QUIET_SECONDS:
-                    self._said[event.room] = now
-                    self._say(self._state(event.room, now) + (f", {event.note}" if event.note else ""))
-            case Finished():
-                busy = f", {note}" if (note := _busy(event)) else ""
-                self._say(f"{self._state(event.room, now)}: done in {event.seconds:.1f} s{busy}")
-            case Said():
-                self._say(event.text)
+        key, now = (event.run, event.stage), time.monotonic()
+        with self._lock:
+            match event:
+                case Started():
+                    begun = self._meters[key] = Meter(event, now)
+                    self._printed[key] = now
+                    self._print(f"{begun.title}: {begun.count} found")
+                case Advanced() if meter := self._meters.get(key):
+                    meter.advance(event.by, now)
+                    if now - self._printed[key] >= SECONDS_BETWEEN_LINES:
+                        self._printed[key] = now
+                        self._print(f"{meter.title}: {meter.state(event.note)}")
+                case Finished():
+                    self._print(_finished(event, self._meters.pop(key, None)))
+                case Notice():
+                    self._print(_notice(event))
 
-    def _state(self, room: str, now: float) -> str:
-        started, done = self._rooms[room], self._done[room]
-        made = done - started.found
-        rate = made / max(now - self._since[room], 1e-9)
-        if not made or done >= started.total:
-            return f"{room}: {done} of {started.total} {started.unit}"
-        left = (started.total - done) / rate
-        return f"{room}: {done} of {started.total} {started.unit}, {rate:.1f}/s, {left:.0f} s left"
-
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-def _busy(room: Finished) -> str:
-    return "" if room.engine_busy is None else f"engines {room.engine_busy:.0%} busy"
+class Bars:
+    """A listener that keeps a bar for every stage under way, and prints a line above them when one ends."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._meters: dict[Key, Meter] = {}
+        self._bars: dict[Key, TaskID] = {}
+        self._lock = Lock()
+
+    def __call__(self, event: Event) -> None:
+        key, now = (event.run, event.stage), time.monotonic()
+        with self._lock:
+            match event:
+                case Started():
+                    self._remove(key)
+                    begun = self._meters[key] = Meter(event, now)
+                    self._bars[key] = self._progress.add_task(
+                        begun.title, total=begun.total, completed=begun.done, state=begun.count
+                    )
+                case Advanced() if meter := self._meters.get(key):
+                    meter.advance(event.by, now)
+                    self._progress.update(self._bars[key], completed=meter.done, state=meter.state(event.note))
+                case Finished():
+                    self._print(_finished(event, self._meters.get(key)))
+                    self._remove(key)
+                case Notice():
+                    self._print(_notice(event), style="yellow")
+
+    def _remove(self, key: Key) -> None:
+        if self._meters.pop(key, None):
+            self._progress.remove_task(self._bars.pop(key))
+
+    def _print(self, line: str, style: str | None = None) -> None:
+        self._progress.console.print(line, style=style, highlight=False)
+
+
+def _title(event: Event) -> str:
+    return " ".join(filter(None, (event.run, event.stage)))
+
+
+def _finished(event: Finished, meter: Meter | None) -> str:
+    made = f"{_title(event)}: {meter.count}, " if meter else f"{_title(event)}: "
+    busy = "" if event.engine_busy is None else f", engines {event.engine_busy:.0%} busy"
+    return f"{made}done in {event.seconds:.1f} s{busy}"
+
+
+def _notice(event: Notice) -> str:
+    return f"{event.run}: {event.text}" if event.run else event.text
 
 
 @contextmanager
-def shown(quiet: bool) -> Iterator[None]:
-    """Show progress while the block runs: bars where a person watches, lines elsewhere, nothing if `quiet`."""
+def progress_listener(quiet: bool) -> Iterator[Emit]:
+    """A listener that shows progress while the block runs; one that shows nothing if `quiet`."""
     if quiet:
-        yield
+        yield ignore
     elif sys.stderr.isatty():
         columns = (
-            SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"),
-            Rate(),
+            SpinnerColumn(),
+            BarColumn(bar_width=20),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", style="dim"),
+            # All the width that is left: where a terminal is narrow, this is cut and nothing else.
+            TextColumn(
+                "{task.description}: {task.fields[state]}", markup=False, table_column=Column(ratio=1, no_wrap=True)
+            ),
         )
-        with Progress(*columns, console=Console(stderr=True)) as progress, listening(Bars(progress)):
-            yield
+        with Progress(*columns, console=Console(stderr=True, markup=False, emoji=False), expand=True) as progress:
+            yield Bars(progress)
     else:
-        with listening(Lines()):
-            yield
+        yield Lines()

@@ -1,69 +1,94 @@
-"""What every room's walk has in common: its missing shards in bundles, one task run a bundle, one engine a worker."""
+"""Make the missing shards of a stage: in bundles, one task run a bundle, one engine process a worker."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectNotFound
 from prefect.futures import PrefectFuture, wait
+from prefect.tasks import Task
+from prefect.utilities.annotations import quote
 
 from data_specs.errors import EngineError, SpecError
-from data_specs.run import Run
-from data_specs.shard import SealedRoom, ShardAddress
+from data_specs.stage import SealedStage
 from flows.execution.seal import seal
-from flows.execution.stage_run import Visit
-from flows.runs.folder import log_folder
-from flows.runs.resolve import Room
+from flows.execution.stage_run import StageRun
+from flows.server.engine_limit import ENGINE_LIMIT, LEASE_SECONDS
+from tasks.bundles import Work
 from tasks.engines import EngineProcess, engine_threads
-from tasks.events import Said, tell
 from tasks.shards import unclaimed
 
 MOST_BUNDLES = 100
-"""Task runs a room, however many shards: beyond some hundreds the run graph cannot be read."""
+"""Task runs a stage, however many shards: beyond some hundreds the run graph cannot be read."""
 MOST_FAILED_ENGINES = 2
-"""Bundles that may end with an EngineError, their retries used up, before a room is given up."""
-ENGINE_LIMIT = "synclr-engines"
-"""The server's limit on rooms that hold engines, over all its runs: a GPU, or a laptop's cores, serve one room at a time.
+"""Bundles that may end with an EngineError, their retries used up, before a stage is given up."""
 
-`synclr deploy` sets it; on a server without it nothing is limited.
-"""
-LEASE_SECONDS = 60
-"""So long the slot of a run that was killed stays taken; Prefect renews it while the run lives, and asks for no less."""
-
-Submit = Callable[[Sequence[ShardAddress], EngineProcess], PrefectFuture[Any]]
+Settings = TypeVar("Settings")
+Inputs = TypeVar("Inputs")
+Bundle = Work[Any, Any]
+Submit = Callable[[Bundle, EngineProcess], PrefectFuture[Any]]
 
 
-def walk_shards(visit: Visit, unit: str, per_shard: int, submit: Submit) -> SealedRoom:
-    """Make what is missing of a room; `submit` hands one bundle to a task. Raises what a bundle raised, after all ended."""
-    run, room = visit.run, visit.room
-    visit.begin(unit, len(room.shards) * per_shard, (len(room.shards) - len(visit.missing)) * per_shard)
+def run_bundles(
+    stage_run: StageRun,
+    task: Task[Any, Any],
+    settings: Settings,
+    inputs: Inputs,
+    *,
+    unit: str,
+    per_shard: int,
+    found: int | None = None,
+    wait_for: Sequence[PrefectFuture[Any]] = (),
+) -> SealedStage:
+    """Make what is missing of a stage by `task(work, engine, emit)`. Raises what a bundle raised, after all have ended.
+
+    Progress counts `per_shard` units a shard; `found` are units that were there before, where a shard can be made in part.
+    """
+    plan, stage, missing = stage_run.plan, stage_run.stage, stage_run.missing
+    there = (stage.count - len(missing)) * per_shard if found is None else found
+    stage_run.begin(unit, stage.count * per_shard, there)
     futures: list[PrefectFuture[Any]] = []
-    if visit.missing:
-        workers = min(run.spec.execution.workers, len(visit.missing))
-        threads = engine_threads(run.spec.execution, len(room.shards))
-        with engines(run, room, workers, threads) as started:
-            futures = hand_out(unclaimed_first(bundles(visit.missing, workers)), started, submit)
+    if missing:
+        work = Work(stage, tuple(missing), settings, inputs, plan.spec.seed, stage_run.made_by)
+        workers = min(plan.spec.execution.workers, len(missing))
+        threads = engine_threads(plan.spec.execution, stage.count)
+        with engines(stage_run, workers, threads) as started:
+
+            def submit(bundle: Bundle, engine: EngineProcess) -> PrefectFuture[Any]:
+                future: PrefectFuture[Any] = task.submit(
+                    quote(bundle), engine, stage_run.emit, wait_for=wait_for, return_state=False
+                )
+                return future
+
+            futures = hand_out(unclaimed_first(split(work, workers)), started, submit)
             # All bundles end before one is asked for its result: a shard that fails must not throw away its neighbours.
             wait(futures)
             for future in futures:
                 future.result()
-    return seal(visit, futures)
+    return seal(stage_run, futures)
 
 
-def hand_out(
-    waiting: Iterable[Sequence[ShardAddress]], idle: Iterable[EngineProcess], submit: Submit
-) -> list[PrefectFuture[Any]]:
-    """Each engine has one bundle in hand and takes the next when that has ended; returns once all are handed out, or it is lost.
+def split(work: Bundle, workers: int) -> list[Bundle]:
+    """Neighbouring shards together, in at most `MOST_BUNDLES` bundles, and at least one per worker."""
+    indices = work.indices
+    count = min(len(indices), max(workers, MOST_BUNDLES))
+    cuts = [len(indices) * number // count for number in range(count + 1)]
+    return [replace(work, indices=indices[start:end]) for start, end in zip(cuts[:-1], cuts[1:], strict=True)]
+
+
+def hand_out(waiting: Iterable[Bundle], idle: Iterable[EngineProcess], submit: Submit) -> list[PrefectFuture[Any]]:
+    """Give each engine one bundle, and the next when that has ended; returns once all are handed out, or the stage is lost.
 
     A wrong request is wrong for all, and an engine that failed twice over its retries fails again: what is in hand then
     ends, and no more is asked. A damaged shard is its bundle's alone.
 
-    Were all submitted at once, all would be shown running and end together: nobody would see how far the room is.
+    Were all submitted at once, all would be shown running and end together: nobody would see how far the stage is.
     """
     free: SimpleQueue[EngineProcess] = SimpleQueue()
     for engine in idle:
@@ -93,49 +118,40 @@ def _lost(errors: Sequence[BaseException]) -> bool:
     return failed >= MOST_FAILED_ENGINES or any(isinstance(error, SpecError) for error in errors)
 
 
+def unclaimed_first(waiting: Iterable[Bundle]) -> Iterator[Bundle]:
+    """Bundles in order, looked at when they are asked for; those of which another process holds every shard come last.
+
+    So two runs of one lineage share it, where they would wait for each other at every bundle of one shard.
+    """
+    later = []
+    for bundle in waiting:
+        if any(unclaimed(address) for address in bundle.shards):
+            yield bundle
+        else:
+            later.append(bundle)
+    yield from later
+
+
 @contextmanager
-def engines(run: Run, room: Room, count: int, threads: int | None = None) -> Iterator[list[EngineProcess]]:
-    """`count` engine processes that share the cores; gone, with their memory, when the block ends. None takes no slot."""
-    if not count:
-        yield []
-        return
-    threads = threads or run.spec.execution.threads or max(1, (os.cpu_count() or 1) // count)
-    logs = log_folder(run)
+def engines(stage_run: StageRun, count: int, threads: int) -> Iterator[list[EngineProcess]]:
+    """`count` engine processes that share the cores; gone, with their memory, when the block ends."""
+    name, logs = stage_run.stage.name, stage_run.plan.log_folder
     with ExitStack() as stack:
-        stack.enter_context(_slot(room))
-        yield [
-            stack.enter_context(EngineProcess(threads, logs / f"{room.name}-{number}.log")) for number in range(count)
-        ]
+        stack.enter_context(_slot(stage_run))
+        yield [stack.enter_context(EngineProcess(threads, logs / f"{name}-{number}.log")) for number in range(count)]
 
 
-def _slot(room: Room) -> AbstractContextManager[None]:
+def cores() -> int:
+    return os.cpu_count() or 1
+
+
+def _slot(stage_run: StageRun) -> AbstractContextManager[None]:
     with get_client(sync_client=True) as client:
         try:
             limit = client.read_global_concurrency_limit_by_name(ENGINE_LIMIT)
         except ObjectNotFound:
             return nullcontext()
     if limit.active_slots >= limit.limit:
-        tell(Said(f"{room.name}: waits for one of {limit.limit} engine slots ({ENGINE_LIMIT}), which other runs hold"))
+        name = stage_run.stage.name
+        stage_run.notice(f"{name}: waits for one of {limit.limit} engine slots ({ENGINE_LIMIT}), which other runs hold")
     return concurrency(ENGINE_LIMIT, lease_duration=LEASE_SECONDS)
-
-
-def bundles(addresses: Sequence[ShardAddress], workers: int) -> list[Sequence[ShardAddress]]:
-    """Neighbouring shards together, at most `MOST_BUNDLES`, and at least one per worker."""
-    count = min(len(addresses), max(workers, MOST_BUNDLES))
-    return [
-        addresses[len(addresses) * number // count : len(addresses) * (number + 1) // count] for number in range(count)
-    ]
-
-
-def unclaimed_first(waiting: Iterable[Sequence[ShardAddress]]) -> Iterator[Sequence[ShardAddress]]:
-    """Bundles in order, looked at when they are asked for; those of which another process holds every shard come last.
-
-    So two runs that walk one lineage share it, where they would wait for each other at every bundle of one shard.
-    """
-    later = []
-    for bundle in waiting:
-        if any(unclaimed(address) for address in bundle):
-            yield bundle
-        else:
-            later.append(bundle)
-    yield from later

@@ -1,4 +1,4 @@
-"""The end of a visit enters; the sealed room leaves, as one node of the run graph on which the room's artifacts hang."""
+"""The end of a stage run as one node of Prefect's run graph, on which the stage's artifacts hang."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,39 +6,42 @@ from typing import Any
 from prefect.assets import Asset, AssetProperties, add_asset_metadata, materialize
 from prefect.cache_policies import NO_CACHE
 
-from data_specs.shard import SealedRoom
-from flows.artifacts.publish import publish_room
-from flows.execution.stage_run import Visit
-from flows.runs.resolve import Room
+from data_specs.stage import SealedStage, Stage
+from flows.artifacts.publish import publish_stage
+from flows.execution.stage_run import StageRun
 
 
-def seal(visit: Visit, made: Sequence[Any]) -> SealedRoom:
-    """`made` are futures or results of what worked in this room: their edges lead to the seal, and from it onwards.
+def seal(stage_run: StageRun, made: Sequence[Any]) -> SealedStage:
+    """Sum up the stage. `made` are futures of what worked in it: their edges lead to the seal, and from it onwards.
 
     Only after every future was asked for its result: Prefect would run this with None in place of one that failed.
     """
     sealing = _seal.with_options(
-        name=f"seal the {visit.room.name} room",
-        assets=[_asset(visit.room)],
-        # By name, since Prefect follows assets within one flow only, and each room is a flow of its own.
-        asset_deps=[_key(visit.reads)] if visit.reads else [],
+        name=f"seal the {stage_run.stage.name} stage",
+        assets=[_asset(stage_run.stage)],
+        # By name, since Prefect follows assets within one flow only, and each stage is a flow of its own.
+        asset_deps=[_key(stage_run.reads)] if stage_run.reads else [],
     )
-    return sealing(visit, made)
+    return sealing(stage_run, made)
 
 
-@materialize("synclr://room/lineage", name="seal a room", cache_policy=NO_CACHE)
-def _seal(visit: Visit, made: Sequence[Any]) -> SealedRoom:
+@materialize("synclr://stage/lineage", name="seal a stage", cache_policy=NO_CACHE)
+def _seal(stage_run: StageRun, made: Sequence[Any]) -> SealedStage:
     del made  # carries the edges
-    summary = visit.leave()
-    add_asset_metadata(_key(visit.room), summary.model_dump(include={"shards", "accepted", "rejected", "made"}))
-    publish_room(visit, summary)
-    return summary
+    sealed = stage_run.finish()
+    add_asset_metadata(_key(stage_run.stage), sealed.model_dump(include={"count", "accepted", "rejected", "made"}))
+    publish_stage(
+        stage_run.plan, sealed, stage_run.reads, stage_run.stale, flow_run=stage_run.flow_run, notice=stage_run.notice
+    )
+    return sealed
 
 
-def _key(room: Room) -> str:
-    return f"synclr://{room.name}/{room.lineage}"
+def _key(stage: Stage) -> str:
+    return f"synclr://{stage.name}/{stage.lineage}"
 
 
-def _asset(room: Room) -> Asset:
-    described = f"The {room.name} room of lineage {room.lineage}, sealed under {room.folder}"
-    return Asset(key=_key(room), properties=AssetProperties(name=f"{room.name} {room.lineage}", description=described))
+def _asset(stage: Stage) -> Asset:
+    described = f"The {stage.name} stage of lineage {stage.lineage}, sealed under {stage.folder}"
+    return Asset(
+        key=_key(stage), properties=AssetProperties(name=f"{stage.name} {stage.lineage}", description=described)
+    )

@@ -1,45 +1,58 @@
-"""A run and a room enter; what is missing there, who asks for it, and what happens to it on the way leave."""
+"""One run's work in one stage: what is missing there, who hears of it, and the sealed stage at its end."""
 
+import logging
 import time
+from collections import Counter
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
 from prefect.runtime import flow_run
 
-from data_specs.run import Run
-from data_specs.shard import SealedRoom
+from data_specs.shard import MadeBy
+from data_specs.stage import SealedStage, Stage
 from flows.artifacts.progress import ProgressArtifact
 from flows.open_lineage import Emitter
-from flows.runs.folder import point, read_pointers, summarise
-from flows.runs.resolve import Room
-from flows.runs.status import stale_fields
-from tasks.events import Event, Finished, Started, Worked, listening, tell
-from tasks.shards import missing
+from flows.runs.plan import RunPlan, read_sealed, record_sealed
+from flows.runs.resolve import stale_fields, write_facts
+from tasks.events import Event, Finished, Notice, Started, Worked
+from tasks.shards import missing, require_manifests
+
+logger = logging.getLogger("synclr")
 
 
-class Visit:
-    """One run's stay in one room, as a block; `reads` is the room before, `stale` what the run held against this lineage.
+class StageRun:
+    """A block around a stage's work. `reads` is the stage before; `stale` the fields in which the run's last result differed.
 
-    A plain class, and not a dataclass: Prefect looks through the arguments of its tasks, and a room may hold 10,000
-    addresses.
+    A plain class, and not a dataclass: Prefect looks through the arguments of its tasks.
     """
 
-    def __init__(self, run: Run, room: Room, reads: Room | None = None) -> None:
-        self.run, self.room, self.reads = run, room, reads
-        self.missing = missing(room.shards)
-        self.stale = stale_fields(room, read_pointers(run).get(room.name))
+    def __init__(self, plan: RunPlan, name: str, reads: Stage | None = None) -> None:
+        self.plan, self.stage, self.reads = plan, plan.stages[name], reads
+        self.missing = missing(self.stage)
+        self.stale = stale_fields(self.stage, read_sealed(plan).get(name))
         self.flow_run: str | None = flow_run.id
+        self.made_by = MadeBy(plan.name, self.flow_run)
         self._started = time.monotonic()
         self._open = ExitStack()
         self._worked: dict[int, Worked] = {}
-        self._lineage = Emitter(run, room, reads, self.flow_run, self.stale)
-        room.remember()
+        self._progress: ProgressArtifact | None = None
+        self._lineage = Emitter(plan, self.stage, reads, self.flow_run, self.stale, self.emit)
+        write_facts(self.stage)
 
-    @property
-    def by(self) -> str:
-        """Who makes shards here, as `make_shard` notes it beside them."""
-        return f"{self.run.name}@{self.flow_run}" if self.flow_run else self.run.name
+    def emit(self, event: Event) -> None:
+        """Handed to whatever works in this stage: reaches the run's listeners, its log, and its progress on the server."""
+        match event:
+            case Notice():
+                logger.warning(event.text)
+            case Worked():
+                self._worked[event.engine] = event
+        if self._progress:
+            self._progress(event)
+        self.plan.emit(event)
+
+    def notice(self, text: str) -> None:
+        self.emit(Notice(self.plan.name, self.stage.name, text))
 
     @property
     def seconds(self) -> float:
@@ -47,19 +60,14 @@ class Visit:
 
     @property
     def engine_busy(self) -> float | None:
-        """The share of their time for which this room's engines worked, of those that tell; None if none does."""
+        """The share of their time for which this stage's engines worked, of those that say; None if none does."""
         spent = sum(engine.seconds for engine in self._worked.values())
         return sum(engine.busy_seconds for engine in self._worked.values()) / spent if spent else None
 
-    def _look(self, event: Event) -> None:
-        if isinstance(event, Worked) and event.room == self.room.name:
-            self._worked[event.engine] = event
-
     def __enter__(self) -> Self:
-        self._open.enter_context(listening(self._look))
         if self.flow_run:
-            progress = ProgressArtifact(self.run.name, self.room.name, self.flow_run)
-            self._open.enter_context(listening(self._open.enter_context(progress)))
+            progress = ProgressArtifact(self.plan.name, self.stage.name, self.flow_run)
+            self._progress = self._open.enter_context(progress)
         self._lineage.started()
         return self
 
@@ -71,12 +79,29 @@ class Visit:
             self._lineage.failed(error)
 
     def begin(self, unit: str, total: int, found: int) -> None:
-        tell(Started(self.room.name, unit, total, found))
+        self.emit(Started(self.plan.name, self.stage.name, unit, total, found))
 
-    def leave(self) -> SealedRoom:
-        """Sum up a room whose shards are all sealed, and point the run at it. Raises ContractError if one is not."""
-        summary = summarise(self.room, made=len(self.missing))
-        point(self.run, summary, self.seconds, self.engine_busy)
-        tell(Finished(self.room.name, self.seconds, self.engine_busy))
-        self._lineage.completed(summary)
-        return summary
+    def finish(self) -> SealedStage:
+        """Sum up a stage whose shards are all sealed, and record it for the run. Raises ContractError if one is not."""
+        found = sum_up(self.stage, len(self.missing), self.seconds, self.engine_busy)
+        record_sealed(self.plan, found)
+        self.emit(Finished(self.plan.name, self.stage.name, self.seconds, self.engine_busy))
+        self._lineage.completed(found)
+        return found
+
+
+def sum_up(stage: Stage, made: int, seconds: float = 0.0, engine_busy: float | None = None) -> SealedStage:
+    """The sums over a stage's manifests. Raises ContractError if a shard is not sealed."""
+    manifests = require_manifests(stage)
+    rejected: Counter[str] = Counter()
+    for manifest in manifests:
+        rejected.update(manifest.rejected)
+    return SealedStage(
+        **stage.model_dump(include=set(Stage.model_fields)),
+        accepted=sum(manifest.accepted for manifest in manifests),
+        rejected=dict(sorted(rejected.items())),
+        made=made,
+        seconds=round(seconds, 2),
+        unix_time=round(time.time(), 2),
+        engine_busy=None if engine_busy is None else round(engine_busy, 4),
+    )

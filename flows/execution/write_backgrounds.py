@@ -1,32 +1,35 @@
-"""The room inside `concepts`: names without backgrounds in, shards of backgrounds that an LLM wrote out."""
+"""The inner stage of `concepts` in which a language model writes backgrounds for names whose sources give none."""
 
 from prefect import flow
 
-from data_specs.run import Run
-from data_specs.shard import SealedRoom
-from flows.execution.run_bundles import walk_shards
-from flows.execution.stage_run import Visit
-from flows.runs.resolve import backgrounds_room
-from tasks.concepts.ingest import asked_about
+from data_specs.stage import BACKGROUNDS, SealedStage
+from flows.execution.inputs import background_inputs
+from flows.execution.run_bundles import run_bundles
+from flows.execution.stage_run import StageRun, sum_up
+from flows.runs.plan import RunPlan, record_sealed
 from tasks.concepts.write_backgrounds import write_bundle
+from tasks.shards import missing
 
 
-@flow(name="backgrounds", flow_run_name="backgrounds of {run.name}")
-def write_backgrounds(run: Run) -> SealedRoom:
+def backgrounds_for(plan: RunPlan, *, needed: bool) -> SealedStage | None:
+    """The sealed backgrounds that the table is made from, asked for first if it `needed` them.
+
+    None where the recipe has no such stage, or where it was never sealed.
+    """
+    stage = plan.stages.get(BACKGROUNDS)
+    if stage is None:
+        return None
+    if needed:
+        sealed: SealedStage = write_backgrounds(plan)
+        return sealed
+    return None if missing(stage) else record_sealed(plan, sum_up(stage, made=0))
+
+
+@flow(name=BACKGROUNDS, flow_run_name="backgrounds of {plan.name}")
+def write_backgrounds(plan: RunPlan) -> SealedStage:
     """Ask about what is not sealed yet; the engine is gone when this ends."""
-    spec, room = run.spec.concepts.backgrounds_by, backgrounds_room(run.spec, run.root)
-    assert spec is not None and room is not None
-    objects = asked_about(run.spec.concepts)
-    about = {
-        address: objects[address.index * spec.per_shard : (address.index + 1) * spec.per_shard]
-        for address in room.shards
-    }
-    with Visit(run, room) as visit:
-        return walk_shards(
-            visit,
-            "objects",
-            spec.per_shard,
-            lambda bundle, engine: write_bundle.submit(
-                [about[address] for address in bundle], bundle, spec, engine, seed=run.spec.seed, run=visit.by
-            ),
-        )
+    spec = plan.spec.concepts.backgrounds_by
+    assert spec is not None
+    with StageRun(plan, BACKGROUNDS) as stage_run:
+        inputs = background_inputs(plan)
+        return run_bundles(stage_run, write_bundle, spec, inputs, unit="objects", per_shard=spec.per_shard)

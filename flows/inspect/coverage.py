@@ -1,4 +1,4 @@
-"""A run's name enters; what each concept was planned, asked for and kept, strategy by strategy, leaves. Reads metadata alone."""
+"""Count a run's captions that were planned, asked for, kept and left out, per concept and strategy; reads metadata alone."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,13 @@ import pyarrow.parquet as pq
 from data_specs.caption import STRATEGIES
 from data_specs.concept import Concept, from_row
 from data_specs.errors import SpecError
-from data_specs.run import RunSpec
 from data_specs.selection import SELECTION
 from data_specs.shard import ShardAddress
-from flows.runs.folder import read_recipe
-from flows.runs.resolve import rooms
+from data_specs.specs.run import RunSpec
+from flows.runs.plan import read_plan
 from tasks import storage
 from tasks.captions.planning import Planner
-from tasks.shards import missing, read_rejects, read_rows
+from tasks.shards import read_rejects, read_rows, sealed_shards
 
 Sort = tuple[str, str]
 """A concept's id, and a strategy."""
@@ -33,22 +32,18 @@ SCHEMA = pa.schema(
 
 
 def coverage(root: str, name: str) -> list[dict[str, Any]]:
-    """One row a concept and strategy that was planned, in the concept table's order, over the sealed shards.
+    """One row per concept and strategy that was planned, in the concept table's order, over the sealed caption shards.
 
     left_out <= kept <= planned <= asked: every slot is asked for at least once, and again until it is kept; of those that
-    are kept, some are left undrawn since they repeat a caption of another shard, or to balance concepts.
+    are kept, some are not rendered since they repeat a caption of another shard, or to balance concepts.
 
     Raises SpecError if there is no such run, ContractError if it has no concepts yet.
     """
-    run, _ = read_recipe(root, name)
-    here = rooms(run.spec, root)
-    concepts = [from_row(row) for row in read_rows(here["concepts"].table).to_pylist()]
-    absent = set(missing(here["captions"].shards))
-    chosen = here[SELECTION].shards if SELECTION in here else ()
-    unchosen = set(missing(chosen))
-    selection = {address.index: address for address in chosen if address not in unchosen}
-    captions = [address for address in here["captions"].shards if address not in absent]
-    return covered(concepts, captions, run.spec, selection)
+    plan = read_plan(root, name)
+    concepts = [from_row(row) for row in read_rows(plan.stages["concepts"].table).to_pylist()]
+    tables = sealed_shards(plan.stages[SELECTION]) if SELECTION in plan.stages else []
+    selection = {address.index: address for address in tables}
+    return covered(concepts, sealed_shards(plan.stages["captions"]), plan.spec, selection)
 
 
 def covered(
@@ -57,7 +52,7 @@ def covered(
     spec: RunSpec,
     selection: Mapping[int, ShardAddress] | None = None,
 ) -> list[dict[str, Any]]:
-    """The same over some sealed shards; `selection` by index, where it is sealed."""
+    """The same over some sealed caption shards; `selection` holds the sealed tables of verdicts, by index."""
     planner, counts = Planner(concepts, spec.captions, spec.seed), Counts()
     for address in captions:
         slots = [planner.plan(address.index, slot) for slot in range(spec.captions.per_shard)]
@@ -91,18 +86,18 @@ def write_parquet(rows: list[dict[str, Any]], file: Path) -> None:
 
 
 class Counts:
-    """Of each concept and strategy."""
+    """Captions of each concept and strategy."""
 
     def __init__(self) -> None:
         self.planned, self.asked, self.kept, self.left_out = (Counter[Sort]() for _ in range(4))
 
     def add(self, address: ShardAddress, slots: Sequence[Sort], selection: ShardAddress | None) -> None:
-        """One shard of captions; `slots` are its plans."""
+        """Add one caption shard; `slots` are the concept and strategy that each of its slots was planned with."""
         made = read_rows(address, ["slot"]).to_pydict()
         self.planned.update(slots)
         self.kept.update(slots[slot] for slot in made["slot"])
         self.asked.update(slots[slot] for slot in made["slot"])
-        # `exhausted` is no ask: it stands for a slot that ended without a caption.
+        # `exhausted` is no request: it stands for a slot that ended without a caption.
         refused = (each for each in read_rejects(address) if each.reason != "exhausted")
         self.asked.update(slots[int(each.key.split("-")[2])] for each in refused)
         if selection:

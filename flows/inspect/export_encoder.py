@@ -1,22 +1,23 @@
-"""A run's name and a format enter; its trained encoder leaves as files that other programs read."""
+"""Write the trained encoder of a run as files that other programs read."""
 
 from pathlib import Path
 from typing import Any, Literal
 
 from data_specs.errors import SpecError
-from flows.runs.folder import read_recipe
-from flows.runs.resolve import rooms
+from flows.runs.plan import read_plan
 from tasks.embeddings.extract import trained_files
 
 Format = Literal["hugging-face", "onnx"]
 
 
 def export_encoder(root: str, name: str, form: Format, folder: Path) -> dict[str, Any]:
-    """Raises SpecError for a folder that holds something already, ContractError for a run without a sealed encoder."""
+    """Write the files to `folder`, which is made. Returns `{"run", "lineage", "format", "folder", "files"}`.
+
+    Raises SpecError for a folder that holds something already, ContractError for a run without a sealed encoder.
+    """
     if folder.exists() and any(folder.iterdir()):
         raise SpecError(f"--output {str(folder)!r} is not empty, and nothing is ever overwritten; name a new folder")
-    run, _ = read_recipe(root, name)
-    table = rooms(run.spec, root)["encoder"].table
+    table = read_plan(root, name).stages["encoder"].table
     # torch is imported once it is clear that there is something to export.
     files = trained_files(table)
     from models.encoder.exported import load_exported

@@ -1,9 +1,8 @@
-"""Image shards enter; how many of their captions were too long for the text encoder leaves. Reads metadata alone."""
+"""Count the captions that were too long for the text encoder of the diffusion model, from the metadata of image shards."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data_specs.shard import ShardAddress
+from data_specs.stage import Stage
 from tasks.shards import read_rows
 
 MOST_SHARDS = 64
@@ -12,7 +11,10 @@ MOST_SHARDS = 64
 
 @dataclass(frozen=True, slots=True)
 class LongCaptions:
-    """Of `of` captions, `count` have more than the `tokens` that the text encoder reads; None if it knows no limit."""
+    """Of `of` captions, `count` have more than the `tokens` that the text encoder reads; None if it knows no limit.
+
+    `whole` says whether every shard was read.
+    """
 
     count: int
     of: int
@@ -20,19 +22,19 @@ class LongCaptions:
     whole: bool
 
     def __str__(self) -> str:
-        looked_at = f"{self.of:,} captions" if self.whole else f"{self.of:,} captions looked at"
-        return f"{self.count:,} of {looked_at} are longer than the {self.tokens} tokens that the text encoder reads"
+        read = f"{self.of:,} captions" if self.whole else f"{self.of:,} captions looked at"
+        return f"{self.count:,} of {read} are longer than the {self.tokens} tokens that the text encoder reads"
 
 
-def long_captions(shards: Sequence[ShardAddress]) -> LongCaptions:
-    taken = min(MOST_SHARDS, len(shards))
+def long_captions(stage: Stage) -> LongCaptions:
+    """Of the images stage, whose shards must all be sealed."""
     count = of = 0
     limits: set[int] = set()
-    for number in range(taken):
-        rows = read_rows(shards[number * len(shards) // taken], ["unseen_tokens", "rendering"])
+    for address in stage.spread(MOST_SHARDS):
+        rows = read_rows(address, ["unseen_tokens", "rendering"])
         if "unseen_tokens" not in rows.column_names:
             continue  # sealed before tokens were counted
-        count += sum(unseen > 0 for unseen in rows["unseen_tokens"].to_pylist())
+        count += sum(tokens > 0 for tokens in rows["unseen_tokens"].to_pylist())
         of += rows.num_rows
         limits |= {row["text_tokens"] for row in rows["rendering"].slice(0, 1).to_pylist() if row["text_tokens"]}
-    return LongCaptions(count, of, max(limits, default=None), taken == len(shards))
+    return LongCaptions(count, of, max(limits, default=None), stage.count <= MOST_SHARDS)

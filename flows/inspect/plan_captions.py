@@ -1,14 +1,14 @@
-"""A recipe enters; what its captions are to be, one by one or counted by sort, leaves. No engine."""
+"""List or count the captions that a recipe plans, without any engine."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from data_specs.concept import Concept
 from data_specs.prompt_set import PromptSet
-from data_specs.run import RunSpec
-from flows.runs.resolve import concepts_room
+from data_specs.specs.run import RunSpec
+from flows.runs.resolve import resolve_concepts
 from tasks.captions.plan_summary import counted, expected, summed
-from tasks.captions.planning import Plan, Planner, ask_seed, examples_for
+from tasks.captions.planning import CaptionPlan, Planner, ask_seed, examples_for
 from tasks.captions.prompt_files import load_prompts
 from tasks.captions.prompts import write_example, write_prompt
 from tasks.concepts.ingest import read_concepts, table_of, without_backgrounds
@@ -16,10 +16,10 @@ from tasks.shards import sealed
 
 
 def plan_captions(spec: RunSpec, head: int = 0, summary_of: int = 0, root: str | None = None) -> dict[str, Any]:
-    """The first `head` plans as `plans`; the first `summary_of` counted, beside what the recipe's shares expect.
+    """The first `head` plans as `plans`; the first `summary_of` counted, beside the counts that the recipe's shares expect.
 
-    Slot by slot through shard 0, then 1, and so on, as the room makes them. Backgrounds that an LLM writes are those of the
-    table under `root`; a `note` says so where it is not there yet. Raises SpecError for a recipe that cannot be planned.
+    Plans are in the order of shards and slots. Backgrounds that an LLM writes are read from the sealed concept table under
+    `root`; where it is not sealed yet, a `note` says so. Raises SpecError for a recipe that cannot be planned.
     """
     concepts, note = _table(spec, root)
     planner = Planner(concepts, spec.captions, spec.seed)
@@ -34,23 +34,24 @@ def plan_captions(spec: RunSpec, head: int = 0, summary_of: int = 0, root: str |
 
 
 def _table(spec: RunSpec, root: str | None) -> tuple[list[Concept], str | None]:
-    if not (waiting := len(without_backgrounds(spec.concepts))):
-        return table_of(spec.concepts), None
-    if root is not None and sealed(table := concepts_room(spec, root).table):
+    concepts = table_of(spec.concepts)
+    if not (waiting := len(without_backgrounds(concepts, spec.concepts))):
+        return concepts, None
+    if root is not None and sealed(table := resolve_concepts(spec, root, concepts)["concepts"].table):
         return read_concepts(table), None
-    return table_of(spec.concepts), (
+    return concepts, (
         f"concepts.backgrounds_by has not written the backgrounds of {waiting} "
         "objects yet: they are planned with what their sources give (`synclr run RECIPE --until concepts` writes them)"
     )
 
 
-def _plans(planner: Planner, spec: RunSpec, count: int) -> Iterator[Plan]:
+def _plans(planner: Planner, spec: RunSpec, count: int) -> Iterator[CaptionPlan]:
     for index in range(count):
         yield planner.plan(*divmod(index, spec.captions.per_shard))
 
 
-def _described(plan: Plan, prompts: PromptSet, seed: int) -> dict[str, Any]:
-    """All that the first ask for a caption follows from."""
+def _described(plan: CaptionPlan, prompts: PromptSet, seed: int) -> dict[str, Any]:
+    """A plan with the examples, seed and prompt of the first request for its caption."""
     examples = examples_for(plan, prompts, seed, attempt=0)
     return {
         "shard": plan.shard,

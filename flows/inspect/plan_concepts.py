@@ -1,18 +1,19 @@
-"""A recipe enters; the table that its lists make leaves: shares, what merged with what and why, what was refused. No engine."""
+"""Build the concept table that a recipe's lists make, without any engine: shares, what merged with what and why, rejects."""
 
 from collections import Counter, defaultdict
 from dataclasses import asdict
 from typing import Any
 
 from data_specs.concept import KINDS, Concept
-from data_specs.run import RunSpec
+from data_specs.specs.run import RunSpec
 from tasks.concepts.ingest import ingest, without_backgrounds
 
 
 def plan_concepts(spec: RunSpec) -> dict[str, Any]:
-    """`concepts` and `rejects` are all of them, in the order of the lists; `categories` and `rejected` count them.
+    """All `concepts` and `rejects` in the order of the lists; `categories` and `rejected` count them.
 
-    Backgrounds are those of the sources; of `to_write` objects an LLM is to write them. Raises SpecError.
+    Backgrounds are those of the sources; an LLM is to write those of `to_write` objects. Raises SpecError for a list that is
+    not there, or if no usable name is left.
     """
     outcomes = ingest(spec.concepts)
     concepts = [each for each in outcomes if isinstance(each, Concept)]
@@ -35,7 +36,7 @@ def plan_concepts(spec: RunSpec) -> dict[str, Any]:
         ],
         "accepted": len(concepts),
         "rejected": dict(sorted(Counter(each.reason for each in rejects).items())),
-        "to_write": len(without_backgrounds(spec.concepts)),
+        "to_write": len(without_backgrounds(concepts, spec.concepts)),
         "concepts": [asdict(each) for each in concepts],
         "rejects": [asdict(each) for each in rejects],
     }

@@ -1,7 +1,7 @@
-"""A run's name enters; what can be said of its pictures leaves: by shard, by concept, the best, the worst, the most alike.
+"""Measure the images of a run: by shard, by concept, the best, the worst, those most and least like their siblings.
 
-Scores and attempts are read from the Parquet beside the shards; how alike siblings are is measured on pixels, of which a
-few shards are opened. Nothing of it is stored: the same shards give the same figures.
+Scores and attempts are read from the Parquet beside the shards; how alike siblings are is measured on the pixels of a few
+shards. Nothing of it is stored: the same shards give the same figures.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,15 +17,14 @@ from data_specs.errors import SpecError
 from data_specs.image_group import ImageGroup, shown
 from data_specs.shard import ShardAddress
 from flows.inspect.contact_sheet import Row, contact_sheet
-from flows.runs.folder import read_recipe
-from flows.runs.resolve import rooms
+from flows.runs.plan import read_plan
 from tasks import storage
 from tasks.images.diversity import Diversity, diversity
-from tasks.images.score_summary import Picture, Spread, by_concept, extremes, passed_over, pictures_of, spread
-from tasks.shards import missing, read_rows, read_shard, require_sealed
+from tasks.images.score_summary import ImageScore, Spread, by_concept, extremes, images_of, passed_over, spread
+from tasks.shards import read_rows, read_shard, require_sealed, sealed_shards
 
-MOST_PICTURES = 100_000
-"""Whose records are read, in shards spread over a larger room."""
+MOST_IMAGES = 100_000
+"""Whose records are read, in shards spread over a larger stage."""
 LOOKED_AT = 6
 """Shards whose pixels are compared, at most."""
 SAMPLES = 64
@@ -36,14 +35,14 @@ COLUMNS = ["id", "text", "concept", "images", "passed_over", "scorer"]
 
 @dataclass(frozen=True, slots=True)
 class OfShard:
-    """`redrawn` of its pictures are a later attempt, `passed_over` says why drawings of its captions were not kept.
+    """Figures of one shard. `redrawn` of its images are a later attempt; `passed_over` counts renderings that were not kept.
 
-    `siblings` is None where its pixels were not looked at.
+    `passed_over` and `rejected` count by reason. `siblings` is None where its pixels were not read.
     """
 
     shard: str
     captions: int
-    pictures: int
+    images: int
     unsafe: int
     redrawn: int
     passed_over: dict[str, int]
@@ -54,7 +53,7 @@ class OfShard:
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """A caption, and the mean distance of its pictures."""
+    """A caption, and the mean distance of its images."""
 
     key: str
     text: str
@@ -63,53 +62,54 @@ class Apart:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Of `room` sealed shards those in `shards` were read. `fit` is how pictures fit their captions by what `scorer` says.
+    """Figures of the `shards` that were read, of `sealed_shards`. `fit` is how well images fit their captions, by `scorer`.
 
-    Without a scorer there are no `values`, `concepts`, `best` and `worst`. `concepts` are worst first,
-    `alike` and `unlike` captions of the shards whose pixels were compared.
+    Without a scorer there are no `values`, `concepts`, `best` and `worst`. `concepts` are worst first; `alike` and `unlike`
+    are captions of the shards whose pixels were compared. `where` maps every caption that is named to its shard.
     """
 
-    room: int
+    sealed_shards: int
     shards: tuple[OfShard, ...]
     scorer: str | None
     fit: Spread | None
     values: tuple[float, ...]
     concepts: tuple[tuple[str, Spread], ...]
-    best: tuple[Picture, ...]
-    worst: tuple[Picture, ...]
+    best: tuple[ImageScore, ...]
+    worst: tuple[ImageScore, ...]
     alike: tuple[Apart, ...]
     unlike: tuple[Apart, ...]
     where: Mapping[str, ShardAddress]
 
 
 def quality(root: str, name: str, look_at: int = LOOKED_AT) -> Quality:
-    """Of the sealed image shards of a run, also while it walks. Raises SpecError if there is no such run, or none is sealed."""
-    run, _ = read_recipe(root, name)
-    room = rooms(run.spec, root)["images"]
-    absent = set(missing(room.shards))
-    if not (here := [address for address in room.shards if address not in absent]):
-        raise SpecError(f"run {name!r} under {root!r} has no sealed pictures yet: run it with --until images")
-    return quality_of(here, look_at)
+    """Measure the sealed image shards of a run, also while it runs; `look_at` of them are opened for their pixels.
+
+    Raises SpecError if there is no such run, or no shard is sealed.
+    """
+    found = sealed_shards(read_plan(root, name).stages["images"])
+    if not found:
+        raise SpecError(f"run {name!r} under {root!r} has no sealed images yet: run it with --until images")
+    return quality_of(found, look_at)
 
 
 def quality_of(sealed: Sequence[ShardAddress], look_at: int = LOOKED_AT) -> Quality:
-    """The same of some sealed shards; `look_at` is how many are opened for their pixels, spread over those that are read."""
+    """Measure some sealed shards; `look_at` of those that are read, spread over them, are opened for their pixels."""
     read = _spread_over(sealed, _affordable(sealed))
-    looked_at = {address.index: _siblings(address) for address in _spread_over(read, look_at)}
+    compared = {address.index: _siblings(address) for address in _spread_over(read, look_at)}
     rows = {address.index: _rows(address) for address in read}
-    pictures = [picture for found in rows.values() for picture in pictures_of(found)]
-    best, worst = extremes(pictures, EXTREMES)
-    alike, unlike = _ends([one for _, found in looked_at.values() for one in found])
-    named = {picture.caption for picture in (*best, *worst)} | {one.key for one in (*alike, *unlike)}
+    images = [image for found in rows.values() for image in images_of(found)]
+    best, worst = extremes(images, EXTREMES)
+    alike, unlike = _ends([one for _, found in compared.values() for one in found])
+    named = {image.caption for image in (*best, *worst)} | {one.key for one in (*alike, *unlike)}
     return Quality(
-        room=len(sealed),
+        sealed_shards=len(sealed),
         shards=tuple(
-            _of_shard(address, rows[address.index], looked_at.get(address.index, (None, ()))[0]) for address in read
+            _of_shard(address, rows[address.index], compared.get(address.index, (None, ()))[0]) for address in read
         ),
         scorer=next((row["scorer"]["id"] for found in rows.values() for row in found if row["scorer"]), None),
-        fit=spread(pictures),
-        values=tuple(picture.fit for picture in pictures if picture.fit is not None),
-        concepts=tuple(by_concept(pictures)),
+        fit=spread(images),
+        values=tuple(image.fit for image in images if image.fit is not None),
+        concepts=tuple(by_concept(images)),
         best=tuple(best),
         worst=tuple(worst),
         alike=tuple(alike),
@@ -119,9 +119,9 @@ def quality_of(sealed: Sequence[ShardAddress], look_at: int = LOOKED_AT) -> Qual
 
 
 def _affordable(sealed: Sequence[ShardAddress]) -> int:
-    """How many shards hold `MOST_PICTURES`, by what the first one holds."""
+    """How many shards hold `MOST_IMAGES`, by what the first one holds."""
     first = sum(len(row["images"]) for row in _rows(sealed[0])) if sealed else 0
-    return max(1, MOST_PICTURES // max(1, first))
+    return max(1, MOST_IMAGES // max(1, first))
 
 
 def _spread_over(addresses: Sequence[ShardAddress], most: int) -> list[ShardAddress]:
@@ -143,29 +143,29 @@ def _siblings(address: ShardAddress) -> tuple[Diversity | None, list[Apart]]:
 
 
 def _ends(found: list[Apart]) -> tuple[list[Apart], list[Apart]]:
-    """The most alike and the most unlike, `EXTREMES` of each; no caption is both."""
+    """The captions with the nearest and with the farthest siblings, `EXTREMES` of each; no caption is both."""
     ranked = sorted(found, key=lambda one: (one.distance, one.key))
     most = min(EXTREMES, (len(ranked) + 1) // 2)
     return ranked[:most], ranked[most:][::-1][:most]
 
 
 def _of_shard(address: ShardAddress, rows: Sequence[dict[str, Any]], siblings: Diversity | None) -> OfShard:
-    manifest, pictures = require_sealed(address), list(pictures_of(rows))
+    manifest, images = require_sealed(address), list(images_of(rows))
     return OfShard(
         shard=address.stem,
         captions=manifest.accepted,
-        pictures=len(pictures),
-        unsafe=sum(picture.unsafe for picture in pictures),
-        redrawn=sum(picture.attempt > 0 for picture in pictures),
+        images=len(images),
+        unsafe=sum(image.unsafe for image in images),
+        redrawn=sum(image.attempt > 0 for image in images),
         passed_over=passed_over(rows),
         rejected=manifest.rejected,
-        fit=spread(pictures),
+        fit=spread(images),
         siblings=siblings,
     )
 
 
 def groups_of(keys: Iterable[str], where: Mapping[str, ShardAddress]) -> dict[str, ImageGroup]:
-    """The captions of these ids with their pixels; each shard is opened once, and read as far as it must be."""
+    """Caption id -> its group with pixels. Each shard is opened once, and read up to the last caption that is wanted."""
     wanted: dict[ShardAddress, set[str]] = {}
     found: dict[str, ImageGroup] = {}
     for key in keys:
@@ -177,9 +177,9 @@ def groups_of(keys: Iterable[str], where: Mapping[str, ShardAddress]) -> dict[st
 
 
 def write_sheet(found: Quality, file: Path) -> None:
-    """The best and the worst pictures; without a scorer the captions whose pictures are most alike and most unlike.
+    """Write a contact sheet (PNG) of the best and worst images; without a scorer, of the most and least alike siblings.
 
-    Raises SpecError if there is nothing to show: no scorer, and no shard was looked at.
+    Raises SpecError if there is nothing to show: no scorer, and no shard was opened for its pixels.
     """
     if not (rows := list(_sheet_rows(found))):
         raise SpecError("--output: no scorer was set and --look-at is 0, so nothing is best or worst; look at a shard")
@@ -189,8 +189,8 @@ def write_sheet(found: Quality, file: Path) -> None:
 def _sheet_rows(found: Quality) -> Iterator[Row]:
     if found.fit:
         groups = groups_of((each.caption for each in (*found.best, *found.worst)), found.where)
-        for what, pictures in (("best", found.best), ("worst", found.worst)):
-            for each in pictures:
+        for what, images in (("best", found.best), ("worst", found.worst)):
+            for each in images:
                 note = f"{what}: {each.fit:.3f}, {each.key}"
                 yield Row(each.text, note, [groups[each.caption].pixels[each.copy]])
     else:
@@ -201,30 +201,30 @@ def _sheet_rows(found: Quality) -> Iterator[Row]:
 
 
 def as_json(found: Quality) -> dict[str, Any]:
-    """Each picture and caption by its key, without what only a chart needs."""
+    """The figures as JSON-able dicts, without those that only a chart needs; images and captions by their keys."""
     shards = []
     for row in found.shards:
-        told = asdict(row)
+        fields = asdict(row)
         if row.siblings:
-            del told["siblings"]["apart"]
-        shards.append(told)
+            del fields["siblings"]["apart"]
+        shards.append(fields)
     return {
-        "shards_sealed": found.room,
+        "shards_sealed": found.sealed_shards,
         "shards_read": len(found.shards),
         "scorer": found.scorer,
         "fit": asdict(found.fit) if found.fit else None,
         "shards": shards,
         "concepts": [{"concept": concept} | asdict(each) for concept, each in found.concepts],
-        "best": [_told(each, found) for each in found.best],
-        "worst": [_told(each, found) for each in found.worst],
+        "best": [_entry(each, found) for each in found.best],
+        "worst": [_entry(each, found) for each in found.worst],
         "alike": [asdict(each) for each in found.alike],
         "unlike": [asdict(each) for each in found.unlike],
     }
 
 
-def _told(picture: Picture, found: Quality) -> dict[str, Any]:
-    shard = found.where[picture.caption].stem
-    return {"key": picture.key, "shard": shard, "concept": picture.concept, "text": picture.text} | {
-        "attempt": picture.attempt,
-        "fit": picture.fit,
+def _entry(image: ImageScore, found: Quality) -> dict[str, Any]:
+    shard = found.where[image.caption].stem
+    return {"key": image.key, "shard": shard, "concept": image.concept, "text": image.text} | {
+        "attempt": image.attempt,
+        "fit": image.fit,
     }

@@ -1,10 +1,11 @@
-"""A key or a shard's name enters; its record leaves as a dict, and its pictures as a contact sheet."""
+"""Show the record of a concept, caption, image or shard as a dict, and its images as a contact sheet."""
 
 import difflib
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from data_specs import caption as caption_record
 from data_specs import image_group
 from data_specs.errors import SpecError
 from data_specs.image_group import CLIP, ImageGroup, shown
-from data_specs.shard import ShardAddress
+from data_specs.stage import Stage
 from flows.inspect.contact_sheet import MOST_ROWS, Row, contact_sheet
-from flows.runs.lineages import Found, Home, find, homes, room_of, rows, whereabouts
+from flows.runs.lineages import RowMatch, find_rows, rows, runs_pointing_at, shard_location, stage_of, stages_under
 from tasks import storage
-from tasks.shards import read_rejects, read_shard, require_sealed
+from tasks.shards import read_rejects, read_shard, require_sealed, sealed, sealed_shards
 
 CONCEPT = re.compile(r"[0-9a-f]{10}")
 CAPTION = re.compile(r"[0-9a-f]{10}-[0-9a-f]{16}")
@@ -25,21 +26,21 @@ FORMS = "a concept's id or name, a caption's id, <caption id>/<copy>, or a shard
 
 
 def show(root: str, key_or_shard: str, out: Path | None = None, name: str | None = None) -> dict[str, Any]:
-    """The record of a concept, caption, image or shard. A picture that is flagged as unsafe is shown by its own key alone.
+    """Find a key or shard, and write its images to a contact sheet; an unsafe image is there only if its own key is given.
 
-    Returns `{"key", "is", "records", "sheet"}`: each record with the `shard` it stands in (`whereabouts`), one
-    for each lineage that holds the key; `sheet` is the path of the PNG, or None where there are no pictures.
+    Returns `{"key", "is", "records", "sheet"}`: a record for each lineage that holds the key, with the `shard` it stands in
+    (see `shard_location`); `sheet` is the path of the PNG, or None where there are no images.
 
     Args:
         root: where outputs lie; a local path or fsspec URL.
         out: where the PNG goes; else `<root>/shown/<key>.png`, or the temporary folder if the root is remote.
-        name: look only at what this run points at; else at every lineage, the newest run's first.
+        name: look only at what this run sealed last; else at every lineage, the newest run's first.
 
     Raises:
         SpecError: nothing under the root has this key.
     """
     key = key_or_shard.strip()
-    if stem := room_of(key):
+    if stem := stage_of(key):
         return _shard(root, *stem, out, name)
     if image := IMAGE.fullmatch(key):
         return _image(root, image[1], int(image[2]), out, name)
@@ -54,96 +55,98 @@ def unknown(root: str, key: str, name: str | None, *, also: str = "") -> SpecErr
 
 
 def _concept(root: str, key: str, name: str | None) -> dict[str, Any]:
-    tables = homes(root, "concepts", name)
+    tables = stages_under(root, "concepts", name)
     column = "id" if CONCEPT.fullmatch(key) else "name"
-    if found := list(find(tables, column, key)):
-        return _answer(key, "concept", [_record(place, {"record": place.row}) for place in found], None)
-    names = [str(row["name"]) for home in tables for address in home.shards() for row in rows(address)]
+    if found := list(find_rows(tables, column, key)):
+        return _answer(key, "concept", [_record(root, match, {"record": match.row}) for match in found], None)
+    names = [str(row["name"]) for stage in tables for address in sealed_shards(stage) for row in rows(address)]
     close = difflib.get_close_matches(key, names, 1)
     raise unknown(root, key, name, also=f"; did you mean {close[0]!r}?" if close else "")
 
 
 def _caption(root: str, key: str, out: Path | None, name: str | None) -> dict[str, Any]:
-    written = list(find(homes(root, "captions", name), "id", key))
-    drawn = list(find(homes(root, "images", name), "id", key))
-    if not written and not drawn:
+    captions = list(find_rows(stages_under(root, "captions", name), "id", key))
+    rendered = list(find_rows(stages_under(root, "images", name), "id", key))
+    if not captions and not rendered:
         raise unknown(root, key, name)
-    sheet = [_row(shown(_group(place)), place) for place in drawn]
-    records = [_record(place, {"record": place.row}) for place in [*written, *drawn]]
+    sheet = [_row(shown(_group(match)), match) for match in rendered]
+    records = [_record(root, match, {"record": match.row}) for match in [*captions, *rendered]]
     return _answer(key, "caption", records, _save(root, key, sheet, out))
 
 
 def _image(root: str, caption: str, copy: int, out: Path | None, name: str | None) -> dict[str, Any]:
     key = f"{caption}/{copy}"
     records, sheet = [], []
-    for place in find(homes(root, "images", name), "id", caption):
-        if copy >= len(place.row["images"]):
-            raise SpecError(f"caption {caption!r} has {len(place.row['images'])} pictures, counted from 0: no {copy}")
-        record, about = place.row["images"][copy], {part: place.row[part] for part in caption_record.SCHEMA.names}
-        own = {part: place.row[part] for part in image_group.OWN if part != "images"}
-        records.append(_record(place, {"record": record, **own, "caption": about}))
-        sheet.append(Row(about["text"], f"{key}  seed {record['seed']}{scores(record)}", [_group(place).pixels[copy]]))
+    for match in find_rows(stages_under(root, "images", name), "id", caption):
+        row = match.row
+        if copy >= len(row["images"]):
+            raise SpecError(f"caption {caption!r} has {len(row['images'])} images, counted from 0: no {copy}")
+        record, about = row["images"][copy], {part: row[part] for part in caption_record.SCHEMA.names}
+        own = {part: row[part] for part in image_group.OWN if part != "images"}
+        records.append(_record(root, match, {"record": record, **own, "caption": about}))
+        sheet.append(Row(about["text"], f"{key}  seed {record['seed']}{scores(record)}", [_group(match).pixels[copy]]))
     if not records:
         raise unknown(root, key, name)
     return _answer(key, "image", records, _save(root, key, sheet, out))
 
 
-def _shard(root: str, room: str, index: int, out: Path | None, name: str | None) -> dict[str, Any]:
-    holding: list[tuple[Home, ShardAddress]] = []
-    for home in homes(root, room, name):
-        holding += [(home, address) for address in home.shards() if address.index == index]
-    key = f"{room}-{index:06d}"
+def _shard(root: str, stage: str, index: int, out: Path | None, name: str | None) -> dict[str, Any]:
+    key = f"{stage}-{index:06d}"
+    holding = holding_shard(root, stage, index, name)
     if not holding:
         raise unknown(root, key, name)
-    if len(holding) > 1 and not holding[0][0].runs:
-        lineages = ", ".join(home.lineage for home, _ in holding)
+    if len(holding) > 1 and not runs_pointing_at(root, holding[0]):
+        lineages = ", ".join(each.lineage for each in holding)
         raise SpecError(
             f"{key} is in {len(holding)} lineages that no run points at ({lineages}): name a run with --name"
         )
-    home, address = holding[0]
+    address = holding[0].shard(index)
     record = {
         "manifest": require_sealed(address).model_dump(mode="json"),
         "records": rows(address),
         "rejects": [asdict(each) for each in read_rejects(address)],
-        "also_in": [other.lineage for other, _ in holding[1:]],
+        "also_in": [other.lineage for other in holding[1:]],
     }
     sheet = []
-    if room == "images":
-        for group in read_shard(address, image_group.CONTRACT):
+    if stage == "images":
+        for group in islice(read_shard(address, image_group.CONTRACT), MOST_ROWS):
             sheet.append(Row(group.caption.text, group.caption.id, shown(group).pixels))
-            if len(sheet) == MOST_ROWS:
-                break
-    return _answer(key, "shard", [{"shard": whereabouts(address), **record}], _save(root, key, sheet, out))
+    return _answer(key, "shard", [{"shard": shard_location(address), **record}], _save(root, key, sheet, out))
 
 
-def _record(place: Found, parts: dict[str, Any]) -> dict[str, Any]:
-    return {"shard": whereabouts(place.address), "runs": list(place.home.runs), **parts}
+def holding_shard(root: str, stage: str, index: int, name: str | None) -> list[Stage]:
+    """The lineages in which this shard is sealed, the newest run's first; `name`: only that run's."""
+    return [each for each in stages_under(root, stage, name) if sealed(each.shard(index))]
+
+
+def _record(root: str, match: RowMatch, parts: dict[str, Any]) -> dict[str, Any]:
+    return {"shard": shard_location(match.address), "runs": runs_pointing_at(root, match.stage), **parts}
 
 
 def _answer(key: str, what: str, records: Sequence[dict[str, Any]], sheet: str | None) -> dict[str, Any]:
     return {"key": key, "is": what, "records": list(records), "sheet": sheet}
 
 
-def _group(place: Found) -> ImageGroup:
-    is_it: Callable[[ImageGroup], bool] = lambda group: group.caption.id == place.row["id"]  # noqa: E731
-    return next(filter(is_it, read_shard(place.address, image_group.CONTRACT)))
+def _group(match: RowMatch) -> ImageGroup:
+    groups = read_shard(match.address, image_group.CONTRACT)
+    return next(group for group in groups if group.caption.id == match.row["id"])
 
 
-def _row(group: ImageGroup, place: Found) -> Row:
+def _row(group: ImageGroup, match: RowMatch) -> Row:
     made = group.rendering
-    how = f"{made.model.id}, CFG {made.guidance_scale:g}, {made.steps} steps, {place.home.lineage}"
+    how = f"{made.model.id}, CFG {made.guidance_scale:g}, {made.steps} steps, {match.stage.lineage}"
     fits = [f"{image.scores[CLIP]:.3f}" for image in group.images if CLIP in image.scores]
     return Row(group.caption.text, ", ".join([how, *fits]), group.pixels)
 
 
-def scores(picture: Mapping[str, Any]) -> str:
-    """`, clip 0.271, safety -0.104, unsafe`, of a picture's record or of one that was not kept."""
-    told = "".join(f", {name} {value:.3f}" for name, value in picture["scores"].items())
-    return told + (", unsafe" if picture.get("unsafe") else "")
+def scores(image: Mapping[str, Any]) -> str:
+    """Format the scores of an image's record, or of one that was not kept: `, clip 0.271, safety -0.104, unsafe`."""
+    listed = "".join(f", {name} {value:.3f}" for name, value in image["scores"].items())
+    return listed + (", unsafe" if image.get("unsafe") else "")
 
 
 def _save(root: str, key: str, sheet: Sequence[Row], out: Path | None) -> str | None:
-    if not any(row.pictures for row in sheet):
+    if not any(row.images for row in sheet):
         return None
     if out is None:
         folder = storage.local_path(root) / "shown" if storage.is_local(root) else Path(tempfile.gettempdir())

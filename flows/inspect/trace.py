@@ -1,4 +1,4 @@
-"""A caption's or image's key enters; leaves the way back to its concept and on to the checkpoints that saw it."""
+"""Trace a caption or image back to its concept, and forward to the checkpoints that saw it."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -7,20 +7,22 @@ from typing import Any
 from data_specs.errors import SpecError
 from data_specs.ids import background_id, category_id
 from data_specs.selection import SELECTION
+from data_specs.stage import BACKGROUNDS
 from flows.inspect.show import CAPTION, CONCEPT, IMAGE, scores, unknown
-from flows.runs.lineages import Found, Home, find, home_of, homes, rows, whereabouts
+from flows.runs.lineages import RowMatch, find_rows, rows, runs_pointing_at, shard_location, stage_at, stages_under
+from tasks.shards import sealed_shards
 
 
 def trace(root: str, key: str, name: str | None = None) -> dict[str, Any]:
-    """Where a caption or an image came from, and what learned from it; JSON-able, read from metadata alone.
+    """Where a caption or image came from, and which checkpoints saw it; JSON-able, read from metadata alone.
 
-    One straight path: the caption as the newest run (or the run `name`) has it; other lineages that hold the same key
-    are named in `also_in`. Keys: `key`, `is`, `caption`, `plan`, `background` (None where no LLM wrote one), `captioner`,
-    `concept`, `left_out` (None, or why it is not drawn), `images` (None where nothing was drawn), `checkpoints`, `also_in`;
-    each part with the `shard` it stands in.
+    Follows the caption as the newest run (or the run `name`) has it; `also_in` names other lineages that hold the same key.
+    Keys: `key`, `is`, `caption`, `plan`, `background` (None where no LLM wrote one), `captioner`, `concept`, `left_out`
+    (None, or why it is not rendered), `images` (None where nothing was rendered), `checkpoints`, `also_in`; each part with
+    the `shard` it stands in.
 
     Raises:
-        SpecError: nothing under the root has this key, or it is no caption's or image's key.
+        SpecError: nothing under the root has this key, or it is not a caption's or image's key.
     """
     key = key.strip()
     image = IMAGE.fullmatch(key)
@@ -28,31 +30,33 @@ def trace(root: str, key: str, name: str | None = None) -> dict[str, Any]:
     if not CAPTION.fullmatch(caption):
         hint = f"to see a concept: `synclr show {key}`" if CONCEPT.fullmatch(key) else "`synclr show` finds others"
         raise SpecError(f"{key!r} is neither a caption's id nor <caption id>/<copy>; {hint}")
-    drawn = list(find(homes(root, "images", name), "id", caption))
-    written = list(find(homes(root, "captions", name), "id", caption))
-    if not written or (copy is not None and not drawn):
+    rendered = list(find_rows(stages_under(root, "images", name), "id", caption))
+    captions = list(find_rows(stages_under(root, "captions", name), "id", caption))
+    if not captions or (copy is not None and not rendered):
         raise unknown(root, key, name)
-    words = _upstream(drawn[0], written) if drawn else written[0]
-    pictures = next((place for place in drawn if place.home.facts["upstream"] == words.home.lineage), None)
-    if copy is not None and (pictures is None or copy >= len(pictures.row["images"])):
+    words = _source(rendered[0], captions) if rendered else captions[0]
+    images = next((match for match in rendered if match.stage.facts["upstream"] == words.stage.lineage), None)
+    if copy is not None and (images is None or copy >= len(images.row["images"])):
         raise unknown(root, key, name)
     row = words.row
     return {
         "key": key,
         "is": "caption" if copy is None else "image",
         "concept": _concept(root, words),
-        "caption": {"id": caption, "text": row["text"], "attempt": row["attempt"], **_place(words)},
+        "caption": {"id": caption, "text": row["text"], "attempt": row["attempt"], **_location(root, words)},
         "plan": {
             part: row[part]
             for part in ("strategy", "background", "relation", "other", "examples", "prompt_digest", "shard", "slot")
         },
         "background": _background(root, words),
         "captioner": {"model": row["model"], "sampling": row["sampling"], "seed": row["seed"]},
-        "left_out": None if pictures else _left_out(root, words, name),
-        "images": _images(pictures, copy) if pictures else None,
-        "checkpoints": list(_checkpoints(root, pictures)) if pictures else [],
+        "left_out": None if images else _left_out(root, words, name),
+        "images": _images(root, images, copy) if images else None,
+        "checkpoints": list(_checkpoints(root, images)) if images else [],
         "also_in": [
-            f"{place.home.room} {place.home.lineage}" for place in [*written, *drawn] if place not in (words, pictures)
+            f"{match.stage.name} {match.stage.lineage}"
+            for match in [*captions, *rendered]
+            if match not in (words, images)
         ],
     }
 
@@ -60,113 +64,125 @@ def trace(root: str, key: str, name: str | None = None) -> dict[str, Any]:
 def lines(traced: dict[str, Any]) -> list[str]:
     """The same for people: from the concept down to the checkpoints."""
     concept, caption, plan, captioner = (traced[part] for part in ("concept", "caption", "plan", "captioner"))
-    told = [
+    found = [
         f"concept     {concept['name']}  ({concept['kind']}, {concept['category']})  {concept['id']}",
         *_origin_lines(concept),
         *_background_lines(traced["background"]),
-        f"plan        strategy {plan['strategy']}{_aim(plan)}; shard {plan['shard']}, slot {plan['slot']}",
+        f"plan        strategy {plan['strategy']}{_prompt_target(plan)}; shard {plan['shard']}, slot {plan['slot']}",
         *(f"            example  {example}" for example in plan["examples"]),
         f"            prompt {plan['prompt_digest']}",
         f"captioner   {_model(captioner['model'])}, seed {captioner['seed']}",
-        "            " + ", ".join(f"{knob} {value:g}" for knob, value in captioner["sampling"].items()),
+        "            " + ", ".join(f"{setting} {value:g}" for setting, value in captioner["sampling"].items()),
         f"caption     {caption['text']}",
         f"            {caption['id']}, try {caption['attempt'] + 1}",
         *_shard_lines(caption["shard"]),
+        *_image_lines(traced),
+        *_checkpoint_lines(traced["checkpoints"]),
     ]
-    if pictures := traced["images"]:
-        how = pictures["rendering"]
-        told += [
-            f"renderer    {_model(how['model'])}",
-            f"            {how['scheduler']}, {how['steps']} steps, CFG {how['guidance_scale']:g}, "
-            f"{how['width']} x {how['height']}, {how['dtype']}",
-        ]
-        for image in pictures["images"]:
-            told.append(f"image {image['copy']}     {_drawing(image)}")
-            told.append(f"            {image['width']} x {image['height']} {image['format']}, sha256 {image['sha256']}")
-        told += [f"not kept    {_drawing(lost)}: {lost['reason']}" for lost in pictures["passed_over"]]
-        told += [f"{who:<12}{_model(pictures[who])}" for who in ("scorer", "checker") if pictures[who]]
-        told += _shard_lines(pictures["shard"])
-    elif left := traced["left_out"]:
-        of = f": repeats {left['repeats']} of captions-{left['repeats_in']:06d}" if left["repeats"] else ""
-        told += [f"images      none: {left['verdict'].replace('_', ' ')}{of}", *_shard_lines(left["shard"])]
-    else:
-        told.append("images      none drawn yet")
-    for checkpoint in traced["checkpoints"]:
-        told.append(
+    if traced["also_in"]:
+        found.append(f"also in     {', '.join(traced['also_in'])}")
+    return found
+
+
+def _image_lines(traced: dict[str, Any]) -> list[str]:
+    """The images, or why there are none."""
+    images, left_out = traced["images"], traced["left_out"]
+    if left_out:
+        of = f": repeats {left_out['repeats']} of captions-{left_out['repeats_in']:06d}" if left_out["repeats"] else ""
+        return [f"images      none: {left_out['verdict'].replace('_', ' ')}{of}", *_shard_lines(left_out["shard"])]
+    if not images:
+        return ["images      none rendered yet"]
+    how = images["rendering"]
+    found = [
+        f"renderer    {_model(how['model'])}",
+        f"            {how['scheduler']}, {how['steps']} steps, CFG {how['guidance_scale']:g}, "
+        f"{how['width']} x {how['height']}, {how['dtype']}",
+    ]
+    for image in images["images"]:
+        found.append(f"image {image['copy']}     {_candidate(image)}")
+        found.append(f"            {image['width']} x {image['height']} {image['format']}, sha256 {image['sha256']}")
+    found += [f"not kept    {_candidate(lost)}: {lost['reason']}" for lost in images["passed_over"]]
+    found += [f"{who:<12}{_model(images[who])}" for who in ("scorer", "checker") if images[who]]
+    return found + _shard_lines(images["shard"])
+
+
+def _checkpoint_lines(checkpoints: list[dict[str, Any]]) -> list[str]:
+    found = []
+    for checkpoint in checkpoints:
+        found.append(
             f"checkpoint  {checkpoint['id']}: {checkpoint['architecture']}, step {checkpoint['step']} of "
             f"{checkpoint['steps']}{_of_runs(checkpoint['runs'])}"
         )
-        told += _shard_lines(checkpoint["shard"])
-    if not traced["checkpoints"]:
-        told.append("checkpoint  none has seen it")
-    if traced["also_in"]:
-        told.append(f"also in     {', '.join(traced['also_in'])}")
-    return told
+        found += _shard_lines(checkpoint["shard"])
+    return found or ["checkpoint  none has seen it"]
 
 
-def _upstream(pictures: Found, written: list[Found]) -> Found:
-    """The caption that these pictures were drawn from, among those of the same id."""
-    return next((place for place in written if place.home.lineage == pictures.home.facts["upstream"]), written[0])
+def _source(images: RowMatch, captions: list[RowMatch]) -> RowMatch:
+    """The caption that these images were rendered from, among those of the same id."""
+    return next((match for match in captions if match.stage.lineage == images.stage.facts["upstream"]), captions[0])
 
 
-def _left_out(root: str, words: Found, name: str | None) -> dict[str, Any] | None:
-    """What the latest selection (of the run `name`) that looked at these captions says, if it leaves this one out."""
-    looked = [home for home in homes(root, SELECTION, name) if home.facts["upstream"] == words.home.lineage]
-    found = next(find(looked[:1], "id", words.row["id"]), None)
+def _left_out(root: str, words: RowMatch, name: str | None) -> dict[str, Any] | None:
+    """The verdict of the newest selection (of the run `name`) over these captions, if it leaves this one out."""
+    tables = [each for each in stages_under(root, SELECTION, name) if each.facts["upstream"] == words.stage.lineage]
+    found = next(find_rows(tables[:1], "id", words.row["id"]), None)
     if found is None or found.row["verdict"] == "kept":
         return None
-    return {**{part: found.row[part] for part in ("verdict", "repeats", "repeats_in")}, **_place(found)}
+    return {**{part: found.row[part] for part in ("verdict", "repeats", "repeats_in")}, **_location(root, found)}
 
 
-def _concept(root: str, words: Found) -> dict[str, Any]:
-    table = home_of(root, "concepts", words.home.facts["upstream"])
-    found = next(find([table], "id", words.row["concept_id"]), None) if table else None
+def _concept(root: str, words: RowMatch) -> dict[str, Any]:
+    table = stage_at(root, "concepts", words.stage.facts["upstream"])
+    found = next(find_rows([table], "id", words.row["concept_id"]), None) if table else None
     if found:
-        return {**found.row, **_place(found)}
+        return {**found.row, **_location(root, found)}
     # The table was removed by hand: the caption still carries what it needs to be understood.
     row = words.row
     kept = {"id": row["concept_id"], "name": row["concept"], "kind": row["kind"], "category": row["category"]}
     return {**kept, "weight": None, "sources": [], "backgrounds": [], "shard": None, "runs": []}
 
 
-def _background(root: str, words: Found) -> dict[str, Any] | None:
-    """Who wrote the place behind the concept, where its source did not."""
-    table = home_of(root, "concepts", words.home.facts["upstream"])
-    lineage = table.facts.get("backgrounds") if table and words.row["background"] else None
-    written = home_of(root, "backgrounds", lineage) if lineage else None
-    owners = (words.row["concept_id"], category_id(words.row["category"]))
-    keys = [background_id(owner, words.row["background"]) for owner in owners]
-    found = next((place for key in keys for place in find([written], "id", key)), None) if written else None
-    return {**found.row, **_place(found)} if found else None
+def _background(root: str, words: RowMatch) -> dict[str, Any] | None:
+    """The record of the caption's background where an LLM wrote it; None where it is the source's own."""
+    table = stage_at(root, "concepts", words.stage.facts["upstream"])
+    lineage = table.facts.get(BACKGROUNDS) if table and words.row["background"] else None
+    backgrounds = stage_at(root, BACKGROUNDS, lineage) if lineage else None
+    if backgrounds is None:
+        return None
+    for owner in (words.row["concept_id"], category_id(words.row["category"])):
+        key = background_id(owner, words.row["background"])
+        if found := next(find_rows([backgrounds], "id", key), None):
+            return {**found.row, **_location(root, found)}
+    return None
 
 
-def _images(place: Found, copy: int | None) -> dict[str, Any]:
-    kept = [image for image in place.row["images"] if copy is None or image["copy"] == copy]
-    chosen = {image["candidate"] for image in kept}
-    lost = [each for each in place.row["passed_over"] if copy is None or each["candidate"] in chosen]
-    own = {part: place.row[part] for part in ("rendering", "scorer", "checker")}
-    return {**own, "images": kept, "passed_over": lost, **_place(place)}
+def _images(root: str, match: RowMatch, copy: int | None) -> dict[str, Any]:
+    kept = [image for image in match.row["images"] if copy is None or image["copy"] == copy]
+    candidates = {image["candidate"] for image in kept}
+    lost = [each for each in match.row["passed_over"] if copy is None or each["candidate"] in candidates]
+    own = {part: match.row[part] for part in ("rendering", "scorer", "checker")}
+    return {**own, "images": kept, "passed_over": lost, **_location(root, match)}
 
 
-def _drawing(picture: dict[str, Any]) -> str:
-    return f"candidate {picture['candidate']}, try {picture['attempt'] + 1}, seed {picture['seed']}{scores(picture)}"
+def _candidate(image: dict[str, Any]) -> str:
+    return f"candidate {image['candidate']}, try {image['attempt'] + 1}, seed {image['seed']}{scores(image)}"
 
 
-def _checkpoints(root: str, pictures: Found) -> Iterator[dict[str, Any]]:
-    for home in homes(root, "encoder"):
-        for address in home.shards():
+def _checkpoints(root: str, images: RowMatch) -> Iterator[dict[str, Any]]:
+    for stage in stages_under(root, "encoder"):
+        for address in sealed_shards(stage):
             for row in rows(address):
-                if row["images_lineage"] == pictures.home.lineage and pictures.address.stem in row["shards"]:
+                if row["images_lineage"] == images.stage.lineage and images.address.stem in row["shards"]:
                     kept = ("id", "step", "steps", "architecture", "objective", "seed", "images_seen", "files")
-                    yield {**{part: row[part] for part in kept}, **_place(Found(home, address, row))}
+                    location = _location(root, RowMatch(stage, address, row))
+                    yield {**{part: row[part] for part in kept}, **location}
 
 
-def _place(found: Found) -> dict[str, Any]:
-    home: Home = found.home
-    return {"shard": whereabouts(found.address), "runs": list(home.runs)}
+def _location(root: str, match: RowMatch) -> dict[str, Any]:
+    return {"shard": shard_location(match.address), "runs": runs_pointing_at(root, match.stage)}
 
 
-def _aim(plan: dict[str, Any]) -> str:
+def _prompt_target(plan: dict[str, Any]) -> str:
     if plan["background"]:
         return f": {plan['background']}"
     return f": {plan['relation']} {plan['other'] or '(any)'}" if plan["relation"] else ""
@@ -197,8 +213,8 @@ def _background_lines(background: dict[str, Any] | None) -> list[str]:
 def _shard_lines(shard: dict[str, Any] | None) -> list[str]:
     if shard is None:
         return []
-    told = [f"            in {shard['folder']}/{shard['shard']}, sha256 {str(shard['sha256'])[:16]}"]
+    found = [f"            in {shard['folder']}/{shard['shard']}, sha256 {str(shard['sha256'])[:16]}"]
     if made := shard["made"]:
         when = datetime.fromtimestamp(made["unix_time"], UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        told.append(f"            made by run {made['run'] or '(unnamed)'}, {when}, in {made['seconds']:g} s")
-    return told
+        found.append(f"            made by run {made['run'] or '(unnamed)'}, {when}, in {made['seconds']:g} s")
+    return found

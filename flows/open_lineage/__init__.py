@@ -1,4 +1,4 @@
-"""What a room reads and makes enters; the same in the words of OpenLineage leaves: a file, or whom the user has named."""
+"""Report what stages read and make as OpenLineage events, to a file beside the run or to where the user configured."""
 
 from flows.open_lineage.emitter import Emitter
 

@@ -1,77 +1,95 @@
-"""A run's name enters; its image shards that are damaged or missing are put aside and made again, and what was done leaves."""
+"""Put the damaged image shards of a run aside, and make them and the missing ones again from their captions."""
 
 import json
 import time
 from typing import Any
 
 from data_specs.errors import ContractError
-from data_specs.run import Run
 from data_specs.selection import SELECTION
-from data_specs.shard import ShardAddress, ShardManifest
-from flows.execution.select_captions import select_captions
+from data_specs.shard import MadeBy, ShardAddress, ShardManifest
+from data_specs.specs.images import ImagesSpec
 from flows.inspect.verify import shard_faults
-from flows.runs.folder import log_folder, read_recipe
-from flows.runs.resolve import rooms
+from flows.runs.plan import RunPlan, read_plan
+from flows.runs.resolve import write_facts
 from models.renderer.build import require_renderer
-from models.scorer.build import require_looking
+from models.scorer.build import require_scorers
+from tasks.bundles import Work
+from tasks.captions.select import select_shards
 from tasks.engines import EngineProcess, engine_threads
-from tasks.images.render import Work, render_here
+from tasks.events import Emit, ignore
+from tasks.images.render import ImageInputs, render_here
 from tasks.shards import put_aside, require_sealed, sealed
 
 
-def repair(root: str, name: str) -> dict[str, Any]:
-    """Returns `{"checked", "repaired"}`: of each shard that was made again its `shard`, `faults`, the folder where the
-    damaged files now lie (`put_aside`, None if there were none), and whether it is `identical` to what was sealed, which
-    is None where the manifest was lost too.
+def remake_damaged(root: str, name: str, emit: Emit = ignore) -> dict[str, Any]:
+    """Verify every image shard that the plan has, and make those that are damaged or missing again.
 
-    Raises ContractError if the captions of such a shard are damaged or missing: nothing is put aside then.
+    Returns `{"checked", "repaired"}`: of each shard that was made again its `shard`, `faults`, the folder where the damaged
+    files now lie (`put_aside`, None if there were none), and whether it is `identical` to what was sealed, which is None
+    where the manifest was lost too.
+
+    Raises:
+        SpecError: there is no such run, or its renderer is not here.
+        ContractError: the captions of such a shard are damaged or missing; nothing is put aside then.
     """
-    run, _ = read_recipe(root, name)
-    walked = rooms(run.spec, root)
-    room, captions = walked["images"], walked["captions"].shards
-    faulty = {address: faults for address in room.shards if (faults := _faults(address, run))}
+    plan = read_plan(root, name)
+    stage, captions = plan.stages["images"], plan.stages["captions"]
+    faulty = {address: faults for address in stage.shards() if (faults := _faults(address, plan))}
     for address in faulty:
-        require_sealed(captions[address.index])
+        require_sealed(captions.shard(address.index))
     repaired = []
     if faulty:
         # Before anything is put aside: a model or device that is not here would leave a hole.
-        require_renderer(run.spec.images)
-        require_looking(run.spec.images)
-        room.remember()
-        selections = walked[SELECTION].shards if SELECTION in walked else [None] * len(captions)
-        for table in filter(None, selections):
-            # Its verdicts follow from the captions: what is put aside comes back to the byte.
-            if faults := _faults(table, run):
-                put_aside(table, _reason(table, run, faults))
-        select_captions(run, run.name)
-        threads = engine_threads(run.spec.execution, len(room.shards))
-        with EngineProcess(threads, log_folder(run) / "images-repair.log") as engine:
+        require_renderer(plan.spec.images)
+        require_scorers(plan.spec.images)
+        write_facts(stage)
+        _remake_selection(plan, emit)
+        threads = engine_threads(plan.spec.execution, stage.count)
+        with EngineProcess(threads, plan.log_folder / "images-repair.log") as engine:
             for address, faults in faulty.items():
-                work = Work(captions[address.index], selections[address.index], address)
-                repaired.append(_make_again(work, faults, run, engine))
-    return {"checked": len(room.shards), "repaired": repaired}
+                repaired.append(_remake(address, faults, plan, engine, emit))
+    return {"checked": stage.count, "repaired": repaired}
 
 
-def _faults(address: ShardAddress, run: Run) -> list[str]:
+def _remake_selection(plan: RunPlan, emit: Emit) -> None:
+    """Make damaged and missing verdicts again. They follow from the captions, so they come back to the byte."""
+    stage = plan.stages.get(SELECTION)
+    if stage is None:
+        return
+    for table in stage.shards():
+        if faults := _faults(table, plan):
+            put_aside(table, _reason(table, plan, faults))
+    write_facts(stage)
+    captions, concepts, spec = plan.stages["captions"], plan.stages["concepts"].table, plan.spec.captions
+    select_shards(stage, captions, concepts, spec, seed=plan.spec.seed, made_by=MadeBy(plan.name), emit=emit)
+
+
+def _remake(
+    address: ShardAddress, faults: list[str], plan: RunPlan, engine: EngineProcess, emit: Emit
+) -> dict[str, Any]:
+    before = _promised(address)
+    aside = put_aside(address, _reason(address, plan, faults))
+    engine.call(render_here, _work(address, plan), emit=emit)
+    identical = None if before is None else require_sealed(address) == before
+    return {"shard": address.stem, "identical": identical, "put_aside": aside, "faults": faults}
+
+
+def _work(address: ShardAddress, plan: RunPlan) -> Work[ImagesSpec, ImageInputs]:
+    inputs = ImageInputs(plan.stages["captions"], plan.stages.get(SELECTION))
+    return Work(plan.stages["images"], (address.index,), plan.spec.images, inputs, plan.spec.seed, MadeBy(plan.name))
+
+
+def _faults(address: ShardAddress, plan: RunPlan) -> list[str]:
     try:
         if sealed(address) is None:
             return [f"{address.file('json')} is missing: the shard is not sealed"]
     except ContractError as error:
         return [str(error)]
-    return shard_faults(address, run)
+    return shard_faults(address, plan.spec)
 
 
-def _make_again(work: Work, faults: list[str], run: Run, engine: EngineProcess) -> dict[str, Any]:
-    address = work.address
-    before = _promised(address)
-    aside = put_aside(address, _reason(address, run, faults))
-    engine.call(render_here, [work], run.spec.images, seed=run.spec.seed, run=run.name)
-    identical = None if before is None else require_sealed(address) == before
-    return {"shard": address.stem, "identical": identical, "put_aside": aside, "faults": faults}
-
-
-def _reason(address: ShardAddress, run: Run, faults: list[str]) -> str:
-    return json.dumps({"shard": address.stem, "run": run.name, "unix_time": time.time(), "faults": faults}, indent=2)
+def _reason(address: ShardAddress, plan: RunPlan, faults: list[str]) -> str:
+    return json.dumps({"shard": address.stem, "run": plan.name, "unix_time": time.time(), "faults": faults}, indent=2)
 
 
 def _promised(address: ShardAddress) -> ShardManifest | None:

@@ -1,4 +1,4 @@
-"""A run enters; `runs/<name>/report.html` leaves: one file with its pictures, counts, losses, scores, recipe and lineage."""
+"""The report of a run: one HTML file with its images, counts, losses, scores, recipe and lineage."""
 
 from flows.report.write import write_report
 

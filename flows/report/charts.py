@@ -1,4 +1,4 @@
-"""Numbers enter; small inline SVG drawings leave. They hold no colours: the page's style sheet gives them by class.
+"""Draw small inline SVG charts. They hold no colours: the page's style sheet gives them by class.
 
 Bars are drawn without text, so that a page can set words beside them in its own size; line charts carry their own axes.
 """
@@ -26,7 +26,7 @@ class Part:
 
 
 def stacked(parts: Sequence[Part], total: float, label: str) -> Markup:
-    """One horizontal bar as wide as its box, cut into parts; `total` is the value of the whole width."""
+    """Draw one horizontal bar as wide as its box, cut into parts; `total` is the value of the whole width."""
     pieces, left = [], 0.0
     for part in parts:
         width = 100 * part.value / total if total > 0 else 0.0
@@ -40,7 +40,7 @@ def stacked(parts: Sequence[Part], total: float, label: str) -> Markup:
 
 
 def columns(groups: Sequence[Sequence[Part]], label: str) -> Markup:
-    """Columns side by side, each of parts that stand on one another; the highest fills the height."""
+    """Draw columns side by side, each a stack of parts; the highest fills the height."""
     most = max((math.fsum(part.value for part in parts) for parts in groups), default=0.0)
     if most <= 0:
         return Markup("")
@@ -75,7 +75,7 @@ def bar(
     span: tuple[float, float] | None = None,
     mark: float | None = None,
 ) -> Markup:
-    """One horizontal bar, a whisker from `span[0]` to `span[1]`, a tick at `mark` (chance, say); `most` fills the width."""
+    """Draw one horizontal bar with a whisker from `span[0]` to `span[1]` and a tick at `mark`; `most` fills the width."""
 
     def at(number: float) -> str:
         return _short(min(100.0, max(0.0, 100 * number / most)) if most > 0 else 0.0)
@@ -92,7 +92,7 @@ def bar(
 def reach(
     low: float, mean: float, high: float, ends: tuple[float, float], mark: float, label: str, *, css: str
 ) -> Markup:
-    """A whisker from `low` to `high` with a block at `mean` and a tick at `mark`; `ends` are the values at the box's sides.
+    """Draw a whisker from `low` to `high`, a block at `mean`, a tick at `mark`; `ends` are the values at the box's sides.
 
     For numbers whose zero means nothing, where a bar from zero would show nothing.
     """
@@ -109,7 +109,7 @@ def reach(
 
 
 def line(points: Sequence[tuple[float, float]], label: str) -> Markup:
-    """y over x, thin as measured and bold as a moving mean; the y axis spans the values, without their worst 1 %."""
+    """Draw y over x, thin as measured and bold as a moving mean; the y axis spans the values, without their worst 1 %."""
     points = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
     if not points:
         return Markup("")
@@ -146,7 +146,7 @@ def line(points: Sequence[tuple[float, float]], label: str) -> Markup:
 
 
 def ticks_between(low: float, high: float, about: int = 4) -> list[float]:
-    """Round numbers (1, 2 or 5 times a power of ten apart) inside [low, high]; at least one."""
+    """Choose round numbers (1, 2 or 5 times a power of ten apart) inside [low, high]; at least one."""
     step = 10 ** math.floor(math.log10((high - low) / about))
     step *= next((factor for factor in (1, 2, 5) if (high - low) / (step * factor) <= about), 10)
     first = math.ceil(low / step - 1e-9)
@@ -158,7 +158,7 @@ def ticks_between(low: float, high: float, about: int = 4) -> list[float]:
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """At most `MOST_POINTS`, each the mean of its neighbours, so that nothing is dropped by chance."""
+    """Reduce to at most `MOST_POINTS`, each the mean of its neighbours, so that nothing is dropped by chance."""
     size = math.ceil(len(points) / MOST_POINTS)
     groups = [points[start : start + size] for start in range(0, len(points), size)]
     return [(group[-1][0], math.fsum(y for _, y in group) / len(group)) for group in groups]

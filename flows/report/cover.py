@@ -1,4 +1,4 @@
-"""The rooms of a run enter; how its captions spread over concepts and strategies leaves: a chart, sums, the worst covered."""
+"""Show how a run's captions spread over concepts and strategies: a chart, sums, and the concepts covered worst."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,25 +8,27 @@ from typing import Any
 from markupsafe import Markup
 
 from data_specs.caption import STRATEGIES
-from data_specs.concept import from_row
-from data_specs.run import RunSpec
+from data_specs.selection import SELECTION
 from data_specs.shard import ShardAddress
+from data_specs.specs.run import RunSpec
+from data_specs.stage import SealedStage
 from flows.inspect.coverage import covered
 from flows.report.charts import Part, columns
-from flows.report.sealed_stages import Walked
-from tasks.shards import read_rows
+from flows.runs.plan import RunPlan
+from tasks.concepts.ingest import read_concepts
+from tasks.shards import sealed_shards
 
 MOST_CAPTIONS = 200_000
-"""Looked at, in shards spread over a larger run: every slot is planned again to be counted, 25,000 a second."""
+"""Counted, in shards spread over a larger run: every slot is planned again to be counted, 25,000 a second."""
 MOST_COLUMNS = 120
 WORST = 10
 CSS = {"concept": "kept", "background": "k-trained", "relation": "time"}
-UNDRAWN = "r1"
+NOT_RENDERED = "r1"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """Sums over one strategy, or over one concept."""
+class StrategyCoverage:
+    """Sums over the captions of one strategy; `css` is the class that colours it."""
 
     name: str
     css: str
@@ -38,23 +40,30 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """`worst` are coverage rows of concepts that lost most of what was planned, over their strategies."""
+    """`whole` says whether every shard was counted; `worst` are coverage rows of the concepts that lost the largest share."""
 
     concepts: int
     planned: int
     whole: bool
     per_column: int
     chart: Markup
-    strategies: tuple[Row, ...]
+    strategies: tuple[StrategyCoverage, ...]
     worst: tuple[dict[str, Any], ...]
 
 
-def cover(rooms: dict[str, Walked], spec: RunSpec, selection: Mapping[int, ShardAddress]) -> Cover | None:
-    """`selection` are the sealed tables of what is left undrawn, by index. None where no caption was made."""
-    if "captions" not in rooms or not rooms["captions"].sealed.shards:
+def selection_of(plan: RunPlan) -> dict[int, ShardAddress]:
+    """The sealed tables of captions that are not rendered, by index; empty where the recipe compares nothing across shards."""
+    stage = plan.stages.get(SELECTION)
+    return {address.index: address for address in sealed_shards(stage)} if stage else {}
+
+
+def cover(stages: Mapping[str, SealedStage], spec: RunSpec, selection: Mapping[int, ShardAddress]) -> Cover | None:
+    """Count by concept and strategy; `selection` is that of `selection_of`. None where no caption was made."""
+    captions = stages.get("captions")
+    if captions is None or not captions.count:
         return None
-    concepts = [from_row(row) for row in read_rows(rooms["concepts"].addresses[0]).to_pylist()]
-    shards = rooms["captions"].spread(max(1, MOST_CAPTIONS // spec.captions.per_shard))
+    concepts = read_concepts(stages["concepts"].table)
+    shards = captions.spread(max(1, MOST_CAPTIONS // spec.captions.per_shard))
     rows = covered(concepts, shards, spec, selection)
     by_concept: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
@@ -66,7 +75,7 @@ def cover(rooms: dict[str, Walked], spec: RunSpec, selection: Mapping[int, Shard
     return Cover(
         len(ranked),
         planned,
-        len(shards) == rooms["captions"].sealed.shards,
+        len(shards) == captions.count,
         per_column,
         columns(groups, f"{planned:,} captions planned of {len(ranked):,} concepts, {kept:,} kept"),
         tuple(_strategy(strategy, rows) for strategy in STRATEGIES if any(row["strategy"] == strategy for row in rows)),
@@ -77,21 +86,21 @@ def cover(rooms: dict[str, Walked], spec: RunSpec, selection: Mapping[int, Shard
 def _column(concepts: Sequence[Sequence[dict[str, Any]]]) -> list[Part]:
     rows = [row for found in concepts for row in found]
     first, last = concepts[0][0]["concept"], concepts[-1][0]["concept"]
-    told = first if len(concepts) == 1 else f"{first} to {last}"
+    label = first if len(concepts) == 1 else f"{first} to {last}"
     planned, kept = _sum(rows, "planned"), _sum(rows, "kept")
     parts = []
     for strategy, css in CSS.items():
         found = [row for row in rows if row["strategy"] == strategy]
         count = _sum(found, "kept") - _sum(found, "left_out")
-        parts.append(Part(f"{told}: {count:,} kept as {strategy}, of {planned:,} planned", count, css))
-    undrawn = _sum(rows, "left_out")
-    parts.append(Part(f"{told}: {undrawn:,} left undrawn, of {planned:,} planned", undrawn, UNDRAWN))
-    return [*parts, Part(f"{told}: {planned - kept:,} lost of {planned:,} planned", planned - kept, "r0")]
+        parts.append(Part(f"{label}: {count:,} kept as {strategy}, of {planned:,} planned", count, css))
+    left_out = _sum(rows, "left_out")
+    parts.append(Part(f"{label}: {left_out:,} not rendered, of {planned:,} planned", left_out, NOT_RENDERED))
+    return [*parts, Part(f"{label}: {planned - kept:,} lost of {planned:,} planned", planned - kept, "r0")]
 
 
-def _strategy(strategy: str, rows: Sequence[dict[str, Any]]) -> Row:
+def _strategy(strategy: str, rows: Sequence[dict[str, Any]]) -> StrategyCoverage:
     found = [row for row in rows if row["strategy"] == strategy]
-    return Row(
+    return StrategyCoverage(
         strategy,
         CSS[strategy],
         _sum(found, "planned"),
@@ -102,7 +111,7 @@ def _strategy(strategy: str, rows: Sequence[dict[str, Any]]) -> Row:
 
 
 def _worst(ranked: Iterable[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """By the share that was kept; of those alike the one with more planned. Concepts that lost nothing are not named."""
+    """Order by the share that was kept, then by the number planned. Concepts that lost nothing are left out."""
     summed = [{**found[0], **{part: _sum(found, part) for part in ("planned", "asked", "kept")}} for found in ranked]
     lost = [row for row in summed if row["kept"] < row["planned"]]
     return sorted(lost, key=lambda row: (row["kept"] / row["planned"], -row["planned"], row["concept"]))[:WORST]

@@ -1,4 +1,4 @@
-"""The metrics file of a training run enters (JSON lines, one a logged step); one small chart per quantity leaves."""
+"""Draw one small chart per quantity that a training logged (JSON lines, one a logged step)."""
 
 import json
 from collections import defaultdict
@@ -18,6 +18,8 @@ LOSSES = ("loss", "terms", "losses")
 
 @dataclass(frozen=True, slots=True)
 class Curve:
+    """One logged quantity, with its last value."""
+
     name: str
     last: float
     is_loss: bool
@@ -25,7 +27,10 @@ class Curve:
 
 
 def curves(folder: str) -> list[Curve]:
-    """Losses first. Empty where nothing was logged; a line that a kill cut in half is passed over."""
+    """Read the metrics of a training folder, losses first.
+
+    Empty where nothing was logged; a line that a kill cut in half is passed over.
+    """
     series: dict[str, dict[float, float]] = defaultdict(dict)
     for entry in _entries(folder):
         step = entry.get("step")
@@ -33,13 +38,13 @@ def curves(folder: str) -> list[Curve]:
             continue
         for name, value in _flat(entry):
             if name != "step":
-                series[name][float(step)] = value  # steps that were walked again after a kill count once
+                series[name][float(step)] = value  # steps that ran again after a kill count once
     found = []
     for name, values in series.items():
         points = sorted(values.items())
         title = name.rpartition(".")[2].replace("_", " ")
-        said = f"{title} from {points[0][1]:.4g} at step {points[0][0]:g} to {points[-1][1]:.4g} at {points[-1][0]:g}"
-        found.append(Curve(title, points[-1][1], _is_loss(name), line(points, said)))
+        label = f"{title} from {points[0][1]:.4g} at step {points[0][0]:g} to {points[-1][1]:.4g} at {points[-1][0]:g}"
+        found.append(Curve(title, points[-1][1], _is_loss(name), line(points, label)))
     return sorted(found, key=lambda curve: not curve.is_loss)
 
 

@@ -1,4 +1,4 @@
-"""The captions or images of a run enter; a gallery per strategy leaves: concept, caption, and the pictures of it."""
+"""Choose captions of a run, with their images, to show: a gallery per strategy and kind of concept."""
 
 import base64
 import io
@@ -16,24 +16,26 @@ from data_specs.caption import Caption
 from data_specs.contract import Contract, Record
 from data_specs.ids import digest
 from data_specs.image_group import ImageGroup, shown
-from flows.report.sealed_stages import Walked
+from data_specs.stage import SealedStage, Stage
 from flows.runs.lineages import rows
 from tasks.shards import read_shard
 
 CARDS = 6
-PICTURES = 8
+IMAGES = 8
 SHARDS = 6
 SAMPLES = 64
-"""Looked at per shard: a shard of a large run holds gigabytes, and its first samples are as good as any."""
+"""Read per shard: a shard of a large run holds gigabytes, and its first samples are as good as any."""
 COUNTED_SHARDS = 64
 LARGEST = 128
 MOST_BYTES = 6000
-Drawn = TypeVar("Drawn", bound=Caption | ImageGroup)
+Item = TypeVar("Item", bound=Caption | ImageGroup)
 MEDIA = {"jpg": "jpeg", "png": "png", "webp": "webp"}
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class GalleryImage:
+    """One image as the page embeds it: `uri` holds its bytes, `size` is its side in pixels."""
+
     copy: int
     uri: str
     alt: str
@@ -43,17 +45,17 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One caption: `aim` is what the plan asked for beside the concept (a background, or a relation and its other)."""
+    """One caption; `prompt_target` is what the plan asked for beside the concept, `left_out` how many images are not shown."""
 
     caption: Caption
-    aim: str
-    pictures: tuple[Picture, ...]
+    prompt_target: str
+    images: tuple[GalleryImage, ...]
     left_out: int
 
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """`share` says how many of the captions are of this sort."""
+    """`share` says how many of the captions belong to it."""
 
     name: str
     says: str
@@ -70,83 +72,87 @@ GALLERIES = {
 }
 
 
-def galleries(captions: Walked | None, images: Walked | None) -> list[Gallery]:
-    """From a few shards spread over the room; a room without pictures still shows its captions."""
-    kinds: dict[str, list[Caption | ImageGroup]] = {name: [] for name in GALLERIES}
-    for group in _drawn_or_written(captions, images):
-        kinds[_sort(_caption(group).kind, _caption(group).strategy)].append(group)
+def galleries(captions: SealedStage | None, images: SealedStage | None) -> list[Gallery]:
+    """From a few shards spread over the stage; a run without images still shows its captions."""
+    found: dict[str, list[Caption | ImageGroup]] = {name: [] for name in GALLERIES}
+    for item in _items(captions, images):
+        found[_gallery(_caption(item).kind, _caption(item).strategy)].append(item)
     shares = _shares(captions) if captions else {}
     return [
-        Gallery(*GALLERIES[name], shares.get(name, ""), tuple(_card(group) for group in chosen(found)))
-        for name, found in kinds.items()
-        if found
+        Gallery(*GALLERIES[name], shares.get(name, ""), tuple(_card(item) for item in sample(items)))
+        for name, items in found.items()
+        if items
     ]
 
 
-def _shares(captions: Walked) -> dict[str, str]:
-    """Counted over the whole room, or over `COUNTED_SHARDS` spread over a large one."""
+def _shares(captions: SealedStage) -> dict[str, str]:
+    """Counted over the whole stage, or over `COUNTED_SHARDS` spread over a large one."""
     counted: Counter[str] = Counter()
     for address in captions.spread(COUNTED_SHARDS):
         for row in rows(address):
-            counted[_sort(row["kind"], row["strategy"])] += 1
+            counted[_gallery(row["kind"], row["strategy"])] += 1
     total = counted.total()
-    whole = total == captions.sealed.accepted
+    whole = total == captions.accepted
     return {
         name: (f"{count:,} of {total:,} captions, " if whole else "about ") + f"{100 * count / total:.1f} %"
         for name, count in counted.items()
     }
 
 
-def _drawn_or_written(captions: Walked | None, images: Walked | None) -> Iterator[Caption | ImageGroup]:
+def _items(captions: Stage | None, images: Stage | None) -> Iterator[Caption | ImageGroup]:
     if images:
         # Where all are flagged there is nothing to show.
-        yield from (group for group in some(images, image_group.CONTRACT) if shown(group).images)
+        yield from (group for group in first_samples(images, image_group.CONTRACT) if shown(group).images)
     elif captions:
-        yield from some(captions, caption_record.CONTRACT)
+        yield from first_samples(captions, caption_record.CONTRACT)
 
 
-def some(room: Walked, contract: Contract[Record]) -> Iterator[Record]:
-    """The first samples of a few shards that are spread over the room."""
-    for address in room.spread(SHARDS):
+def first_samples(stage: Stage, contract: Contract[Record]) -> Iterator[Record]:
+    """The first samples of a few shards that are spread over the stage."""
+    for address in stage.spread(SHARDS):
         yield from islice(read_shard(address, contract), SAMPLES)
 
 
-def _caption(group: Caption | ImageGroup) -> Caption:
-    return group.caption if isinstance(group, ImageGroup) else group
+def _caption(item: Caption | ImageGroup) -> Caption:
+    return item.caption if isinstance(item, ImageGroup) else item
 
 
-def _sort(kind: str, strategy: str) -> str:
+def _gallery(kind: str, strategy: str) -> str:
     return strategy if kind == "object" else kind
 
 
-def chosen(groups: Sequence[Drawn], most: int = CARDS) -> list[Drawn]:
-    """By a draw that follows from the ids, each concept once while there are others."""
-    drawn = sorted(groups, key=lambda group: digest("report", _caption(group).id))
-    first: dict[str, Drawn] = {}
-    for group in drawn:
-        first.setdefault(_caption(group).concept_id, group)
-    others = [group for group in drawn if first[_caption(group).concept_id] is not group]
+def sample(items: Sequence[Item], most: int = CARDS) -> list[Item]:
+    """Choose at most `most`, in an order that follows from the ids, each concept once while there are others."""
+    ordered = sorted(items, key=lambda item: digest("report", _caption(item).id))
+    first: dict[str, Item] = {}
+    for item in ordered:
+        first.setdefault(_caption(item).concept_id, item)
+    others = [item for item in ordered if first[_caption(item).concept_id] is not item]
     return [*first.values(), *others][:most]
 
 
-def _card(group: Caption | ImageGroup) -> Card:
-    caption = _caption(group)
-    aim = caption.background or " ".join(filter(None, (caption.relation, caption.other)))
-    if not isinstance(group, ImageGroup):
-        return Card(caption, aim, (), 0)
-    pictures = pictures_of(group)
-    return Card(caption, aim, pictures, len(group.images) - len(pictures))
+def prompt_target(caption: Caption) -> str:
+    """What the plan asked for beside the concept: a background, or a relation and the other concept."""
+    return caption.background or " ".join(filter(None, (caption.relation, caption.other)))
 
 
-def pictures_of(group: ImageGroup, copies: Sequence[int] | None = None) -> tuple[Picture, ...]:
-    """Of a group: those of `copies`, else the first `PICTURES`; none that is flagged as unsafe."""
-    wanted = range(PICTURES) if copies is None else copies
+def _card(item: Caption | ImageGroup) -> Card:
+    caption = _caption(item)
+    if not isinstance(item, ImageGroup):
+        return Card(caption, prompt_target(caption), (), 0)
+    images = images_of(item)
+    return Card(caption, prompt_target(caption), images, len(item.images) - len(images))
+
+
+def images_of(group: ImageGroup, copies: Sequence[int] | None = None) -> tuple[GalleryImage, ...]:
+    """Embed the images of a group: those of `copies`, else the first `IMAGES`; none that is flagged as unsafe."""
+    wanted = range(IMAGES) if copies is None else copies
     group = shown(group)
     return tuple(
-        Picture(
+        GalleryImage(
             image.copy,
             _uri(data, image.format),
-            f"{group.caption.text} (picture {image.copy + 1})",
+            f"{group.caption.text} (image {image.copy + 1})",
             image.seed,
             image.width,
         )
@@ -156,11 +162,11 @@ def pictures_of(group: ImageGroup, copies: Sequence[int] | None = None) -> tuple
 
 
 def _uri(data: bytes, form: str) -> str:
-    """The stored bytes where they are small; else the picture made smaller."""
+    """Embed the stored bytes where they are few, else the image made smaller."""
     if len(data) > MOST_BYTES:
-        picture = Image.open(io.BytesIO(data)).convert("RGB")
-        picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+        image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
         stream = io.BytesIO()
-        picture.save(stream, "WEBP", quality=80)
+        image.save(stream, "WEBP", quality=80)
         data, form = stream.getvalue(), "webp"
     return f"data:image/{MEDIA[form]};base64,{base64.b64encode(data).decode()}"

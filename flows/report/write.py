@@ -1,31 +1,32 @@
-"""A run enters; `runs/<name>/report.html` leaves, written from metadata and a few image shards."""
+"""Write the report of a run, from metadata and a few image shards."""
 
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 from ruamel.yaml import YAML
 
 from data_specs.errors import SynclrError
-from data_specs.run import ROOMS, Run
+from data_specs.stage import STAGES, SealedStage
 from flows.inspect.long_captions import long_captions
 from flows.report.charts import bar
-from flows.report.cover import cover
+from flows.report.cover import cover, selection_of
 from flows.report.curves import curves
-from flows.report.encoder_view import Sights, sights
+from flows.report.encoder_view import EncoderViews, encoder_views
 from flows.report.funnel import funnel, refusals
 from flows.report.galleries import galleries
-from flows.report.image_quality import judged
-from flows.report.score_tables import tables
-from flows.report.sealed_stages import Walked, bytes_on_disk, selection_of, walked_rooms
-from flows.runs.folder import folder, read_recipe
+from flows.report.image_quality import image_quality
+from flows.report.score_tables import score_tables
+from flows.runs.disk import bytes_on_disk
 from flows.runs.lineages import rows
-from flows.runs.recipes import spoken
-from flows.runs.throughput import QUICK_SECONDS, busy, figure, per_second
+from flows.runs.plan import RunPlan, sealed_stages
+from flows.runs.recipes import format_overrides
+from flows.runs.throughput import QUICK_SECONDS, busy, format_number, per_second
 from tasks import storage
 
 PAGE = Path(__file__).with_name("page.html")
@@ -40,24 +41,24 @@ VERBS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """One room in the chain: what it holds, by which model, under which lineage; `walked` is False beyond the run's end."""
+class ChainEntry:
+    """One stage in the chain: what it holds, by which model, under which lineage; not `reached` beyond the run's end."""
 
-    room: str
+    stage: str
     verb: str
     holds: str
     models: tuple[str, ...]
     lineage: str
     upstream: str
-    walked: bool
+    reached: bool
     facts: str
 
 
 @dataclass(frozen=True, slots=True)
-class Clocked:
-    """One room's time and rate in the last walk that made something, and its size on disk."""
+class StageTiming:
+    """One stage's time and rate in the last run that made something, and its size on disk."""
 
-    room: str
+    stage: str
     seconds: float
     made: str
     rate: str
@@ -67,112 +68,119 @@ class Clocked:
     bar: Markup
 
 
-def write_report(run: Run) -> str:
-    """Returns the path or URL of the report; the same sealed rooms make the same bytes.
+def write_report(plan: RunPlan) -> str:
+    """Write `runs/<name>/report.html` and return its path or URL; the same sealed stages make the same bytes.
 
-    Rooms that the run has not reached, or that its recipe has made stale, are left out and named.
+    Stages that this plan has not sealed are left out and named.
     """
-    rooms = walked_rooms(run)
-    checkpoints = _checkpoints(rooms.get("encoder"))
-    stages = funnel(rooms, run.spec)
-    drawn = curves(rooms["encoder"].home.folder) if "encoder" in rooms else []
-    scored = tables(rooms.get("scores"))
-    sizes = {name: bytes_on_disk(room) for name, room in rooms.items()}
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    environment.filters |= {"percent": lambda share: f"{100 * share:.1f}", "words": lambda text: text.replace("_", " ")}
-    page = environment.from_string(PAGE.read_text(encoding="utf-8")).render(
-        name=run.name,
-        source=(source := read_recipe(run.root, run.name)[1]),
-        changes=spoken(source["knobs"]),
-        seed=run.spec.seed,
-        when=_when(rooms),
-        walked=list(rooms),
-        rooms=ROOMS,
-        headline=scored[0] if scored else None,
-        galleries=galleries(rooms.get("captions"), rooms.get("images")),
-        judged=judged(rooms.get("images")),
-        per_caption=run.spec.images.per_caption,
-        stages=stages,
-        refusals=refusals(stages),
-        cover=cover(rooms, run.spec, selection_of(run)),
-        long=long_captions(rooms["images"].addresses) if "images" in rooms else None,
-        curves=drawn,
+    stages = sealed_stages(plan)
+    checkpoints = _checkpoints(stages.get("encoder"))
+    funnel_rows, scores = funnel(stages, plan.spec), score_tables(stages.get("scores"))
+    sizes = {name: bytes_on_disk(stage) for name, stage in stages.items()}
+    page = _template().render(
+        name=plan.name,
+        source=plan.source,
+        changes=format_overrides(plan.source["overrides"]),
+        seed=plan.spec.seed,
+        when=_when(stages),
+        reached=list(stages),
+        stages=STAGES,
+        headline=scores[0] if scores else None,
+        galleries=galleries(stages.get("captions"), stages.get("images")),
+        quality=image_quality(stages.get("images")),
+        per_caption=plan.spec.images.per_caption,
+        funnel_rows=funnel_rows,
+        refusals=refusals(funnel_rows),
+        cover=cover(stages, plan.spec, selection_of(plan)),
+        long=long_captions(stages["images"]) if "images" in stages else None,
+        curves=curves(stages["encoder"].folder) if "encoder" in stages else [],
         checkpoint=checkpoints[-1] if checkpoints else None,
-        sight=_sights(rooms, run),
-        tables=scored,
-        clocked=_clocked(rooms, run, sizes, checkpoints),
-        seconds=duration(sum(room.seconds for room in rooms.values())),
+        encoder_views=_encoder_views(stages, plan),
+        score_tables=scores,
+        timings=_timings(stages, plan, sizes, checkpoints),
+        seconds=duration(sum(stage.seconds for stage in stages.values())),
         size=_size(sum(size for size, _ in sizes.values()), all(exact for _, exact in sizes.values())),
-        chain=[_link(name, rooms.get(name), run, checkpoints) for name in ROOMS],
-        recipe=_yaml(run.spec.model_dump(mode="json")),
+        chain=[_chain_entry(name, stages.get(name), plan, checkpoints) for name in STAGES],
+        recipe=_yaml(plan.spec.model_dump(mode="json")),
     )
-    url = f"{folder(run)}/report.html"
+    url = f"{plan.folder}/report.html"
     storage.write_bytes(url, page.encode())
     return url
 
 
-def _sights(rooms: dict[str, Walked], run: Run) -> Sights | str | None:
-    """Or why there are none: a report tells of what is still there."""
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters |= {"percent": lambda share: f"{100 * share:.1f}", "words": lambda text: text.replace("_", " ")}
+    return environment.from_string(PAGE.read_text(encoding="utf-8"))
+
+
+def _encoder_views(stages: Mapping[str, SealedStage], plan: RunPlan) -> EncoderViews | str | None:
+    """Or why there are none: the report shows what is still there."""
     try:
-        return sights(rooms, run)
+        return encoder_views(stages, plan)
     except SynclrError as error:
         return str(error)
 
 
-def _checkpoints(room: Walked | None) -> list[dict[str, Any]]:
-    if room is None:
-        return []
-    found = [row for address in room.addresses for row in rows(address)]
+def _checkpoints(stage: SealedStage | None) -> list[dict[str, Any]]:
+    """Their rows, by step."""
+    found = [row for address in stage.shards() for row in rows(address)] if stage else []
     return sorted(found, key=lambda row: int(row["step"]))
 
 
-def _link(name: str, room: Walked | None, run: Run, checkpoints: list[dict[str, Any]]) -> Link:
-    if room is None:
-        return Link(name, VERBS[name], "not reached", (), "", "", False, "")
-    facts, count = room.home.facts, room.sealed.accepted
+def _chain_entry(
+    name: str, stage: SealedStage | None, plan: RunPlan, checkpoints: Sequence[dict[str, Any]]
+) -> ChainEntry:
+    if stage is None:
+        return ChainEntry(name, VERBS[name], "not reached", (), "", "", False, "")
+    facts = stage.facts
     models = tuple(map(str, facts["model"])) if "model" in facts else ()
-    holds = f"{count:,} {name}"
+    holds = f"{stage.accepted:,} {name}"
     if name == "images":
-        holds = f"{count * run.spec.images.per_caption:,} images"
+        holds = f"{stage.accepted * plan.spec.images.per_caption:,} images"
     if name == "encoder" and checkpoints:
         holds = f"{checkpoints[-1]['architecture']}, {checkpoints[-1]['step']:,} steps"
-    return Link(name, VERBS[name], holds, models, room.home.lineage, str(facts["upstream"] or ""), True, _yaml(facts))
+    upstream = str(facts["upstream"] or "")
+    return ChainEntry(name, VERBS[name], holds, models, stage.lineage, upstream, True, _yaml(facts))
 
 
-def _clocked(
-    rooms: dict[str, Walked], run: Run, sizes: dict[str, tuple[int, bool]], checkpoints: list[dict[str, Any]]
-) -> list[Clocked]:
-    longest = max((room.seconds for room in rooms.values()), default=0.0)
+def _timings(
+    stages: Mapping[str, SealedStage],
+    plan: RunPlan,
+    sizes: Mapping[str, tuple[int, bool]],
+    checkpoints: Sequence[dict[str, Any]],
+) -> list[StageTiming]:
+    longest = max((stage.seconds for stage in stages.values()), default=0.0)
     found = []
-    for name, room in rooms.items():
-        rate, unit = per_second(room.sealed, room.seconds, run.spec), name
-        if name == "encoder" and checkpoints and room.seconds >= QUICK_SECONDS:
-            rate, unit = checkpoints[-1]["step"] / room.seconds, "steps"
+    for name, stage in stages.items():
+        rate, unit = per_second(stage, plan.spec), name
+        if name == "encoder" and checkpoints and stage.seconds >= QUICK_SECONDS:
+            rate, unit = checkpoints[-1]["step"] / stage.seconds, "steps"
         found.append(
-            Clocked(
+            StageTiming(
                 name,
-                room.seconds,
-                f"{room.sealed.made} of {room.sealed.shards}",
-                "" if rate is None else figure(rate),
+                stage.seconds,
+                f"{stage.made} of {stage.count}",
+                "" if rate is None else format_number(rate),
                 "" if rate is None else f"{unit}/s",
-                busy(room.engine_busy),
+                busy(stage.engine_busy),
                 _size(*sizes[name]),
-                bar(room.seconds, longest, f"{name}: {duration(room.seconds)}", css="time"),
+                bar(stage.seconds, longest, f"{name}: {duration(stage.seconds)}", css="time"),
             )
         )
     return found
 
 
-def _when(rooms: dict[str, Walked]) -> str:
-    """When the last room was sealed, and not when the report was written: a report can be written again."""
-    latest = max((room.unix_time for room in rooms.values()), default=0.0)
+def _when(stages: Mapping[str, SealedStage]) -> str:
+    """Format when the last stage was sealed, and not when the report was written: a report can be written again."""
+    latest = max((stage.unix_time for stage in stages.values()), default=0.0)
     return datetime.fromtimestamp(latest, UTC).strftime("%Y-%m-%d %H:%M UTC") if latest else ""
 
 
 def duration(seconds: float) -> str:
-    """`1 h 02 min`, `3 min 20 s`, `4.2 s`."""
+    """Format as `1 h 02 min`, `3 min 20 s` or `4.2 s`."""
     if seconds >= 3600:
         return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
     return f"{int(seconds // 60)} min {int(seconds % 60):02d} s" if seconds >= 60 else f"{seconds:.1f} s"

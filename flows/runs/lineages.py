@@ -1,88 +1,77 @@
-"""A root enters; what lies under it leaves: every lineage of a room, which runs point at it, and where a key is kept."""
+"""List what lies under a root: every lineage of a stage, which runs point at it, and where a key is kept."""
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_specs.errors import SpecError
-from data_specs.run import ROOMS
-from data_specs.selection import SELECTION
+from data_specs.ids import Lineage
 from data_specs.shard import ShardAddress
+from data_specs.stage import ALL_STAGES, SealedStage, Stage
+from flows.runs.plan import read_plan, read_sealed, run_names
 from tasks import storage
-from tasks.shards import read_rows, sealed
+from tasks.shards import read_rows, sealed, sealed_shards
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
-    """One lineage of one room: `facts` are what it is the digest of; `runs` are those that point at it, newest first."""
-
-    room: str
-    lineage: str
-    folder: str
-    facts: dict[str, Any]
-    runs: tuple[str, ...]
-
-    def shards(self) -> Iterator[ShardAddress]:
-        """Those that are sealed, in order."""
-        pattern = re.compile(rf"{self.room}-(\d+)\.json")
-        for entry in storage.names(self.folder):
-            if found := pattern.fullmatch(entry):
-                yield self.shard(int(found[1]))
-
-    def shard(self, index: int) -> ShardAddress:
-        return ShardAddress(folder=self.folder, room=self.room, lineage=self.lineage, index=index)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
+class RowMatch:
     """A metadata row, and where it stands."""
 
-    home: Home
+    stage: Stage
     address: ShardAddress
     row: dict[str, Any]
 
 
-def homes(root: str, room: str, name: str | None = None) -> list[Home]:
-    """The lineages of a room: those of the newest run first, those of no run last. `name`: only that run's.
+def stages_under(root: str, name: str, run: str | None = None) -> list[Stage]:
+    """The lineages of a stage under a root: those of the newest run first, those of no run last. `run`: only that run's.
 
-    Raises SpecError for a run that is not there.
+    Each counts the shards up to the last one that is sealed. Raises SpecError for a run that is not there.
     """
-    runs = _runs(root)
-    if name is not None and name not in runs:
-        raise SpecError(f"there is no run {name!r} under {root!r}; runs here: {', '.join(sorted(runs)) or 'none'}")
-    newest = sorted(runs, key=lambda run: (-_age(runs[run]), run))
+    if run is not None:
+        read_plan(root, run)  # refuses a run that is not there
+    pointing, newest = _pointing(root, name), _newest_first(root)
     found = []
-    for lineage in storage.names(f"{root.rstrip('/')}/{room}"):
-        folder = f"{root.rstrip('/')}/{room}/{lineage}"
-        facts = storage.read_bytes(f"{folder}/lineage.json")
-        if facts is None:
-            continue
-        pointing = tuple(run for run in newest if runs[run].get(room, {}).get("lineage") == lineage)
-        if name is None or name in pointing:
-            found.append(Home(room, lineage, folder, json.loads(facts), pointing))
-    return sorted(found, key=lambda home: newest.index(home.runs[0]) if home.runs else len(newest))
+    for lineage in storage.names(f"{root.rstrip('/')}/{name}"):
+        stage = stage_at(root, name, lineage)
+        if stage and (run is None or run in pointing.get(lineage, ())):
+            found.append(stage)
+    rank = {lineage: min(newest.index(each) for each in runs) for lineage, runs in pointing.items()}
+    return sorted(found, key=lambda stage: rank.get(stage.lineage, len(newest)))
 
 
-def home_of(root: str, room: str, lineage: str) -> Home | None:
-    return next((home for home in homes(root, room) if home.lineage == lineage), None)
+def stage_at(root: str, name: str, lineage: str) -> Stage | None:
+    """One lineage as it stands on disk; None where it is not there."""
+    folder = f"{root.rstrip('/')}/{name}/{lineage}"
+    facts = storage.read_bytes(f"{folder}/lineage.json")
+    if facts is None:
+        return None
+    pattern = re.compile(rf"{name}-(\d+)\.json")
+    indices = [int(match[1]) for entry in storage.names(folder) if (match := pattern.fullmatch(entry))]
+    count = max(indices, default=-1) + 1
+    return Stage(name=name, lineage=Lineage(lineage), folder=folder, count=count, facts=json.loads(facts))
 
 
-def find(where: list[Home], column: str, value: str) -> Iterator[Found]:
+def runs_pointing_at(root: str, stage: Stage) -> list[str]:
+    """The runs whose last result this lineage is, newest first."""
+    pointing = _pointing(root, stage.name).get(stage.lineage, ())
+    return [run for run in _newest_first(root) if run in pointing]
+
+
+def find_rows(stages: Sequence[Stage], column: str, value: str) -> Iterator[RowMatch]:
     """Rows whose `column` is `value`, at most one a lineage, read from the Parquet beside the shards: no tar is opened."""
-    for home in where:
-        yield from _first(home, column, value)
+    for stage in stages:
+        yield from _first(stage, column, value)
 
 
-def _first(home: Home, column: str, value: str) -> Iterator[Found]:
-    for address in home.shards():
+def _first(stage: Stage, column: str, value: str) -> Iterator[RowMatch]:
+    for address in sealed_shards(stage):
         table = read_rows(address)
         for row in _dicts(table.filter(pc.equal(table[column], value)).slice(0, 1)):
-            yield Found(home, address, row)
+            yield RowMatch(stage, address, row)
             return
 
 
@@ -96,13 +85,13 @@ def _dicts(table: pa.Table) -> list[dict[str, Any]]:
     return found
 
 
-def whereabouts(address: ShardAddress) -> dict[str, Any]:
+def shard_location(address: ShardAddress) -> dict[str, Any]:
     """What a person needs to find a shard and know who made it: `made` is None where that was lost."""
     manifest = sealed(address)
     made = storage.read_bytes(address.file("made.json"))
     tar = manifest.files.get("tar", manifest.files["parquet"]) if manifest else None
     return {
-        "room": address.room,
+        "stage": address.stage,
         "shard": address.stem,
         "lineage": address.lineage,
         "folder": address.folder,
@@ -111,21 +100,28 @@ def whereabouts(address: ShardAddress) -> dict[str, Any]:
     }
 
 
-def _runs(root: str) -> dict[str, dict[str, Any]]:
-    """Run -> room -> its pointer; a run that sealed no room yet has none."""
-    folder = f"{root.rstrip('/')}/runs"
-    found = {}
-    for name in storage.names(folder):
-        if storage.read_bytes(f"{folder}/{name}/recipe.json") is not None:
-            found[name] = json.loads(storage.read_bytes(f"{folder}/{name}/rooms.json") or b"{}")
+def stage_of(stem: str) -> tuple[str, int] | None:
+    """`images-000003` -> (`images`, 3); None for what is no shard's stem."""
+    match = re.fullmatch(rf"({'|'.join(ALL_STAGES)})-(\d{{6,}})", stem)
+    return (match[1], int(match[2])) if match else None
+
+
+def _sealed_of_runs(root: str) -> dict[str, dict[str, SealedStage]]:
+    return {run: read_sealed(read_plan(root, run)) for run in run_names(root)}
+
+
+def _pointing(root: str, name: str) -> dict[str, list[str]]:
+    """Lineage of the stage -> the runs that point at it."""
+    found: dict[str, list[str]] = {}
+    for run, stages in _sealed_of_runs(root).items():
+        if name in stages:
+            found.setdefault(stages[name].lineage, []).append(run)
     return found
 
 
-def _age(pointers: dict[str, Any]) -> float:
-    return max((float(pointer.get("unix_time", 0)) for pointer in pointers.values()), default=0.0)
-
-
-def room_of(stem: str) -> tuple[str, int] | None:
-    """`images-000003` -> (`images`, 3); None for what is no shard's stem."""
-    found = re.fullmatch(rf"({'|'.join(('backgrounds', *ROOMS, SELECTION))})-(\d{{6,}})", stem)
-    return (found[1], int(found[2])) if found else None
+def _newest_first(root: str) -> list[str]:
+    ages = {
+        run: max((one.unix_time for one in stages.values()), default=0.0)
+        for run, stages in _sealed_of_runs(root).items()
+    }
+    return sorted(ages, key=lambda run: (-ages[run], run))

@@ -1,4 +1,4 @@
-"""A recipe's name or file, and knobs to turn, enter; a checked RunSpec leaves. Bad input ends here, before any work."""
+"""Read recipes: a name or YAML file, with overrides, becomes a checked RunSpec. Bad input ends here, before any work."""
 
 import difflib
 import json
@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from data_specs.errors import SpecError
-from data_specs.run import OBJECTIVES, RunSpec
+from data_specs.specs.encoder import OBJECTIVES
+from data_specs.specs.run import RunSpec
 
 RECIPES = Path(__file__).parents[2] / "data_specs" / "recipes"
 
@@ -38,31 +39,31 @@ def header(name: str) -> list[str]:
     return [line for line in lines if not line.startswith("yaml-language-server")]
 
 
-def resolve(recipe: str, turned: Mapping[str, Any] | None = None) -> RunSpec:
-    """`recipe` is a name from `names()` or a path; `turned` are knobs by room, which win. Raises SpecError."""
-    return checked(_merged(_extended(_path(recipe), ()), turned or {}))
+def resolve_recipe(recipe: str, overrides: Mapping[str, Any] | None = None) -> RunSpec:
+    """`recipe` is a name from `names()` or a path; `overrides` are settings by stage, which win. Raises SpecError."""
+    return checked(_merged(_extended(_path(recipe), ()), overrides or {}))
 
 
-def knobs(recipe: str, overrides: Sequence[str]) -> dict[str, Any]:
-    """The knobs that `room.knob=value` turns, each whole: one share of many brings the others along. Raises SpecError."""
-    tree, turned = _extended(_path(recipe), ()), dict[str, Any]()
-    for override in overrides:
-        room, *inner = _override(tree, override)
-        if inner and isinstance(tree[room], dict):
-            turned.setdefault(room, {})[inner[0]] = tree[room][inner[0]]
+def read_overrides(recipe: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Settings by stage from `stage.setting=value`, each whole: one share of many brings the others along. Raises SpecError."""
+    tree, overrides = _extended(_path(recipe), ()), dict[str, Any]()
+    for text in texts:
+        stage, *inner = _override(tree, text)
+        if inner and isinstance(tree[stage], dict):
+            overrides.setdefault(stage, {})[inner[0]] = tree[stage][inner[0]]
         else:
-            turned[room] = tree[room]
-    return turned
+            overrides[stage] = tree[stage]
+    return overrides
 
 
-def spoken(turned: Mapping[str, Any]) -> list[str]:
-    """Knobs as the command line takes them: `captions.total=1024`."""
+def format_overrides(overrides: Mapping[str, Any]) -> list[str]:
+    """Overrides as the command line takes them: `captions.total=1024`."""
     words = []
-    for room, part in turned.items():
-        knobs_of_room = (
-            {f"{room}.{knob}": value for knob, value in part.items()} if isinstance(part, Mapping) else {room: part}
+    for stage, part in overrides.items():
+        whole = (
+            {f"{stage}.{name}": value for name, value in part.items()} if isinstance(part, Mapping) else {stage: part}
         )
-        words += [f"{knob}={json.dumps(value)}" for knob, value in knobs_of_room.items()]
+        words += [f"{name}={json.dumps(value)}" for name, value in whole.items()]
     return words
 
 
@@ -111,34 +112,34 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise SpecError(f"recipe {path} cannot be read: {error.strerror}") from error
     if not isinstance(tree, dict):
-        raise SpecError(f"recipe {path} must be a mapping of rooms; it is {type(tree).__name__}")
+        raise SpecError(f"recipe {path} must be a mapping of stages; it is {type(tree).__name__}")
     return tree
 
 
 def _merged(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
-    """Rooms merge knob by knob; a knob is replaced whole, so that shares never mix with those of the parent.
+    """Stages merge setting by setting; a setting is replaced whole, so that shares never mix with those of the parent.
 
-    An objective brings all of its set along: what the parent says of those knobs was meant for another.
+    An objective brings all of its set along: what the parent says of those settings was meant for another.
     """
     both = dict(parent)
-    for room, value in child.items():
-        known = both.get(room)
-        if room == "encoder" and isinstance(known, dict) and isinstance(value, dict):
+    for stage, value in child.items():
+        known = both.get(stage)
+        if stage == "encoder" and isinstance(known, dict) and isinstance(value, dict):
             known = {
-                knob: said
-                for knob, said in known.items()
-                if knob not in OBJECTIVES.get(str(value.get("objective")), {})
+                setting: said
+                for setting, said in known.items()
+                if setting not in OBJECTIVES.get(str(value.get("objective")), {})
             }
-        both[room] = known | value if isinstance(known, dict) and isinstance(value, dict) else value
+        both[stage] = known | value if isinstance(known, dict) and isinstance(value, dict) else value
     return both
 
 
 def _override(tree: dict[str, Any], override: str) -> list[str]:
-    """Turn one knob in the tree; return where it stands."""
+    """Turn one setting in the tree; return where it stands."""
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
-        raise SpecError(f"--set {override!r} is not of the form room.knob=value")
+        raise SpecError(f"--set {override!r} is not of the form stage.setting=value")
     try:
         value = YAML(typ="safe", pure=True).load(text) if text else None
     except YAMLError as error:
@@ -147,7 +148,7 @@ def _override(tree: dict[str, Any], override: str) -> list[str]:
     for key in keys[:-1]:
         branch = branch.setdefault(key, {})
         if not isinstance(branch, dict):
-            raise SpecError(f"--set {override!r}: {key!r} holds a value, not further knobs")
+            raise SpecError(f"--set {override!r}: {key!r} holds a value, not further settings")
     branch[keys[-1]] = value
     return keys
 
@@ -156,7 +157,7 @@ def _sentence(fault: Any) -> str:
     where = ".".join(str(part) for part in fault["loc"]) or "recipe"
     if fault["type"] == "extra_forbidden":
         *outer, key = (str(part) for part in fault["loc"])
-        close = difflib.get_close_matches(key, _knobs(outer), 1)
+        close = difflib.get_close_matches(key, _settings(outer), 1)
         hint = f"did you mean {'.'.join([*outer, close[0]])!r}?" if close else "see `synclr schema`"
         return f"{where}: unknown key; {hint}"
     said = fault["msg"].removeprefix("Value error, ")
@@ -168,7 +169,7 @@ def _sentence(fault: Any) -> str:
     return f"{where}: {said}{shown}"
 
 
-def _knobs(outer: list[str]) -> list[str]:
+def _settings(outer: list[str]) -> list[str]:
     model: type[BaseModel] = RunSpec
     for key in outer:
         annotation = model.model_fields[key].annotation if key in model.model_fields else None

@@ -1,29 +1,26 @@
-"""A run's name enters; what each of its rooms has made, refused and become stale by leaves."""
+"""The status of a run: what each of its stages has made and refused, and which fields of the recipe made it stale."""
 
-import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from data_specs.errors import SpecError
-from data_specs.run import ROOMS, Run, RunSpec
-from data_specs.shard import SealedRoom
-from flows.runs.folder import read_pointers, read_recipe
-from flows.runs.recipes import resolve
-from flows.runs.resolve import Room, differences, rooms
+from data_specs.specs.run import RunSpec
+from data_specs.stage import STAGES, SealedStage, Stage
+from flows.runs.plan import read_plan, read_sealed
+from flows.runs.planning import replan
+from flows.runs.resolve import stale_fields
 from flows.runs.throughput import per_second
-from tasks import storage
-from tasks.shards import all_sealed
+from tasks.shards import manifests
 
 
 @dataclass(frozen=True, slots=True)
-class RoomStatus:
-    """`stale` names the fields by which this room differs from what the run made before, or from its recipe as it is now.
+class StageStatus:
+    """`stale` names the fields by which this stage differs from what the run made before, or from its recipe as it is now.
 
-    `seconds`, `per_second` (records, pictures in images) and `engine_busy` are of its last walk that made something.
+    `seconds`, `per_second` (records; images in images) and `engine_busy` are of its last run that made something.
     """
 
-    room: str
+    stage: str
     lineage: str
     made: int
     planned: int
@@ -39,58 +36,37 @@ class RoomStatus:
         return self.made == self.planned and not self.stale
 
 
-def runs(root: str) -> list[str]:
-    return [entry for entry in storage.names(f"{root.rstrip('/')}/runs") if not entry.startswith(".")]
-
-
-def status(root: str, name: str) -> list[RoomStatus]:
+def status(root: str, name: str) -> list[StageStatus]:
     """Raises SpecError if there is no such run."""
-    run, source = read_recipe(root, name)
-    now = _current(run, source)
-    wanted = rooms(now.spec, root)
-    pointers = read_pointers(run)
-    return [_room_status(wanted[name], pointers.get(name), now.spec) for name in ROOMS]
+    plan = replan(read_plan(root, name))
+    before = read_sealed(plan)
+    return [_stage_status(plan.stages[name], before.get(name), plan.spec) for name in STAGES]
 
 
-def _current(run: Run, source: dict[str, Any]) -> Run:
-    """The run as its recipe would be resolved today: a recipe edited since the walk shows as stale rooms."""
-    try:
-        return run.model_copy(update={"spec": resolve(source["recipe"], source["knobs"])})
-    except SpecError:
-        return run  # the recipe's file is gone: what was resolved then still stands
-
-
-def _room_status(room: Room, pointer: dict[str, Any] | None, spec: RunSpec) -> RoomStatus:
-    manifests = [manifest for manifest in all_sealed(room.shards) if manifest]
+def _stage_status(stage: Stage, before: SealedStage | None, spec: RunSpec) -> StageStatus:
+    found = [manifest for manifest in manifests(stage) if manifest]
     rejected: Counter[str] = Counter()
-    for manifest in manifests:
+    for manifest in found:
         rejected.update(manifest.rejected)
-    return RoomStatus(
-        room.name,
-        room.lineage,
-        len(manifests),
-        len(room.shards),
-        sum(manifest.accepted for manifest in manifests),
+    return StageStatus(
+        stage.name,
+        stage.lineage,
+        len(found),
+        stage.count,
+        sum(manifest.accepted for manifest in found),
         dict(sorted(rejected.items())),
-        tuple(stale_fields(room, pointer)),
-        *_pace(room, pointer, spec),
+        tuple(stale_fields(stage, before)),
+        *_last_run(stage, before, spec),
     )
 
 
-def _pace(room: Room, pointer: dict[str, Any] | None, spec: RunSpec) -> tuple[float | None, float | None, float | None]:
-    if pointer is None or pointer["lineage"] != room.lineage:
+def _last_run(
+    stage: Stage, before: SealedStage | None, spec: RunSpec
+) -> tuple[float | None, float | None, float | None]:
+    if before is None or before.lineage != stage.lineage:
         return None, None, None
-    sealed = SealedRoom.model_validate({field: pointer[field] for field in SealedRoom.model_fields})
-    return pointer["seconds"], per_second(sealed, pointer["seconds"], spec), pointer.get("engine_busy")
+    return before.seconds, per_second(before, spec), before.engine_busy
 
 
-def stale_fields(room: Room, pointer: dict[str, Any] | None) -> list[str]:
-    """Empty if the run has no such room yet, or points at this very lineage."""
-    if pointer is None or pointer["lineage"] == room.lineage:
-        return []
-    text = storage.read_bytes(f"{pointer['folder']}/lineage.json")
-    return list(differences(json.loads(text), room.facts)) if text else ["its lineage.json is missing"]
-
-
-def as_json(rows: list[RoomStatus]) -> list[dict[str, Any]]:
+def as_json(rows: list[StageStatus]) -> list[dict[str, Any]]:
     return [asdict(row) | {"finished": row.finished} for row in rows]

@@ -1,22 +1,22 @@
-"""What a room's last walk made, and in how long, enters; how fast that was leaves, as numbers and in words."""
+"""How fast the last run of a stage was, as numbers and in words."""
 
-from data_specs.run import RunSpec
-from data_specs.shard import SealedRoom
+from data_specs.specs.run import RunSpec
+from data_specs.stage import SealedStage
 
 QUICK_SECONDS = 0.05
 """Under which a rate says nothing."""
 
 
-def made(sealed: SealedRoom, spec: RunSpec) -> float:
-    """What the walk made itself, as a share of all there is: records of the room, pictures in images."""
-    each = spec.images.per_caption if sealed.room == "images" else 1
-    return each * sealed.accepted * sealed.made / sealed.shards if sealed.shards else 0.0
+def made_records(sealed: SealedStage, spec: RunSpec) -> float:
+    """What the run made itself, as a share of all there is: records of the stage, images in images."""
+    each = spec.images.per_caption if sealed.name == "images" else 1
+    return each * sealed.accepted * sealed.made / sealed.count if sealed.count else 0.0
 
 
-def per_second(sealed: SealedRoom, seconds: float, spec: RunSpec) -> float | None:
+def per_second(sealed: SealedStage, spec: RunSpec) -> float | None:
     """Start and end of the engines included. None where nothing was made, and of an encoder, whose records are checkpoints."""
-    count = made(sealed, spec)
-    return None if sealed.room == "encoder" or seconds < QUICK_SECONDS or count == 0 else count / seconds
+    count = made_records(sealed, spec)
+    return None if sealed.name == "encoder" or sealed.seconds < QUICK_SECONDS or count == 0 else count / sealed.seconds
 
 
 def busy(share: float | None) -> str:
@@ -24,6 +24,6 @@ def busy(share: float | None) -> str:
     return "" if share is None else f"engines {100 * share:.1f} % busy"
 
 
-def figure(number: float) -> str:
+def format_number(number: float) -> str:
     """Three digits that count, and no powers of ten: `1,320`, `8.24`, `0.0961`."""
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

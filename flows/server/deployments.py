@@ -1,13 +1,14 @@
-"""A Prefect server enters; our deployments, their work pool, concurrency limit and watchmen stand in it afterwards.
+"""Register our deployments on a Prefect server, with their work pool, concurrency limit and automations.
 
-`synclr/walk` is the whole walk, `synclr/<room>` one room on its own, `synclr-by-room/walk` the whole walk with each room handed
-to that room's own deployment, for clusters where every kind of room has workers of its own. Registering again updates.
+`synclr/run` is the whole run, `synclr/<stage>` one stage on its own, `synclr-by-stage/run` the whole run with each stage handed
+to that stage's own deployment, for clusters where every kind of stage has workers of its own. Registering again updates.
 """
 
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
+from prefect import Flow
 from prefect.automations import Automation
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -20,11 +21,9 @@ from prefect.schedules import Cron, Schedule
 from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 
-from data_specs.run import ROOMS
-from flows.by_stage import synclr_by_room
-from flows.execution.run_bundles import ENGINE_LIMIT
+from data_specs.stage import STAGES
+from flows.server.engine_limit import ENGINE_LIMIT
 from flows.server.recovery import GOING_ON
-from flows.synclr import synclr
 from tasks import storage
 
 QUEUES = {
@@ -35,7 +34,7 @@ QUEUES = {
     "embeddings": "encoder",
     "scores": "cpu",
 }
-"""Which kind of worker a room wants. A worker that names no queue takes all of them."""
+"""Which kind of worker a stage wants. A worker that names no queue takes all of them."""
 SILENCE = timedelta(seconds=90)
 """Three heartbeats (`flows/server/settings.py`)."""
 SILENT = f"no heartbeat for {SILENCE.seconds} s: its process or machine is gone"
@@ -46,47 +45,60 @@ SCHEDULES = [
 """Examples, asleep until somebody wakes them on the deployment's page: every night 512 more captions, every Sunday an encoder."""
 
 
-def deploy(root: str, pool: str, slots: int) -> list[str]:
-    """Raises what Prefect raises if the server refuses; returns the deployments' names."""
+def deploy(root: str, pool: str, slots: int, *, run_flow: Flow[..., Any], by_stage_flow: Flow[..., Any]) -> list[str]:
+    """Raises what Prefect raises if the server refuses; returns the deployments' names.
+
+    `slots` stages may hold engines at a time, over all runs of the server.
+    """
     root = storage.absolute(root)
     with get_client(sync_client=True) as client:
         kind = _work_pool(client, pool)
         client.upsert_global_concurrency_limit_by_name(ENGINE_LIMIT, slots)
-        new = not _stands(client, "synclr/walk")
+        new = not _stands(client, "synclr/run")
 
     def described(
-        flow: Any, name: str, queue: str, schedules: list[Schedule] | None = None, **fixed: str
+        flow: Flow[..., Any], name: str, queue: str, schedules: list[Schedule] | None = None, **fixed: str
     ) -> RunnerDeployment:
-        made: RunnerDeployment = flow.to_deployment(
-            name,
-            parameters={"root": root, **fixed},
-            schedules=schedules,
-            tags=["synclr", name],
-            work_pool_name=pool,
-            work_queue_name=queue,
-            job_variables=_job_variables(kind, queue),
-            entrypoint_type=EntrypointType.MODULE_PATH,
+        made = cast(
+            RunnerDeployment,
+            flow.to_deployment(
+                name,
+                parameters={"root": root, **fixed},
+                schedules=schedules,
+                tags=["synclr", name],
+                work_pool_name=pool,
+                work_queue_name=queue,
+                job_variables=_job_variables(kind, queue),
+                entrypoint_type=EntrypointType.MODULE_PATH,
+            ),
         )
-        # The form refuses a null that nobody typed; and a room's form shows no knobs of rooms after it.
-        properties = made._parameter_openapi_schema.properties
-        for parameter, schema in list(properties.items()):
-            if schema.get("default", "") is None:
-                del schema["default"]
-            if name in ROOMS and parameter in ROOMS[ROOMS.index(name) + 1 :]:
-                del properties[parameter]
+        _fit_form(made._parameter_openapi_schema.properties, name)
         return made
 
     deployments = [
         # Schedules are given once: which of them are awake, and when, is the operator's choice from then on.
-        described(synclr, "walk", "cpu", SCHEDULES if new else None),
-        described(synclr_by_room, "walk", "cpu"),
-        *(described(synclr, room, QUEUES[room], since=room, until=room) for room in ROOMS),
+        described(run_flow, "run", "cpu", SCHEDULES if new else None),
+        described(by_stage_flow, "run", "cpu"),
+        *(described(run_flow, stage, QUEUES[stage], since=stage, until=stage) for stage in STAGES),
     ]
     for each in deployments:
         each.apply()
     for automation in (_notice_silence(), _go_on()):
         _register(automation)
     return [each.full_name for each in deployments]
+
+
+def _fit_form(properties: dict[str, Any], name: str) -> None:
+    """Takes from a form what nobody types: nulls (it refuses them), whole plans, and the settings of stages after its own."""
+    properties.pop("plan", None)
+    for schema in properties.values():
+        if schema.get("default", "") is None:
+            del schema["default"]
+    if name in STAGES:
+        parts = properties["settings"]["properties"]
+        later = STAGES[STAGES.index(name) + 1 :]
+        shown = {part: schema for part, schema in parts.items() if part not in later}
+        properties["settings"] = properties["settings"] | {"properties": shown}
 
 
 def _job_variables(pool: str, queue: str) -> dict[str, Any]:
@@ -123,11 +135,11 @@ def _notice_silence() -> Automation:
     """A machine that is gone says nothing: a run without heartbeat has crashed."""
     ended = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")}
     return Automation(
-        name="synclr: a walk without heartbeat has crashed",
+        name="synclr: a run without heartbeat has crashed",
         trigger=EventTrigger(
             after={"prefect.flow-run.heartbeat"},
             expect={"prefect.flow-run.heartbeat", "prefect.flow-run.AwaitingRetry", *ended},
-            match_related={"prefect.resource.role": "flow", "prefect.resource.name": ["synclr", "synclr-by-room"]},
+            match_related={"prefect.resource.role": "flow", "prefect.resource.name": ["synclr", "synclr-by-stage"]},
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,
@@ -138,9 +150,9 @@ def _notice_silence() -> Automation:
 
 
 def _go_on() -> Automation:
-    """A crashed walk of a deployment goes on with what is sealed, on whatever worker is there."""
+    """A crashed run of a deployment goes on with what is sealed, on whatever worker is there."""
     return Automation(
-        name="synclr: a crashed walk goes on",
+        name="synclr: a crashed run goes on",
         trigger=EventTrigger(
             expect={"prefect.flow-run.Crashed"},
             match_related={"prefect.resource.role": "deployment"},

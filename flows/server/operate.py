@@ -1,4 +1,4 @@
-"""A port and a root enter; a Prefect server, a worker and our deployments stand on loopback until Ctrl-C."""
+"""Run a Prefect server, a worker and our deployments on loopback until Ctrl-C: what `synclr ui` does."""
 
 import math
 import os
@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from data_specs.errors import EngineError, SpecError
-from flows.server import settings as prefect_environment
 from flows.server.prefect_server import chosen, end_with_parent, known, running, stop
+from flows.server.settings import prepare
 from tasks import storage
 
 POOL = "synclr"
@@ -22,7 +22,7 @@ SHORT_LIVED_SECONDS = 20
 
 
 def operate(port: int, root: str) -> None:
-    """Blocks until Ctrl-C or SIGTERM, then ends what it started; a walk under way goes on at the next start."""
+    """Blocks until Ctrl-C or SIGTERM, then ends what it started; a run under way goes on at the next start."""
     asked = threading.Event()
 
     def answer(_number: int, _frame: object) -> None:
@@ -33,8 +33,7 @@ def operate(port: int, root: str) -> None:
     signal.signal(signal.SIGTERM, answer)
     signal.signal(signal.SIGINT, answer)
     # Server and worker write to files of their own: there a warning (a schedule that cannot be inserted, say) is wanted.
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
-    prefect_environment.prepare()
+    prepare(PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL="WARNING")
     root = storage.absolute(root)
     storage.require_writable(root)
     from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
@@ -47,8 +46,8 @@ def operate(port: int, root: str) -> None:
         with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
             print("registering the deployments ...", flush=True)
             _run("deploy", "--pool", POOL, "--root", root, log=logs / "deploy.log")
-            print(f"Prefect UI: {address}  (Ctrl-C stops it; a walk under way goes on at the next start)", flush=True)
-            print(f"start a walk: {address}/deployments, outputs under {root}, logs under {logs}", flush=True)
+            print(f"Prefect UI: {address}  (Ctrl-C stops it; a run under way goes on at the next start)", flush=True)
+            print(f"start a run: {address}/deployments, outputs under {root}, logs under {logs}", flush=True)
             _keep_worker(root, logs / "worker.log", asked)
     print("stopped", flush=True)
 
@@ -102,6 +101,6 @@ def _keep_worker(root: str, log: Path, asked: threading.Event) -> None:
 
 def _run(*words: str, log: Path) -> None:
     with log.open("ab") as output:
-        done = subprocess.run([sys.executable, "-m", "flows.cli.app", *words], stdout=output, stderr=output)
+        done = subprocess.run([sys.executable, "-m", "flows.cli", *words], stdout=output, stderr=output)
     if done.returncode:
         raise EngineError(f"synclr {words[0]} failed with code {done.returncode}; see {log}")

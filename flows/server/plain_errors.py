@@ -1,4 +1,4 @@
-"""Log records of Prefect's runs enter; those of our own errors leave as one line, without the traceback of Prefect's engine."""
+"""Log our own errors in Prefect's runs as one line, without the traceback of Prefect's engine."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""A port enters; a Prefect server on loopback leaves, which ends when the block or this process ends."""
+"""Start a Prefect server on loopback that ends with its block or its process; find one that stands."""
 
 import ctypes
 import os
@@ -14,26 +14,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from data_specs.errors import EngineError, SpecError
-from flows.server import settings as prefect_environment
+from flows.server.settings import prepare, server_environment
 
 HOST = "127.0.0.1"
 START_SECONDS = 180
 PR_SET_PDEATHSIG = 1
-
-
-# A walk's own server writes down and answers. Whatever acts (schedules, automations) is for one that stands, or acts twice.
-ONLY_RECORDS = {
-    f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false"
-    for service in (
-        "SCHEDULER",
-        "LATE_RUNS",
-        "PAUSE_EXPIRATIONS",
-        "CANCELLATION_CLEANUP",
-        "FOREMAN",
-        "TRIGGERS",
-        "REPOSSESSOR",
-    )
-}
 
 
 @contextmanager
@@ -46,10 +31,7 @@ def running(port: int | None = None, log: Path | None = None, *, only_records: b
     address = f"http://{HOST}:{port or _free_port()}"
     if port and _taken(port):
         raise SpecError(f"something listens at {address} already; choose another with --port")
-    prefect_environment.prepare()
-    # The server does not tell its pages which port they were served from: without this they ask :4200.
-    environment = os.environ | {"PREFECT_SERVER_UI_API_URL": f"{address}/api"} | (ONLY_RECORDS if only_records else {})
-    environment.pop("PREFECT_API_URL", None)
+    environment = server_environment(address, only_records=only_records)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", address.rsplit(":", 1)[1]]
     with (log or Path(os.devnull)).open("ab") as output:
         # Its own session, so that Ctrl-C at the terminal reaches it only through us.
@@ -74,7 +56,7 @@ def standing() -> str | None:
 
 def chosen() -> str | None:
     """The API of the server that the user has configured (PREFECT_API_URL or a profile), else of the one of `synclr ui`."""
-    prefect_environment.prepare()
+    prepare()
     from prefect.settings import PREFECT_API_URL
 
     url: str | None = PREFECT_API_URL.value()
@@ -85,7 +67,7 @@ def chosen() -> str | None:
 
 @contextmanager
 def known(address: str) -> Iterator[None]:
-    """Walks that start on this machine meanwhile report to `address`."""
+    """Runs that start on this machine meanwhile report to `address`."""
     _note().parent.mkdir(parents=True, exist_ok=True)
     _note().write_text(address)
     try:

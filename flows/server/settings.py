@@ -1,4 +1,4 @@
-"""Settings that Prefect reads when it is imported; import this first. What the user has set wins."""
+"""All settings of Prefect that we make: they must stand before it is imported. What the user has set wins."""
 
 import os
 
@@ -23,8 +23,32 @@ DEFAULTS = {
 }
 
 
-def prepare() -> None:
-    for name, value in DEFAULTS.items():
+# A run's own server writes down and answers. Whatever acts (schedules, automations) is for one that stands, or acts twice.
+ONLY_RECORDS = {
+    f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false"
+    for service in (
+        "SCHEDULER",
+        "LATE_RUNS",
+        "PAUSE_EXPIRATIONS",
+        "CANCELLATION_CLEANUP",
+        "FOREMAN",
+        "TRIGGERS",
+        "REPOSSESSOR",
+    )
+}
+
+
+def prepare(**instead: str) -> None:
+    """Set the defaults in this process, for Prefect here and in its children; `instead` names other values for some."""
+    for name, value in (DEFAULTS | instead).items():
         os.environ.setdefault(name, value)
     if os.environ.get("PREFECT_API_URL") == "":
         del os.environ["PREFECT_API_URL"]  # an empty URL breaks event emission; absent means: start an own server
+
+
+def server_environment(address: str, *, only_records: bool) -> dict[str, str]:
+    """Of a server that is to listen at `address`."""
+    prepare()
+    # The server does not tell its pages which port they were served from: without this they ask :4200.
+    environment = os.environ | {"PREFECT_SERVER_UI_API_URL": f"{address}/api"} | (ONLY_RECORDS if only_records else {})
+    return {name: value for name, value in environment.items() if name != "PREFECT_API_URL"}

@@ -1,19 +1,19 @@
-"""A spec of a language model enters, the engine it names leaves; nothing heavy is imported before it is needed."""
+"""Build the captioner that a language model's spec names; nothing heavy is imported before it is needed."""
 
 from importlib.util import find_spec
 
 from data_specs.errors import SpecError
 from data_specs.model_identity import ModelIdentity
-from data_specs.run import LanguageModelSpec
+from data_specs.specs.language_model import LanguageModelSpec
 from models.captioner.protocol import Captioner
 from models.captioner.smollm2 import NAME, smollm2_folder, smollm2_revision
 from models.weights import identify, require_reachable
 
 
 def identify_captioner(spec: LanguageModelSpec) -> ModelIdentity:
-    """Which weights the spec names, pinned, without loading them; raises SpecError if they are not there.
+    """The weights that the spec names, pinned, without loading them. Raises SpecError if they do not exist.
 
-    Asks no server and no hub: whoever only looks at a run need not have started one.
+    Asks no server and no hub, so that looking at a run needs neither.
     """
     match spec.engine:
         case "fake":
@@ -31,11 +31,11 @@ def identify_captioner(spec: LanguageModelSpec) -> ModelIdentity:
         case "vllm" | "transformers":
             if spec.model == NAME:
                 return ModelIdentity(NAME, smollm2_revision())
-            return identify(spec.model, spec.revision, knob=f"{spec.at}.model")
+            return identify(spec.model, spec.revision, setting=f"{spec.at}.model")
 
 
 def require_captioner(spec: LanguageModelSpec) -> None:
-    """Before any work that needs it: raises SpecError if the engine, its server or its weights cannot be had."""
+    """A check before any work: raises SpecError if the engine, its server or its weights cannot be had."""
     identify_captioner(spec)
     match spec.engine:
         case "openai":
@@ -49,11 +49,11 @@ def require_captioner(spec: LanguageModelSpec) -> None:
                     "engine openai needs only a server"
                 )
             if spec.model != NAME:
-                require_reachable(spec.model, spec.revision, knob=f"{spec.at}.model")
+                require_reachable(spec.model, spec.revision, setting=f"{spec.at}.model")
 
 
 def build_captioner(spec: LanguageModelSpec) -> Captioner:
-    """Loads the engine. Raises SpecError for weights that are not there or that the engine cannot read."""
+    """Loads the engine. Raises SpecError for weights that do not exist or that the engine cannot read."""
     identity = identify_captioner(spec)
     match spec.engine:
         case "fake":

@@ -11,7 +11,7 @@ _MANNERS = ("small", "large", "bright", "dark", "old", "new", "quiet", "round")
 
 
 class FakeCaptioner:
-    """`faulty` is the share of completions that are empty, so that screens and retries have something to do."""
+    """`faulty` is the share of completions that are empty, to exercise screens and retries."""
 
     def __init__(self, faulty: float = 0.0) -> None:
         self.model = IDENTITY
@@ -26,4 +26,4 @@ class FakeCaptioner:
             return "\n"
         query = ask.prompt.rstrip().splitlines()[-1].removesuffix("=>").strip()
         manner, number = _MANNERS[key[4] % len(_MANNERS)], int.from_bytes(key[5:9], "big")
-        return f" A {manner} picture of {query}, number {number}.\n"
+        return f" A {manner} image of {query}, number {number}.\n"

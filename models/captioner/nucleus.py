@@ -1,4 +1,4 @@
-"""Logits enter; the same logits leave, with every token outside the nucleus at minus infinity.
+"""Mask logits outside the nucleus (top-p) with minus infinity, faster than by sorting the vocabulary.
 
 vLLM on a CPU sorts the whole vocabulary for each token it draws: 3.8 ms for 49,152 entries, more than all the rest of a
 135M model. The nucleus nearly always lies within the first few hundred tokens, and finding those takes 0.3 ms.
@@ -10,7 +10,7 @@ HEAD = 512
 
 
 def keep_nucleus(logits_NV: torch.Tensor, top_p: float, head: int = HEAD) -> torch.Tensor:
-    """The smallest set of most likely tokens that holds `top_p` of the probability (Holtzman et al. 2020, eq. 2-3).
+    """Keep the smallest set of most likely tokens that holds `top_p` of the probability (Holtzman et al. 2020, eq. 2-3).
 
     N rows over a vocabulary of V. Exact: a row whose `head` most likely tokens hold less is sorted whole.
     """

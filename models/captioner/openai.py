@@ -1,8 +1,8 @@
-"""An OpenAI-compatible server's completions: prompts and seeds enter, completions leave.
+"""Get completions from OpenAI-compatible servers.
 
-httpx and not OpenAI's client, which counts its retries instead of the seconds they take, turns to one server only, and is
-there only where vLLM is. A server joins requests to batches as they arrive, so the same asks may round, and read, otherwise:
-seeds are sent, and recorded, but the same bits are not promised.
+By httpx and not OpenAI's client, which limits the number of retries and not the seconds they take, knows one server only,
+and is installed only with vLLM. A server batches requests as they arrive, so sums may round differently and the same
+requests may give other texts: seeds are sent and recorded, but the same bits are not promised.
 """
 
 import asyncio
@@ -16,20 +16,20 @@ import httpx
 
 from data_specs.errors import EngineError
 from data_specs.model_identity import ModelIdentity
-from data_specs.run import LanguageModelSpec
+from data_specs.specs.language_model import LanguageModelSpec
 from models.captioner.protocol import Ask
 from models.captioner.server import access
 
 PATIENCE_SECONDS = 120.0
-"""So long a request is repeated after its first failure: a server that restarts is mostly back by then."""
+"""A request is repeated for so long after its first failure: by then a server that restarts is usually back."""
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 20.0
 AGAIN_LATER = {408, 409, 425, 429}
-"""With 5xx, the answers that another try may change."""
+"""Status codes that, like 5xx, another try may change."""
 
 
 class OpenAiCaptioner:
-    """Holds no connection between calls: a call is a whole shard."""
+    """Holds no connection between calls, since a call is a whole shard."""
 
     def __init__(self, identity: ModelIdentity, spec: LanguageModelSpec, patience: float = PATIENCE_SECONDS) -> None:
         self.model = identity
@@ -37,19 +37,19 @@ class OpenAiCaptioner:
         self._access = access(spec)
 
     def complete(self, asks: Sequence[Ask]) -> list[str]:
-        return asyncio.run(self._complete(asks))
+        return asyncio.run(self._complete_all(asks))
 
-    async def _complete(self, asks: Sequence[Ask]) -> list[str]:
+    async def _complete_all(self, asks: Sequence[Ask]) -> list[str]:
         texts = [""] * len(asks)
         waiting = iter(enumerate(asks))
-        # The time of a request is bounded as a whole, below; httpx bounds each read, and waiting for a connection.
+        # The time of a request is bounded as a whole, below; httpx would bound each read, and the wait for a connection.
         async with httpx.AsyncClient(headers=self._access.headers, timeout=None, limits=self._limits) as client:
             try:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(min(self._spec.concurrency, len(asks))):
                         group.create_task(self._work(client, waiting, texts))
             except ExceptionGroup as failed:
-                first = failed.exceptions[0]  # the others were on their way to the same
+                first = failed.exceptions[0]  # the others would fail alike
                 raise first from first.__cause__
         return texts
 
@@ -100,17 +100,17 @@ class OpenAiCaptioner:
         except httpx.HTTPError as error:
             raise _FailedError(" ".join(str(error).split()) or type(error).__name__) from error
         if answer.status_code in AGAIN_LATER or answer.status_code >= 500:
-            raise _FailedError(f"{answer.status_code} {self._access.said(answer)}", _retry_after(answer))
+            raise _FailedError(f"{answer.status_code} {self._access.reason(answer)}", _retry_after(answer))
         if answer.status_code != 200:
-            raise self._access.refused(server, answer)
+            raise self._access.refusal(server, answer)
         try:
             return _read(answer.json())
         except (ValueError, KeyError, TypeError) as error:
-            raise _FailedError(f"the answer is no completion: {self._access.said(answer)}") from error
+            raise _FailedError(f"the answer is no completion: {self._access.reason(answer)}") from error
 
 
 class _FailedError(Exception):
-    """One try failed that may succeed later; `pause` is how long the server wants to be left alone."""
+    """A failure that another try may change; `pause` is the number of seconds that the server asks to wait."""
 
     def __init__(self, message: str, pause: float | None = None) -> None:
         super().__init__(message)
@@ -118,7 +118,7 @@ class _FailedError(Exception):
 
 
 def _read(answer: Any) -> str:
-    """One line, with its line break unless it was cut at `max_tokens`. Some servers send the break, most leave it out."""
+    """One line, with its line break unless it was cut off at `max_tokens`. Some servers send the break, most omit it."""
     (choice,) = answer["choices"]
     text, ended = choice["text"], choice["finish_reason"]
     if not isinstance(text, str) or ended in (None, "abort", "error"):
@@ -128,13 +128,13 @@ def _read(answer: Any) -> str:
 
 
 def _back_off(attempt: int) -> float:
-    """Doubling, with jitter: requests that failed together must not come back together."""
+    """Seconds, doubling with each attempt; with jitter, so that requests that failed together do not return together."""
     longest: float = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(attempt, 16))
     return longest * random.uniform(0.5, 1)
 
 
 def _retry_after(answer: httpx.Response) -> float | None:
-    """Seconds, given as such or as a date."""
+    """The header Retry-After in seconds, whether it holds seconds or a date; None without it."""
     given = answer.headers.get("Retry-After", "")
     try:
         if given.isdecimal():

@@ -1,4 +1,4 @@
-"""What the captions room asks of any language model: prompts and seeds in, completions out."""
+"""The interface of a language model that completes prompts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from data_specs.model_identity import ModelIdentity
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One completion that is wanted: the text to continue, and the seed of its draws, in [0, 2**63)."""
+    """A request for one completion: the text to continue, and the seed of its sampling, in [0, 2**63)."""
 
     prompt: str
     seed: int
 
 
 class Captioner(Protocol):
-    """Temperature, nucleus and length are settled when it is built.
+    """Temperature, nucleus and length are fixed when it is built.
 
-    The same asks, in the same order, give the same completions: whatever was asked before, in whatever process. What
-    else stands in the call may change a completion (batched sums round differently), so a shard is always one call.
-    A server joins requests of many callers as they arrive: it is sent the same seeds, but nearly the same is all it promises.
+    The same asks, in the same order, give the same completions, whatever was asked before and in whatever process. Other
+    asks in the call may change a completion (batched sums round differently), so a shard is always one call. A server
+    batches requests of many callers as they arrive: it is sent the same seeds, but promises only nearly the same.
     """
 
     @property

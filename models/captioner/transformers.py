@@ -1,7 +1,7 @@
-"""Any causal language model that transformers loads: prompts and seeds enter, completions leave. Slow, and always there.
+"""Complete prompts with any causal language model that transformers loads. Slow, but it runs everywhere.
 
-Each row of a batch draws its own tokens, from uniform numbers that its seed alone settles. Only the rounding of batched sums
-can show what stands beside it.
+Each row of a batch samples its own tokens, from uniform numbers that depend on its seed alone. Its neighbours can change it
+only through the rounding of batched sums.
 """
 
 import logging
@@ -14,14 +14,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 
 from data_specs.errors import EngineError, SpecError
 from data_specs.model_identity import ModelIdentity
-from data_specs.run import LanguageModelSpec
+from data_specs.specs.language_model import LanguageModelSpec
 from models.captioner.nucleus import keep_nucleus
 from models.captioner.protocol import Ask
 from models.memory import give_back, is_out_of_memory
 from models.weights import passes
 
 BATCH = 64
-"""Prompts in one call, at first: a batch that does not fit is halved."""
+"""Prompts in one call at first; a batch that does not fit is halved."""
 logger = logging.getLogger("synclr")
 
 
@@ -47,13 +47,13 @@ class TransformersCaptioner:
             raise EngineError(f"{spec.at}.model: {identity.id!r} did not start: {_sentence(error)}") from error
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
-        # What the model's folder says of temperature, penalties and the like is not ours to follow: the recipe says it all.
+        # The temperature, penalties and the like in the model's folder are ignored: the recipe sets them all.
         eos = self._model.generation_config.eos_token_id
         self._model.generation_config = GenerationConfig(eos_token_id=eos)
         self._ends = {token for token in ([eos] if isinstance(eos, int) else eos or []) if token is not None}
 
     def complete(self, asks: Sequence[Ask]) -> list[str]:
-        self._require_room(asks)
+        self._require_space(asks)
         texts: list[str] = []
         while len(texts) < len(asks):
             batch = asks[len(texts) : len(texts) + self._batch]
@@ -71,7 +71,7 @@ class TransformersCaptioner:
             give_back()
         return texts
 
-    def _require_room(self, asks: Sequence[Ask]) -> None:
+    def _require_space(self, asks: Sequence[Ask]) -> None:
         longest: int = getattr(self._model.config, "max_position_embeddings", 0)
         for ask in asks if longest else ():
             tokens = len(self._tokenizer(ask.prompt).input_ids)
@@ -104,7 +104,7 @@ class TransformersCaptioner:
 
 
 class _Draws(LogitsProcessor):  # type: ignore[misc, unused-ignore]
-    """Leaves each row the token that its own number picks, of the nucleus in the order of the vocabulary."""
+    """Masks all tokens of a row but the one that its own number picks from the nucleus, in the order of the vocabulary."""
 
     def __init__(self, asks: Sequence[Ask], spec: LanguageModelSpec, start: int) -> None:
         numbers = [

@@ -1,9 +1,9 @@
-"""Any causal language model that vLLM loads: prompts and seeds enter, completions leave.
+"""Complete prompts with any causal language model that vLLM loads.
 
 Measured with vLLM 0.32: the same asks give the same text after other asks, in another process and on a loaded machine,
-if (1) the engine runs in this process, since a child takes up requests whenever they arrive; (2) no prefix is kept from
-earlier calls: within a call what prompts begin with is read once, and forgotten before the next; (3) prompts are read
-whole, which is also what seeds need: on CPU a prompt read in parts ends in "CPU Generator does not use offset".
+if (1) the engine runs in this process, since a child accepts requests whenever they arrive; (2) no prefix is cached from
+earlier calls: the cache serves one call and is reset before the next; (3) prompts are read whole, which seeds need too: on
+CPU a prompt read in chunks ends in "CPU Generator does not use offset".
 """
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# Before torch and vLLM are imported, or they are not heard.
+# Before torch and vLLM are imported, which read these on import.
 os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
 for _name, _value in {
     "VLLM_LOGGING_LEVEL": "ERROR",
@@ -32,13 +32,13 @@ from vllm.v1.sample.logits_processor import LogitsProcessor  # noqa: E402
 
 from data_specs.errors import EngineError, SpecError  # noqa: E402
 from data_specs.model_identity import ModelIdentity  # noqa: E402
-from data_specs.run import LanguageModelSpec  # noqa: E402
+from data_specs.specs.language_model import LanguageModelSpec  # noqa: E402
 from models.captioner.nucleus import keep_nucleus  # noqa: E402
 from models.captioner.protocol import Ask  # noqa: E402
 from models.weights import passes  # noqa: E402
 
 CPU_BLOCK = 32
-"""Tokens of a prefix are kept by whole blocks; vLLM's 128 on CPU are more than most prompts have."""
+"""Tokens in a block of the prefix cache, which keeps whole blocks; vLLM's 128 on CPU are more than most prompts have."""
 
 
 class VllmCaptioner:
@@ -47,7 +47,7 @@ class VllmCaptioner:
     def __init__(self, weights: str, identity: ModelIdentity, spec: LanguageModelSpec) -> None:
         self.model = identity
         self._spec = spec
-        # The class that is made for it cannot travel to the processes of tensor parallelism.
+        # The class made for it cannot be pickled for the processes of tensor parallelism.
         own_nucleus = current_platform.is_cpu() and spec.top_p < 1 and spec.tensor_parallel == 1
         self._top_p = 1.0 if own_nucleus else spec.top_p
         local = Path(weights).is_dir()
@@ -58,7 +58,7 @@ class VllmCaptioner:
                 weights,
                 revision=None if local else identity.revision,
                 dtype=spec.dtype,
-                load_format="safetensors",  # and never pickles, which vLLM would take where there is nothing else
+                load_format="safetensors",  # never pickles, which vLLM would load where there is nothing else
                 max_model_len=spec.max_model_len,
                 tensor_parallel_size=spec.tensor_parallel,
                 **({} if spec.gpu_memory is None else {"gpu_memory_utilization": spec.gpu_memory}),

@@ -1,13 +1,17 @@
-"""The name of an encoder and the files of the trained one enter, the embedder leaves; heavy imports only when chosen."""
+"""Build an embedder by the name of its encoder; heavy libraries are imported only where they are needed."""
 
 from data_specs.errors import SpecError
 from data_specs.ids import seed_of
-from data_specs.run import EmbeddingsSpec
+from data_specs.specs.embeddings import EmbeddingsSpec
 from models.embedder.protocol import Embedder
 
 
 def build_embedder(name: str, spec: EmbeddingsSpec, trained: dict[str, bytes], seed: int) -> Embedder:
-    """`trained`; `random-0`, ... (the trained one's shape, fresh weights); `hog`; `joint`. `trained` are the exported files."""
+    """`name` is `trained`, `random-0`, ... (the same shape with fresh weights), `hog` or `joint`.
+
+    `trained` are the exported files of the trained encoder. Raises SpecError for another name,
+    ContractError for files that are no exported encoder.
+    """
     kind, _, number = name.partition("-")
     match kind:
         case "fake":

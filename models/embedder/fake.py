@@ -1,4 +1,4 @@
-"""An embedder with no weights, for tests: the features are a few of the picture's own numbers."""
+"""An embedder with no weights, for tests: its features are some of the image's pixel values."""
 
 import numpy as np
 from numpy.typing import NDArray

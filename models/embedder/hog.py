@@ -1,4 +1,4 @@
-"""Pictures in, histograms of oriented gradients with a coarse colour grid out: the baseline without any learning.
+"""Histograms of oriented gradients (HOG) with a coarse colour grid: the baseline without any training.
 
 scikit-image's HOG in its usual setting (Dalal and Triggs 2005: 9 orientations, 8x8 cells, 2x2 blocks, L2-Hys) on the
 mean of the colours, beside the mean colour of an 8x8 grid.
@@ -11,11 +11,11 @@ from skimage.feature import hog
 
 GRID = 8
 LARGEST = 64
-"""Larger pictures are made this small: at 224 pixels there would be 26,000 features."""
+"""Larger images are made this small: at 224 pixels there would be 26,000 features."""
 
 
 class HogEmbedder:
-    """Pictures of any side up to 64 that 8 divides, as they are; others at 64."""
+    """Images of any side up to 64 that 8 divides are taken as they are, others are resampled to 64."""
 
     def embed(self, pixels_NSS3: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.stack([self._one(pixels_SS3) for pixels_SS3 in pixels_NSS3])

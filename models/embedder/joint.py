@@ -1,4 +1,4 @@
-"""A trained backbone and its text tower enter; an embedder of pictures and of sentences, in one space, leaves."""
+"""An embedder of images and sentences in one space, by a trained backbone and its text tower."""
 
 from collections.abc import Sequence
 
@@ -15,13 +15,13 @@ BATCH = 256
 
 
 class JointVitEmbedder:
-    """Pictures by their cls token, as the text tower was trained with it, whatever pooling other probes use."""
+    """Images are embedded by their class token, as the text tower was trained with it, whatever pooling other probes use."""
 
     def __init__(self, backbone: VisionTransformer, space: JointSpace) -> None:
-        self._pictures, self._space = VitEmbedder(backbone, "cls"), space
+        self._images, self._space = VitEmbedder(backbone, "cls"), space
 
     def embed(self, pixels_NSS3: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return F.linear(torch.from_numpy(self._pictures.embed(pixels_NSS3)), self._space.projection_JD).numpy()
+        return F.linear(torch.from_numpy(self._images.embed(pixels_NSS3)), self._space.projection_JD).numpy()
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -29,7 +29,7 @@ class JointVitEmbedder:
         parts = []
         for start in range(0, len(texts), BATCH):
             batch = list(texts[start : start + BATCH])
-            # Always full batches, as for pictures: products of another shape may round differently.
+            # Always full batches, as for images: products of another shape may round differently.
             tokens_BL = reader.tokens(batch + [""] * (BATCH - len(batch)))
             parts.append(tower(tokens_BL, reader.end)[: len(batch)])
         return torch.cat(parts).float().numpy()

@@ -1,4 +1,4 @@
-"""A backbone, a pooling and a number of blocks enter, an embedder of final-norm tokens leaves."""
+"""An embedder by a ViT's final-norm tokens."""
 
 from typing import Literal
 
@@ -16,10 +16,10 @@ BATCH = 256
 
 
 class VitEmbedder:
-    """Pictures are resampled (bicubic, antialiased) to the size that the backbone was trained at, where the backbone is."""
+    """Images are resampled (bicubic, antialiased) to the size that the backbone was trained at, on the backbone's device."""
 
     def __init__(self, backbone: VisionTransformer, pooling: Pooling, blocks: int = 1) -> None:
-        """Features of the last so many blocks stand side by side."""
+        """Features of the last `blocks` blocks stand side by side."""
         self._backbone, self._pooling, self._blocks = backbone.eval(), pooling, blocks
 
     @torch.no_grad()
@@ -37,7 +37,7 @@ class VitEmbedder:
 
     @torch.no_grad()
     def patches(self, pixels_NSS3: NDArray[np.uint8], enlarged: int) -> NDArray[np.float32]:
-        """Final-norm patch tokens [N, P, D] of a few pictures, at so many times the side that was trained at."""
+        """Final-norm patch tokens [N, P, D] of a few images, resampled to `enlarged` times the side that was trained at."""
         pixels_N3SS = torch.from_numpy(pixels_NSS3).permute(0, 3, 1, 2).to(next(self._backbone.parameters()).device)
         prepared = self._prepare(pixels_N3SS, enlarged * self._backbone.shape.image_size)
         tokens: Tokens = self._backbone(prepared)

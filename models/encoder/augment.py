@@ -1,11 +1,11 @@
-"""Crops: uint8 pictures and random numbers enter, normalised float crops leave. Whole batches at once, on tensors.
+"""Cut augmented, normalised crops out of uint8 images, whole batches at once, on tensors.
 
-Legend: N pictures, S side in pixels. The steps, probabilities and strengths are SynCLR's (section 3.4, Table 12,
+Legend: N images, S side in pixels. The steps, probabilities and strengths are SynCLR's (section 3.4, Table 12,
 reference `augmentations.py`) with StableRep's downsampling before everything else. Lengths that the papers give in
-pixels of a 224 crop (blur) or a 256 picture (downsampling) are kept as shares of the side, so 64-pixel pictures see
+pixels of a 224 crop (blur) or a 256 image (downsampling) are kept as shares of the side, so 64-pixel images see
 the same relative change.
 
-Cropping, resizing, flipping and blurring are two weight matrices a picture; colour changes one 3x3 matrix and an offset
+Cropping, resizing, flipping and blurring are two weight matrices per image; colour changes one 3x3 matrix and an offset
 (hue turns chroma in YIQ). Kornia's modules do these steps without antialiasing, and on a shared CPU took
 200-380 ms for 256 global 64-pixel crops and 46-83 ms for 256 local 32-pixel ones, against 54-79 and 24-39 here.
 """
@@ -27,9 +27,9 @@ RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.522
 
 @dataclass(frozen=True, slots=True)
 class CropRecipe:
-    """One kind of crop. `scale` is the share of the picture's area; a probability is of one picture being changed.
+    """One kind of crop. `scale` is the share of the image's area; a probability is of one image being changed.
 
-    `variants` are probabilities of blurring and of solarising; a fair die picks a picture's. A blur's deviation is 0.1 to 2
+    `variants` are probabilities of blurring and of solarising; a fair die picks an image's. A blur's deviation is 0.1 to 2
     pixels of a crop of `blur_side`, and as much in proportion of this one.
     """
 
@@ -55,33 +55,33 @@ def to_unit(pixels_N3SS: Tensor) -> Tensor:
     return pixels_N3SS.to(torch.float32) / 255.0
 
 
-def normalise(pictures_N3SS: Tensor) -> Tensor:
-    """Unit-range pictures with ImageNet's mean and deviation a channel; evaluation must use the same."""
-    mean, std = pictures_N3SS.new_tensor(MEAN), pictures_N3SS.new_tensor(STD)
-    return (pictures_N3SS - mean[:, None, None]) / std[:, None, None]
+def normalise(images_N3SS: Tensor) -> Tensor:
+    """Standardise unit-range images by ImageNet's mean and deviation of each channel; evaluation must use the same."""
+    mean, std = images_N3SS.new_tensor(MEAN), images_N3SS.new_tensor(STD)
+    return (images_N3SS - mean[:, None, None]) / std[:, None, None]
 
 
 def downsample(
-    pictures_N3SS: Tensor, draws: Draws, probability: float = 0.05, shares: Sequence[float] = (0.25, 0.5)
+    images_N3SS: Tensor, draws: Draws, probability: float = 0.05, shares: Sequence[float] = (0.25, 0.5)
 ) -> Tensor:
-    """Some pictures lose resolution: to a quarter or half of their side (64 or 128 of 256 pixels) and back, antialiased."""
-    drawn_N = draws.rand(len(pictures_N3SS))
-    which_N = draws.integers(len(shares), len(pictures_N3SS))
-    pictures_N3SS = pictures_N3SS.clone()
-    side = pictures_N3SS.shape[-1]
+    """Take resolution from some images: to a quarter or half of their side (64 or 128 of 256 pixels) and back, antialiased."""
+    drawn_N = draws.rand(len(images_N3SS))
+    which_N = draws.integers(len(shares), len(images_N3SS))
+    images_N3SS = images_N3SS.clone()
+    side = images_N3SS.shape[-1]
     for i, share in enumerate(shares):
         chosen = ((drawn_N < probability) & (which_N == i)).nonzero().flatten()
         if len(chosen):
-            small = F.interpolate(pictures_N3SS[chosen], size=int(side * share), mode="bilinear", antialias=True)
-            pictures_N3SS[chosen] = F.interpolate(small, size=side, mode="bilinear")
-    return pictures_N3SS
+            small = F.interpolate(images_N3SS[chosen], size=int(side * share), mode="bilinear", antialias=True)
+            images_N3SS[chosen] = F.interpolate(small, size=side, mode="bilinear")
+    return images_N3SS
 
 
-def crops(pictures_N3SS: Tensor, recipe: CropRecipe, draws: Draws) -> Tensor:
-    """One random crop of each picture, [N, 3, size, size], normalised. What is drawn depends on N and the generator alone."""
-    count = len(pictures_N3SS)
+def crops(images_N3SS: Tensor, recipe: CropRecipe, draws: Draws) -> Tensor:
+    """Cut one random crop of each image, [N, 3, size, size], normalised. Random numbers depend on N and the generator alone."""
+    count = len(images_N3SS)
     blur_N, solarize_N = torch.tensor(recipe.variants)[draws.integers(len(recipe.variants), count)].unbind(1)
-    cropped = resized_crops(pictures_N3SS, recipe, draws.rand(count) < blur_N, draws)
+    cropped = resized_crops(images_N3SS, recipe, draws.rand(count) < blur_N, draws)
     coloured = recolour(cropped, recipe, draws)
     return normalise(solarize(coloured, draws.rand(count) < solarize_N))
 
@@ -90,13 +90,13 @@ def uniform(count: int, low: float, high: float, draws: Draws) -> Tensor:
     return low + (high - low) * draws.rand(count)
 
 
-def resized_crops(pictures_N3SS: Tensor, recipe: CropRecipe, blurred_N: Tensor, draws: Draws) -> Tensor:
-    """Random resized crop (aspect 3/4 to 4/3, inside the picture), a flip for half of them, a Gaussian blur for the chosen.
+def resized_crops(images_N3SS: Tensor, recipe: CropRecipe, blurred_N: Tensor, draws: Draws) -> Tensor:
+    """Random resized crop (aspect 3/4 to 4/3, inside the image), a flip for half of them, a Gaussian blur for the chosen.
 
-    Each axis is one weight matrix a picture, so all of it is two matrix products. The blur may come before the colours
+    Each axis is one weight matrix per image, so all of it is two matrix products. The blur may come before the colours
     because both are linear.
     """
-    count, side = len(pictures_N3SS), pictures_N3SS.shape[-1]
+    count, side = len(images_N3SS), images_N3SS.shape[-1]
     area_N = uniform(count, *recipe.scale, draws)
     root_aspect_N = torch.exp(0.5 * uniform(count, -0.28768207, 0.28768207, draws))
     width_N = (area_N.sqrt() * root_aspect_N).clamp(max=1.0)
@@ -106,8 +106,8 @@ def resized_crops(pictures_N3SS: Tensor, recipe: CropRecipe, blurred_N: Tensor, 
     flip_N = draws.rand(count) < 0.5
     sigma_N = uniform(count, 0.1, 2.0, draws) * recipe.size / recipe.blur_side
 
-    # Numbers are drawn on the CPU, alike for all devices; matrices are made where the pictures are.
-    here = pictures_N3SS.device
+    # Numbers are drawn on the CPU, alike for all devices; matrices are made where the images are.
+    here = images_N3SS.device
     rows_NOS = resampling(top_N.to(here), height_N.to(here), side, recipe.size)
     columns_NOS = resampling(left_N.to(here), width_N.to(here), side, recipe.size)
     columns_NOS = torch.where(flip_N.to(here)[:, None, None], columns_NOS.flip(1), columns_NOS)
@@ -117,9 +117,9 @@ def resized_crops(pictures_N3SS: Tensor, recipe: CropRecipe, blurred_N: Tensor, 
     rows_NOS[chosen] = torch.bmm(smooth_MOO, rows_NOS[chosen])
     columns_NOS[chosen] = torch.bmm(smooth_MOO, columns_NOS[chosen])
 
-    columns_NSO = columns_NOS.to(pictures_N3SS).transpose(1, 2)
-    narrow_N3SO = torch.bmm(pictures_N3SS.flatten(1, 2), columns_NSO).view(count, 3, side, recipe.size)
-    return torch.einsum("nps,ncso->ncpo", rows_NOS.to(pictures_N3SS), narrow_N3SO)
+    columns_NSO = columns_NOS.to(images_N3SS).transpose(1, 2)
+    narrow_N3SO = torch.bmm(images_N3SS.flatten(1, 2), columns_NSO).view(count, 3, side, recipe.size)
+    return torch.einsum("nps,ncso->ncpo", rows_NOS.to(images_N3SS), narrow_N3SO)
 
 
 def resampling(start_N: Tensor, length_N: Tensor, side: int, size: int) -> Tensor:
@@ -146,9 +146,9 @@ def gaussian(sigma_N: Tensor, size: int) -> Tensor:
     return torch.softmax(-squares / (2.0 * sigma_N[:, None, None] ** 2), dim=-1)
 
 
-def recolour(pictures_N3SS: Tensor, recipe: CropRecipe, draws: Draws) -> Tensor:
-    """Brightness, contrast, saturation, hue, then gray for some: composed into one affine map of colours a picture."""
-    count = len(pictures_N3SS)
+def recolour(images_N3SS: Tensor, recipe: CropRecipe, draws: Draws) -> Tensor:
+    """Brightness, contrast, saturation, hue, then gray for some: composed into one affine map of colours per image."""
+    count = len(images_N3SS)
     brightness, contrast, saturation, hue = recipe.jitter
     jittered_N = draws.rand(count) < recipe.jitter_probability
     gray_N = draws.rand(count) < recipe.gray_probability
@@ -165,19 +165,19 @@ def recolour(pictures_N3SS: Tensor, recipe: CropRecipe, draws: Draws) -> Tensor:
     turn_N33[:, 1, 1] = turn_N33[:, 2, 2] = saturation_N * torch.cos(turn_N)
     turn_N33[:, 2, 1] = saturation_N * torch.sin(turn_N)
     turn_N33[:, 1, 2] = -turn_N33[:, 2, 1]
-    # Saturation 0 keeps luma alone: gray. Contrast blends with the picture's mean luma, an offset of its own.
+    # Saturation 0 keeps luma alone: gray. Contrast blends with the image's mean luma, an offset of its own.
     gain_N = bright_N * contrast_N
-    matrix_N33 = (torch.linalg.inv(to_yiq) @ turn_N33 @ to_yiq * gain_N[:, None, None]).to(pictures_N3SS)
-    mean_luma_N = pictures_N3SS.mean((2, 3)) @ pictures_N3SS.new_tensor(LUMA)
-    offset_N = mean_luma_N * (bright_N * (1.0 - contrast_N)).to(pictures_N3SS)
-    flat_N3P = pictures_N3SS.flatten(2)
-    return torch.baddbmm(offset_N[:, None, None], matrix_N33, flat_N3P).view_as(pictures_N3SS).clamp_(0.0, 1.0)
+    matrix_N33 = (torch.linalg.inv(to_yiq) @ turn_N33 @ to_yiq * gain_N[:, None, None]).to(images_N3SS)
+    mean_luma_N = images_N3SS.mean((2, 3)) @ images_N3SS.new_tensor(LUMA)
+    offset_N = mean_luma_N * (bright_N * (1.0 - contrast_N)).to(images_N3SS)
+    flat_N3P = images_N3SS.flatten(2)
+    return torch.baddbmm(offset_N[:, None, None], matrix_N33, flat_N3P).view_as(images_N3SS).clamp_(0.0, 1.0)
 
 
-def solarize(pictures_N3SS: Tensor, chosen_N: Tensor) -> Tensor:
-    """Colours above one half are inverted in the chosen pictures (in place)."""
-    chosen = chosen_N.nonzero().flatten().to(pictures_N3SS.device)
+def solarize(images_N3SS: Tensor, chosen_N: Tensor) -> Tensor:
+    """Colours above one half are inverted in the chosen images (in place)."""
+    chosen = chosen_N.nonzero().flatten().to(images_N3SS.device)
     if len(chosen):
-        some = pictures_N3SS[chosen]
-        pictures_N3SS[chosen] = torch.where(some >= 0.5, 1.0 - some, some)
-    return pictures_N3SS
+        some = images_N3SS[chosen]
+        images_N3SS[chosen] = torch.where(some >= 0.5, 1.0 - some, some)
+    return images_N3SS

@@ -1,4 +1,4 @@
-"""The teacher as an exponential moving average of the student: both enter, the teacher leaves changed in place."""
+"""The teacher: an exponential moving average (EMA) of the student."""
 
 import copy
 from typing import TypeVar
@@ -12,7 +12,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def teacher_of(student: Network) -> Network:
-    """A frozen copy in evaluation mode, so that nothing random (drop path) reaches the targets."""
+    """Copy the student, frozen and in evaluation mode, so that nothing random (drop path) reaches the targets."""
     teacher = copy.deepcopy(student)
     teacher.requires_grad_(False)
     teacher.eval()
@@ -20,8 +20,8 @@ def teacher_of(student: Network) -> Network:
 
 
 @torch.no_grad()
-def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
-    """teacher <- momentum * teacher + (1 - momentum) * student, parameters only (SynCLR section 3.3)."""
-    # Student and teacher are sharded alike, if at all: each rank's rows follow its rows.
-    following, followed = ([part(parameter) for parameter in network.parameters()] for network in (teacher, student))
-    torch._foreach_lerp_(following, followed, 1.0 - momentum)
+def ema_update(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
+    """In place: teacher <- momentum * teacher + (1 - momentum) * student, parameters only (SynCLR section 3.3)."""
+    # Student and teacher are sharded alike, if at all: a rank updates its own rows from its own rows.
+    averages, current = ([part(parameter) for parameter in network.parameters()] for network in (teacher, student))
+    torch._foreach_lerp_(averages, current, 1.0 - momentum)

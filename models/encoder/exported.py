@@ -1,4 +1,4 @@
-"""An encoder as files: a trained backbone leaves as safetensors bytes and a config; both enter and the backbone leaves."""
+"""Write a trained encoder as safetensors and JSON files, and load it from them."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -20,11 +20,11 @@ CONFIG = "config.json"
 TEXT_WEIGHTS = "text.safetensors"
 TEXT_CONFIG = "text.json"
 UNREADABLE = (KeyError, TypeError, ValueError, RuntimeError, SafetensorError)
-"""What files that are no exported model are met with."""
+"""What loading raises for files that are no exported model."""
 
 
 def export(backbone: VisionTransformer, text: TextPair | None = None) -> dict[str, bytes]:
-    """File name -> bytes: the backbone, and the text tower if there is one. The same weights are the same bytes."""
+    """Export the backbone, and the text tower if there is one, as file name -> bytes. The same weights give the same bytes."""
     config = {"format": "synclr-vit", "shape": asdict(backbone.shape), "mean": MEAN, "std": STD}
     files = {WEIGHTS: _weights(backbone), CONFIG: _json(config)}
     if text:
@@ -46,7 +46,7 @@ def _json(value: object) -> bytes:
 
 
 def load_exported(files: dict[str, bytes]) -> VisionTransformer:
-    """The backbone in evaluation mode. Raises ContractError for files that are not an exported encoder."""
+    """Load the backbone in evaluation mode. Raises ContractError for files that are not an exported encoder."""
     try:
         config = json.loads(files[CONFIG])
         backbone = VisionTransformer(VitShape(**config["shape"]))
@@ -58,7 +58,7 @@ def load_exported(files: dict[str, bytes]) -> VisionTransformer:
 
 @dataclass(frozen=True, slots=True)
 class JointSpace:
-    """What brings captions and cls tokens [N, D] into one space [N, J]: a text tower, and `projection_JD` for pictures."""
+    """What brings captions and cls tokens [N, D] into one space [N, J]: a text tower, and `projection_JD` for images."""
 
     reader: Reader
     tower: TextTower
@@ -66,7 +66,7 @@ class JointSpace:
 
 
 def load_text(files: dict[str, bytes]) -> JointSpace:
-    """The text tower in evaluation mode. Raises ContractError for files that hold none."""
+    """Load the text tower in evaluation mode. Raises ContractError for files that hold none."""
     try:
         shape = TextShape(**json.loads(files[TEXT_CONFIG])["shape"])
         tensors = load(files[TEXT_WEIGHTS])
@@ -82,7 +82,7 @@ def load_text(files: dict[str, bytes]) -> JointSpace:
 
 
 def random_backbone(shape: VitShape, seed: int) -> VisionTransformer:
-    """The same architecture with its initial weights: what training has to beat."""
+    """Build the same architecture with fresh weights: the baseline that training has to beat."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return VisionTransformer(shape).eval().requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Tensors across ranks: this rank's rows enter, the rows of all ranks leave; without a process group, the same rows."""
+"""Reduce and gather tensors over ranks; without a process group there is one rank, and nothing is sent."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def rank() -> int:
 
 @torch.no_grad()
 def over_ranks(value: Tensor, reduction: Reduction) -> Tensor:
-    """The sum, maximum or mean of a tensor over ranks, with no gradient."""
+    """Reduce a tensor over ranks to its sum, maximum or mean, with no gradient."""
     if world_size() == 1:
         return value
     total = value.detach().clone()
@@ -29,7 +29,7 @@ def over_ranks(value: Tensor, reduction: Reduction) -> Tensor:
 
 @torch.no_grad()
 def gather(rows_N: Tensor) -> Tensor:
-    """Rows of all ranks in rank order, with no gradient (SynCLR's keys are frozen). Equal numbers on every rank."""
+    """Gather the rows of all ranks in rank order, with no gradient (SynCLR's keys are frozen). Every rank holds equally many."""
     if world_size() == 1:
         return rows_N.detach()
     parts = [torch.empty_like(rows_N) for _ in range(world_size())]
@@ -37,17 +37,17 @@ def gather(rows_N: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def agreed(answer: bool) -> bool:
-    """What the first rank says, on every rank."""
+def decided_by_first_rank(decision: bool) -> bool:
+    """The first rank's decision, on every rank."""
     if world_size() == 1:
-        return answer
-    said = [answer]
-    dist.broadcast_object_list(said, src=0)
-    return said[0]
+        return decision
+    decisions = [decision]
+    dist.broadcast_object_list(decisions, src=0)
+    return decisions[0]
 
 
 class _SumWithGradient(torch.autograd.Function):
-    """All-reduce whose backward adds up what every rank asks of the sum."""
+    """All-reduce; its backward pass sums the gradients of all ranks."""
 
     @staticmethod
     def forward(_ctx: Any, value: Tensor) -> Tensor:
@@ -58,14 +58,14 @@ class _SumWithGradient(torch.autograd.Function):
         return over_ranks(gradients[0], "sum")
 
 
-def everywhere(value: Tensor) -> Tensor:
-    """The mean of a tensor over ranks; the gradient of what any rank makes of it comes back to each."""
+def mean_with_gradient(value: Tensor) -> Tensor:
+    """The mean of a tensor over ranks, differentiable: every rank gets the gradients of all ranks' uses of it."""
     total: Tensor = _SumWithGradient.apply(value)  # type: ignore[no-untyped-call]
     return total / world_size()
 
 
 class _GatherWithGradient(torch.autograd.Function):
-    """All-gather whose backward adds up what every rank asks of this rank's rows."""
+    """All-gather; its backward pass sums the gradients that all ranks have for this rank's rows."""
 
     @staticmethod
     def forward(ctx: Any, rows_N: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class _GatherWithGradient(torch.autograd.Function):
 
 
 def gather_with_gradient(rows_N: Tensor) -> Tensor:
-    """Rows of all ranks with gradient to each (StableRep: every feature is also a key). Equal numbers on every rank.
+    """Gather the rows of all ranks, differentiably (StableRep: every feature is also a key). Every rank holds equally many.
 
     Gradients are summed over ranks, so DDP's mean over ranks gives the gradient of one process.
     """

@@ -1,4 +1,4 @@
-"""Heads on top of the tokens: features enter, projections or prototype logits leave (SynCLR section 3.4, reference)."""
+"""Heads on top of the backbone's tokens: projections and prototype logits (SynCLR section 3.4 and its reference)."""
 
 from typing import Literal, cast
 
@@ -6,22 +6,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.encoder.gather import everywhere, world_size
+from models.encoder.gather import mean_with_gradient, world_size
 
 Norm = Literal["ln", "bn"]
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """In training the statistics are those of all ranks' rows: heads are always in training, and torch's own
-    SyncBatchNorm is for GPUs alone. Ranks must hold equal numbers of rows.
+    """In training the statistics are those of all ranks' rows. Ranks must hold equal numbers of rows.
+
+    Heads are always in training, and torch's own SyncBatchNorm is for GPUs alone.
     """
 
     def forward(self, rows_ND: Tensor) -> Tensor:
         if world_size() == 1 or not self.training:
             return super().forward(rows_ND)
         wide_ND = rows_ND.float() if rows_ND.dtype != torch.float64 else rows_ND
-        mean_D = everywhere(wide_ND.mean(0))
-        variance_D = everywhere((wide_ND - mean_D).square().mean(0))
+        mean_D = mean_with_gradient(wide_ND.mean(0))
+        variance_D = mean_with_gradient((wide_ND - mean_D).square().mean(0))
         normal_ND = (wide_ND - mean_D) / (variance_D + self.eps).sqrt()
         return (normal_ND * self.weight + self.bias if self.affine else normal_ND).to(rows_ND.dtype)
 

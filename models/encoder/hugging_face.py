@@ -1,4 +1,4 @@
-"""A trained backbone enters; a model folder that `transformers.AutoModel.from_pretrained` reads as a ViT leaves."""
+"""Convert a trained backbone to a model folder that `transformers.AutoModel.from_pretrained` reads as a ViT."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ BICUBIC = 3
 
 
 def hugging_face_files(backbone: VisionTransformer) -> dict[str, bytes]:
-    """File name -> bytes: `last_hidden_state` is our class token and patch tokens. Raises SpecError for another stem."""
+    """File name -> bytes; its `last_hidden_state` is our class token and patch tokens. Raises SpecError for another stem."""
     shape = backbone.shape
     if not isinstance(backbone.stem, nn.Conv2d):
         raise SpecError(

@@ -1,6 +1,6 @@
-"""A trained backbone enters; an ONNX model leaves: normalised pixels in, class token and patch tokens out.
+"""Convert a trained backbone to an ONNX model from normalised pixels to class token and patch tokens.
 
-Any number of pictures, of the size that the backbone was trained at.
+Any number of images, of the size that the backbone was trained at.
 """
 
 import torch
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from models.encoder.vit import VisionTransformer
 
 
-class _Plain(nn.Module):
-    """A record is no output for ONNX; a tuple is."""
+class _TupleOutput(nn.Module):
+    """ONNX takes a tuple as output, and no dataclass."""
 
     def __init__(self, backbone: VisionTransformer) -> None:
         super().__init__()
@@ -22,15 +22,15 @@ class _Plain(nn.Module):
 
 
 def onnx_bytes(backbone: VisionTransformer) -> bytes:
-    """Inputs `pixels` [N, 3, S, S]; outputs `cls` [N, D] and `patches` [N, P, D]."""
+    """Export to ONNX: input `pixels` [N, 3, S, S]; outputs `cls` [N, D] and `patches` [N, P, D]."""
     side = backbone.shape.image_size
     program = torch.onnx.export(
-        _Plain(backbone).eval(),
+        _TupleOutput(backbone).eval(),
         (torch.zeros(2, 3, side, side),),
         dynamo=True,
         input_names=["pixels"],
         output_names=["cls", "patches"],
-        dynamic_shapes={"pixels": {0: torch.export.Dim("pictures")}},
+        dynamic_shapes={"pixels": {0: torch.export.Dim("images")}},
         verbose=False,
     )
     assert program is not None

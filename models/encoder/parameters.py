@@ -1,4 +1,4 @@
-"""Which parameters decay: a module enters, optimiser groups leave."""
+"""Split a module's parameters into optimiser groups by whether weight decay applies."""
 
 from typing import Any
 
@@ -6,8 +6,10 @@ from torch import nn
 
 
 def groups(module: nn.Module) -> list[dict[str, Any]]:
-    """`decay` first. As in SynCLR's reference vectors (biases, norms) do not decay, all else does, position embeddings,
-    class and mask token included. Scalars stand apart: where all else is sharded they are not, and the two do not mix.
+    """Optimiser groups, `decay` first.
+
+    As in SynCLR's reference vectors (biases, norms) do not decay; all else does, position embeddings, class and mask token
+    included. Scalars are a group of their own: where all else is sharded they are not, and the two do not mix.
     """
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return [

@@ -1,10 +1,10 @@
-"""Schedules: a step enters, a float leaves. Pure; steps count from 0 and `total` is the number of steps."""
+"""Schedules: the value of a setting at a step. Pure; steps count from 0 and `total` is the number of steps."""
 
 import math
 
 
 def linear(step: int, steps: int, start: float, end: float) -> float:
-    """From start to end over `steps`, then end (the teacher's temperature, SynCLR section 3.4)."""
+    """Linear from start to end over `steps`, then end (the teacher's temperature, SynCLR section 3.4)."""
     return end if step >= steps else start + (end - start) * step / steps
 
 

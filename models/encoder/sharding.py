@@ -1,4 +1,4 @@
-"""An objective spread over ranks (FSDP): a whole module enters and each rank keeps its rows; whole tensors come back.
+"""Shard an objective over ranks (FSDP), each keeping its rows of every parameter, and put whole tensors together again.
 
 Legend: a rank's rows of a parameter are a contiguous part of its first dimension, one rank may hold none.
 """
@@ -17,9 +17,9 @@ from models.encoder.vit import Block
 
 
 def shard(objective: nn.Module, device: str) -> None:
-    """Every transformer block is gathered when its turn comes and let go after it; all else once a step.
+    """Shard the module in place: every transformer block is gathered for its own computation alone, all else once a step.
 
-    Scalars cannot be cut: they stay whole on every rank, and `average` brings their gradients together.
+    Scalars cannot be sharded: they stay whole on every rank, and `average` averages their gradients.
     """
     mesh = init_device_mesh(torch.device(device).type, (dist.get_world_size(),))
     for module in objective.modules():
@@ -29,22 +29,22 @@ def shard(objective: nn.Module, device: str) -> None:
 
 
 def average(parameters: Iterable[nn.Parameter]) -> None:
-    """Gradients of what is not sharded, as DDP would have them."""
+    """Average the gradients of what is not sharded over ranks, as DDP does."""
     for parameter in parameters:
         if parameter.grad is not None and not isinstance(parameter, DTensor):
             parameter.grad.copy_(over_ranks(parameter.grad, "mean"))
 
 
 def clip(parameters: Iterable[nn.Parameter], most: float) -> float:
-    """The length of all ranks' gradient together, each scalar counted once; a longer one than `most` is shortened to it."""
+    """Clip the gradient to norm `most`; returns its norm before, over all ranks, each scalar counted once."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     rows = [part(gradient) for gradient in gradients if isinstance(gradient, DTensor)]
     scalars = [gradient for gradient in gradients if not isinstance(gradient, DTensor)]
     squared = over_ranks(nn.utils.get_total_norm(rows) ** 2, "sum") + nn.utils.get_total_norm(scalars) ** 2
-    length = squared.sqrt()
-    factor = (most / (length + 1e-6)).clamp(max=1.0)  # as torch's own clipping does
+    norm = squared.sqrt()
+    factor = (most / (norm + 1e-6)).clamp(max=1.0)  # as torch's own clipping does
     torch._foreach_mul_([*rows, *scalars], factor)
-    return float(length)
+    return float(norm)
 
 
 def part(tensor: Tensor) -> Tensor:
@@ -53,12 +53,12 @@ def part(tensor: Tensor) -> Tensor:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """All rows of all ranks, each of which must ask; what is not sharded is whole already."""
+    """All rows of all ranks; every rank must call it. What is not sharded is returned as it is."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def as_sharded(tensor: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor, cut as `like` is; every rank has it, so nothing is sent."""
+    """Shard a whole tensor as `like` is; every rank has it, so nothing is sent."""
     if not isinstance(like, DTensor):
         return tensor
     return distribute_tensor(tensor, like.device_mesh, like.placements, src_data_rank=None)

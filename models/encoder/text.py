@@ -1,4 +1,4 @@
-"""The text tower of CLIP and StableRep+: captions enter, one vector each leaves.
+"""The text tower of CLIP and StableRep+, which turns each caption into one vector.
 
 Legend: C captions, L tokens, D width. A causal pre-norm transformer read at the end-of-text token (arXiv 2103.00020,
 section 2.4; StableRep's reference), with the ViT's own blocks.
@@ -11,9 +11,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from data_specs.run import EncoderSpec
+from data_specs.specs.encoder import EncoderSpec
 from models.encoder.heads import initialise
-from models.encoder.tokenizer import opened, read_tokenizer
+from models.encoder.tokenizer import parse_tokenizer, read_tokenizer
 from models.encoder.vit import Block
 
 
@@ -30,18 +30,18 @@ class TextShape:
 
 
 class Reader:
-    """Captions to token ids; one that is too long ends early, but with the end-of-text token (as CLIP's does)."""
+    """Turns captions into token ids; one that is too long is cut, but ends with the end-of-text token (as CLIP's does)."""
 
     def __init__(self, tokenizer_json: str, context: int) -> None:
         """Raises SpecError for a tokenizer that is none, or has no end-of-text token."""
-        self._tokenizer, self.end = opened(tokenizer_json)
+        self._tokenizer, self.end = parse_tokenizer(tokenizer_json)
         self.json, self.context = tokenizer_json, context
         self.vocabulary: int = self._tokenizer.get_vocab_size()
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
-        """[C, L], filled up with end-of-text tokens: the first of them is the one that is read."""
+        """Token ids [C, L], padded with end-of-text tokens, of which the tower reads the first."""
         tokens_CL = torch.full((len(texts), self.context), self.end)
         for row, found in enumerate(self._tokenizer.encode_batch(list(texts))):
             ids = found.ids[: self.context - 1]
@@ -72,7 +72,7 @@ class TextTower(nn.Module):
 
 
 def reader_of(spec: EncoderSpec) -> Reader:
-    """Raises SpecError if the folder holds no tokenizer that serves."""
+    """Raises SpecError if the folder holds no usable tokenizer."""
     return Reader(read_tokenizer(spec), spec.text_context)
 
 

@@ -1,6 +1,6 @@
-"""A plain pre-norm Vision Transformer: pictures enter, final-norm class and patch tokens leave.
+"""A plain pre-norm Vision Transformer, from pixels to final-norm class and patch tokens.
 
-Legend: N pictures, P patches, D width, H heads. SynCLR section 4.2 and its reference: biased qkv, GELU, LayerNorm
+Legend: N images, P patches, D width, H heads. SynCLR section 4.2 and its reference: biased qkv, GELU, LayerNorm
 eps 1e-6, learnable absolute positions, no LayerScale, no SwiGLU.
 """
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from data_specs.run import EncoderSpec
+from data_specs.specs.encoder import EncoderSpec
 from models.encoder.draws import Draws
 
 Stem = Literal["patch", "conv"]
@@ -31,7 +31,7 @@ class VitShape:
     mlp_ratio: int = 4
 
 
-# Width, depth, heads. `vit_tiny` is ours, for 64-pixel pictures on a CPU; the others are the ViT paper's.
+# Width, depth, heads. `vit_tiny` is ours, for 64-pixel images on a CPU; the others are the ViT paper's.
 SIZES: dict[str, tuple[int, int, int]] = {
     "vit_tiny": (128, 4, 4),
     "vit_small": (384, 12, 6),
@@ -49,7 +49,7 @@ def shape_of(spec: EncoderSpec) -> VitShape:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Final-norm tokens of N pictures."""
+    """Final-norm tokens of N images."""
 
     cls_ND: Tensor
     patches_NPD: Tensor
@@ -63,11 +63,11 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, tokens_NTD: Tensor) -> Tensor:
-        pictures, count, width = tokens_NTD.shape
-        qkv = self.qkv(tokens_NTD).view(pictures, count, 3, self.heads, width // self.heads)
+        images, count, width = tokens_NTD.shape
+        qkv = self.qkv(tokens_NTD).view(images, count, 3, self.heads, width // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         mixed_NHTd = F.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
-        return cast(Tensor, self.out(mixed_NHTd.transpose(1, 2).reshape(pictures, count, width)))
+        return cast(Tensor, self.out(mixed_NHTd.transpose(1, 2).reshape(images, count, width)))
 
 
 class Block(nn.Module):
@@ -94,7 +94,7 @@ def scaled(branch_NTD: Tensor, factor_N: Tensor) -> Tensor:
 class ConvStem(nn.Module):
     """Stride-2 3x3 convolutions instead of one large patch projection ("Early convolutions", arXiv 2106.14881).
 
-    On few small pictures it learns edges and parts long before attention does. Neighbouring patches overlap by the
+    On few small images it learns edges and parts long before attention does. Neighbouring patches overlap by the
     receptive field, so a masked patch is hinted at by its neighbours: the masked task is a little easier, not void.
     """
 
@@ -102,7 +102,7 @@ class ConvStem(nn.Module):
         super().__init__()
         halvings = patch.bit_length() - 1
         if 2**halvings != patch:
-            raise ValueError(f"a convolutional stem halves the picture: patch must be a power of two, not {patch}")
+            raise ValueError(f"a convolutional stem halves the image: patch must be a power of two, not {patch}")
         widths = [3, *(width // 2 ** (halvings - 1 - i) for i in range(halvings))]
         self.convs = nn.ModuleList(
             nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(widths[:-1], widths[1:], strict=True)
@@ -151,8 +151,8 @@ class VisionTransformer(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
 
-    def survival(self, pictures: int, draws: Draws | None, device: torch.device) -> list[Tensor | None]:
-        """Stochastic depth, a block each [2, N]: 0 where a picture's branch is dropped, 1 / (1 - rate) elsewhere.
+    def survival(self, images: int, draws: Draws | None, device: torch.device) -> list[Tensor | None]:
+        """Stochastic depth, a block each [2, N]: 0 where an image's branch is dropped, 1 / (1 - rate) elsewhere.
 
         The rate rises linearly over the blocks. None where nothing is dropped: the first block, evaluation, no draws. Drawn
         before the blocks run, so that torch.compile meets no generator.
@@ -163,14 +163,14 @@ class VisionTransformer(nn.Module):
             if draws is None or not self.training or keep == 1.0:
                 factors.append(None)
             else:
-                drawn_2N = torch.stack([draws.rand(pictures) for _ in range(2)])
+                drawn_2N = torch.stack([draws.rand(images) for _ in range(2)])
                 factors.append(((drawn_2N < keep) / keep).to(device))
         return factors
 
     def forward(
         self, pixels_N3HW: Tensor, masks_NP: Tensor | None = None, survival: list[Tensor | None] | None = None
     ) -> Tokens:
-        """Pictures of any size that the patch divides. Masked patches become the mask token before positions are added."""
+        """Images may be of any size that the patch divides. Masked patches become the mask token before positions are added."""
         return self.last_blocks(pixels_N3HW, 1, masks_NP, survival)[0]
 
     def last_blocks(

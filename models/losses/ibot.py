@@ -1,4 +1,4 @@
-"""Masked-patch prediction (iBOT): student logits and teacher assignments at masked positions enter, a scalar leaves.
+"""The masked-patch loss of iBOT: student logits against teacher assignments at masked positions.
 
 Legend: T masked tokens, K prototypes. iBOT (arXiv 2111.07832) with the reduction of SynCLR's reference.
 """

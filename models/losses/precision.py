@@ -1,4 +1,4 @@
-"""The precision losses run in: half-precision tensors enter, float32 leaves; float64 stays what it is."""
+"""The precision that losses are computed in: float32, or float64 where that is given."""
 
 import torch
 from torch import Tensor

@@ -1,7 +1,4 @@
-"""A reduction over ranks that a loss may need: a tensor enters on every rank, its sum, maximum or mean over all leaves.
-
-The losses never open a process group themselves: the caller hands them one of these functions.
-"""
+"""The type of the reductions over ranks that losses take as an argument: they open no process group themselves."""
 
 from collections.abc import Callable
 from typing import Literal

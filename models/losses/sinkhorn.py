@@ -1,4 +1,4 @@
-"""Sinkhorn-Knopp: teacher logits enter, balanced soft assignments of tokens to prototypes leave.
+"""Sinkhorn-Knopp: balanced soft assignments of tokens to prototypes from the teacher's logits.
 
 Legend: T tokens of this rank, K prototypes. SynCLR paper section 3.4; SwAV (arXiv 2006.09882) for the algorithm.
 """

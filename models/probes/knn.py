@@ -1,4 +1,4 @@
-"""Weighted nearest neighbours as in DINO: labelled features enter, votes about others, or the classes that win, leave.
+"""Weighted nearest neighbours, as in DINO.
 
 Legend: N training rows, M test rows, D feature width, C classes, k neighbours.
 """
@@ -6,10 +6,10 @@ Legend: N training rows, M test rows, D feature width, C classes, k neighbours.
 import numpy as np
 from numpy.typing import NDArray
 
-from models.probes.labels import Answers, Decisions, Features, targets_of
+from models.probes.labels import Decisions, Features, Labels, targets_of
 
 SIMILARITIES = 1 << 26
-"""Held at a time: with their order they take 1 GB. All of ImageNet's would take 250 GB, and their order twice that."""
+"""Held in memory at a time: with their order they take 1 GB. All of ImageNet's would take 250 GB, their order twice that."""
 
 
 def unit(features_ND: Features) -> NDArray[np.float32]:
@@ -18,20 +18,18 @@ def unit(features_ND: Features) -> NDArray[np.float32]:
     return directions_ND
 
 
-def knn(train_ND: Features, answers: Answers, test_MD: Features, classes: int, k: int, temperature: float) -> Answers:
-    """[M]: the class with most votes, the smaller one on a tie."""
-    found_M: Answers = votes(train_ND, answers, test_MD, classes, k, temperature).argmax(1)
+def knn(train_ND: Features, labels: Labels, test_MD: Features, classes: int, k: int, temperature: float) -> Labels:
+    """Class numbers [M]: the class with most votes, the smaller number on a tie."""
+    found_M: Labels = votes(train_ND, labels, test_MD, classes, k, temperature).argmax(1)
     return found_M
 
 
-def votes(
-    train_ND: Features, answers: Answers, test_MD: Features, classes: int, k: int, temperature: float
-) -> Decisions:
+def votes(train_ND: Features, labels: Labels, test_MD: Features, classes: int, k: int, temperature: float) -> Decisions:
     """The k nearest by cosine vote with exp(similarity / temperature) (DINO, arXiv 2104.14294, section 4.1).
 
     Votes are shares, so that they compare between rows (mAP ranks rows). Fewer than k training rows: all of them vote.
     """
-    k, directions_DN = min(k, len(answers)), unit(train_ND).T
+    k, directions_DN = min(k, len(labels)), unit(train_ND).T
     votes_MC = np.zeros((len(test_MD), classes), np.float32)
     rows = max(1, SIMILARITIES // len(train_ND))
     for start in range(0, len(test_MD), rows):
@@ -41,6 +39,6 @@ def votes(
         weights_Rk = np.exp((similarity_Rk - similarity_Rk.max(1, keepdims=True)) / temperature)
         weights_Rk /= weights_Rk.sum(1, keepdims=True)
         for place in range(k):
-            neighbours = answers[nearest_Rk[:, place]]
+            neighbours = labels[nearest_Rk[:, place]]
             votes_MC[start : start + rows] += weights_Rk[:, place, None] * targets_of(neighbours, classes)
     return votes_MC

@@ -1,4 +1,4 @@
-"""What every probe learns from, and what it answers: features, right answers and decisions.
+"""The arrays that probes are trained on and return: features, labels and decisions.
 
 Legend: N rows, D feature width, C classes.
 """
@@ -9,20 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 Features = NDArray[np.float32]
-Answers = NDArray[np.int64]
-"""[N] numbers of classes; [N, C] of 0 and 1 where a picture may show several classes, or none."""
+Labels = NDArray[np.int64]
+"""[N] class numbers; [N, C] of 0 and 1 where an image may show several classes, or none."""
 Decisions = NDArray[np.float32]
-"""[N, C]: the larger, the surer is the probe of that class."""
+"""[N, C]: the larger, the more the probe favours that class."""
 
 
-def targets_of(answers: Answers, classes: int) -> NDArray[np.float32]:
-    """[N, C] of 0 and 1."""
-    return np.eye(classes, dtype=np.float32)[answers] if answers.ndim == 1 else answers.astype(np.float32)
+def targets_of(labels: Labels, classes: int) -> NDArray[np.float32]:
+    """Labels as [N, C] of 0 and 1."""
+    return np.eye(classes, dtype=np.float32)[labels] if labels.ndim == 1 else labels.astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Standard:
-    """Features with the mean and the deviation that the training rows have taken out."""
+    """Standardises features by the mean and the deviation of the training rows."""
 
     mean_D: NDArray[np.float64]
     scale_D: NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Logistic regression by L-BFGS (scikit-learn's): labelled features enter, decisions about others leave.
+"""Logistic regression by L-BFGS (scikit-learn's).
 
 Legend: N training rows, M test rows, D feature width, C classes.
 """
@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from models.probes.labels import Answers, Decisions, Features, Standard
+from models.probes.labels import Decisions, Features, Labels, Standard
 
 NEVER = np.float32(-1e30)
 """The decision for a class that no training row shows."""
@@ -18,22 +18,22 @@ TOLERANCE = 1e-12
 
 
 class Logistic:
-    """One set of training rows, fitted from nothing for each penalty, so that what was validated is what is fitted again.
+    """A probe on one set of training rows, fitted from zero for each penalty, so that what was validated is what is fitted again.
 
     Minimises sum of losses + penalty / 2 * |weights|^2 on standardised features, as SynCLR's evaluation does (C = 1 /
-    penalty); many classes share one softmax, and where a picture may show several classes each has a regression of its own.
+    penalty); many classes share one softmax; where an image may show several classes each has a regression of its own.
     """
 
-    def __init__(self, features_ND: Features, answers: Answers, classes: int, iterations: int) -> None:
+    def __init__(self, features_ND: Features, labels: Labels, classes: int, iterations: int) -> None:
         self._standard = Standard.of(features_ND)
         self._features_ND = self._standard(features_ND)
-        self._columns = [answers] if answers.ndim == 1 else list(answers.T)
-        self._several = answers.ndim == 2
+        self._columns = [labels] if labels.ndim == 1 else list(labels.T)
+        self._several = labels.ndim == 2
         self._classes = classes
         self._models = [LogisticRegression(solver="lbfgs", tol=TOLERANCE, max_iter=iterations) for _ in self._columns]
 
     def fit(self, penalty: float) -> int:
-        """Returns how many iterations it took."""
+        """Fit; returns how many iterations it took."""
         for model, column in zip(self._models, self._columns, strict=True):
             if len(np.unique(column)) > 1:
                 model.C = 1.0 / penalty

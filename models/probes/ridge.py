@@ -1,4 +1,4 @@
-"""A linear probe in closed form: labelled features enter, decisions about others leave.
+"""A linear probe in closed form.
 
 Legend: N training rows, M test rows, D feature width, C classes.
 """
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from models.probes.labels import Answers, Decisions, Features, Standard, targets_of
+from models.probes.labels import Decisions, Features, Labels, Standard, targets_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ class Ridge:
         return decisions_MC
 
 
-def fit_ridge(features_ND: Features, answers: Answers, classes: int, penalties: Sequence[float]) -> list[Ridge]:
-    """One probe a penalty. Minimises mean squared error + penalty * |weights|^2, so penalties do not depend on N."""
+def fit_ridge(features_ND: Features, labels: Labels, classes: int, penalties: Sequence[float]) -> list[Ridge]:
+    """Fit one probe for each penalty. Minimises mean squared error + penalty * |weights|^2, so penalties do not depend on N."""
     standard = Standard.of(features_ND)
     # The product over rows in float32 (twice as fast, exact to 1e-6), the system in float64.
     standard_ND = standard(features_ND)
-    targets_NC = targets_of(answers, classes)
+    targets_NC = targets_of(labels, classes)
     offset_C = targets_NC.mean(0)
     rows, width = standard_ND.shape
     # The smaller of two equal systems: over features, or over rows where there are fewer of them (a few shots).

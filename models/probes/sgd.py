@@ -1,4 +1,4 @@
-"""The linear probe of ImageNet papers: labelled features enter; decisions after some epochs, for every learning rate, leave.
+"""The linear probe of ImageNet papers, trained by SGD at several learning rates at once.
 
 Legend: N training rows, M test rows, B rows of a batch, D feature width, C classes, R learning rates.
 SynCLR Table 13 and its reference: batch norm without affine parameters before the classifier, SGD with momentum 0.9, no
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.encoder.schedules import cosine
-from models.probes.labels import Answers, Features, targets_of
+from models.probes.labels import Features, Labels, targets_of
 
 MOMENTUM = 0.9
 EPSILON = 1e-6
@@ -31,7 +31,7 @@ class Epoch:
 
 def train_sgd(
     train_ND: Features,
-    answers: Answers,
+    labels: Labels,
     test_MD: Features,
     classes: int,
     *,
@@ -41,10 +41,10 @@ def train_sgd(
     batch: int,
     seed: int,
 ) -> Iterator[Epoch]:
-    """Decisions about `test_MD` after every `every` epochs and after the last. `lrs` are for a batch of 256."""
+    """Train, and yield decisions about `test_MD` after every `every` epochs and after the last. `lrs` are for a batch of 256."""
     generator = torch.Generator().manual_seed(seed % 2**63)
     features_ND, test = torch.from_numpy(train_ND), torch.from_numpy(test_MD)
-    targets_NC, several = torch.from_numpy(targets_of(answers, classes)), answers.ndim == 2
+    targets_NC, several = torch.from_numpy(targets_of(labels, classes)), labels.ndim == 2
     batch = min(batch, len(features_ND))
     peaks_R = torch.tensor(lrs) * batch / 256
     normed = nn.BatchNorm1d(features_ND.shape[1], eps=EPSILON, affine=False)

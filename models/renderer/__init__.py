@@ -1,1 +1,1 @@
-"""Engines that draw: text and seed in, pixels out."""
+"""Engines that render images from texts and seeds."""

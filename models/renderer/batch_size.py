@@ -1,4 +1,4 @@
-"""How much memory few pictures take enters; how many fit at once leaves."""
+"""Find how many images fit into memory at once, from the memory that a few of them take."""
 
 from collections.abc import Callable
 
@@ -6,17 +6,17 @@ from models.memory import give_back, is_out_of_memory
 
 FEW = 4
 MOST = 64
-"""A GPU is busy with fewer than this; a larger batch only makes the first picture, and a stop, wait longer."""
+"""Fewer than this keep a GPU busy; a larger batch only delays the first image, and a stop."""
 SPARE = 0.9
-"""Of what is free: memory comes in blocks that leave gaps."""
+"""Share of the free memory to use: it is allocated in blocks that leave gaps."""
 CPU_PIXELS = 32 * 64 * 64
-"""A CPU gains no speed from large batches, only from fewer calls: 32 of the tiny model's pictures, 1 of 512 x 512."""
+"""A CPU gains no speed from large batches, only from fewer calls: 32 of the tiny model's images, 1 of 512 x 512."""
 
 
 def fitting_batch(peak: Callable[[int], int], free: int) -> int:
-    """The largest power of two that fits into `free` bytes; `peak(n)` draws n pictures and says how many bytes they held.
+    """The largest power of two that fits into `free` bytes; `peak(n)` renders n images and returns the bytes they held.
 
-    Memory is a + b n: the weights, and what each picture adds. Two points give both.
+    Memory is a + b n, the weights and what each image adds; two measurements give both.
     """
     one = peak(1)
     several = None

@@ -1,12 +1,12 @@
-"""The images room's spec enters, the engine it names leaves; nothing heavy is imported before it is needed."""
+"""Build the renderer that the images stage's spec names; nothing heavy is imported before it is needed."""
 
 from pathlib import Path
 
 from data_specs.errors import SpecError
 from data_specs.image_group import Lora
 from data_specs.model_identity import ModelIdentity
-from data_specs.run import ImagesSpec
-from models.renderer.layout import look
+from data_specs.specs.images import ImagesSpec
+from models.renderer.layout import read_layout
 from models.renderer.protocol import Renderer
 from models.weights import cached, damage, identify, listed, place
 
@@ -19,12 +19,12 @@ SURE = {"loras", "negative_prompt", "scheduler", "scheduler_options", "text_toke
     "vae_slicing",
     "vae_tiling",
 }
-"""At their defaults these fit the tiny model: no need to wait seconds for diffusers to say so."""
+"""At their defaults these settings fit the tiny model, so the seconds that diffusers takes to check them are saved."""
 WAYS_OUT = "use fewer engines at once (execution.workers), images.dtype float16, or images.offload"
 
 
 def identify_renderer(spec: ImagesSpec) -> ModelIdentity:
-    """Which weights the spec names, pinned; raises SpecError if they are not there."""
+    """The weights that the spec names, pinned. Raises SpecError if they do not exist."""
     match spec.engine:
         case "fake":
             from models.renderer.fake import IDENTITY
@@ -32,20 +32,20 @@ def identify_renderer(spec: ImagesSpec) -> ModelIdentity:
             return IDENTITY
         case "diffusers":
             if spec.model == "tiny":
-                return ModelIdentity("tiny", identify(str(TINY), None, knob="images.model").revision)
-            return identify(spec.model, spec.revision, knob="images.model")
+                return ModelIdentity("tiny", identify(str(TINY), None, setting="images.model").revision)
+            return identify(spec.model, spec.revision, setting="images.model")
 
 
 def identify_loras(spec: ImagesSpec) -> tuple[Lora, ...]:
-    """What is added to them, pinned; raises SpecError if it is not there."""
+    """The LoRAs that the spec adds, pinned. Raises SpecError if one does not exist."""
     return tuple(
-        Lora(identify(lora.model, lora.revision, knob="images.loras", file=lora.file), lora.file, lora.scale)
+        Lora(identify(lora.model, lora.revision, setting="images.loras", file=lora.file), lora.file, lora.scale)
         for lora in spec.loras
     )
 
 
 def require_renderer(spec: ImagesSpec) -> None:
-    """Before any work that needs it: raises SpecError if its weights cannot be had, or a knob does not fit them."""
+    """A check before any work: raises SpecError if the weights cannot be had, or a setting does not fit them."""
     identify_renderer(spec)
     identify_loras(spec)
     fields = ImagesSpec.model_fields
@@ -55,14 +55,18 @@ def require_renderer(spec: ImagesSpec) -> None:
         return
     from models.renderer.loading import require_fitting
 
-    require_fitting(look(_weights(spec), spec.revision), spec)
+    require_fitting(read_layout(_weights(spec), spec.revision), spec)
     for lora in spec.loras:
         _require_lora(lora.model, lora.revision, lora.file)
 
 
 def build_renderer(spec: ImagesSpec) -> Renderer:
-    """Loads the engine. Raises SpecError for weights that are not there, or a knob that does not fit them, EngineError
-    if memory does not hold it."""
+    """Loads the engine.
+
+    Raises:
+        SpecError: the weights do not exist, or a setting does not fit them.
+        EngineError: the engine does not fit into memory.
+    """
     identity = identify_renderer(spec)
     match spec.engine:
         case "fake":
@@ -73,7 +77,7 @@ def build_renderer(spec: ImagesSpec) -> Renderer:
             from models.memory import building
             from models.renderer.diffusion import DiffusionRenderer
 
-            loras = [(place(said.model), lora) for said, lora in zip(spec.loras, identify_loras(spec), strict=True)]
+            loras = [(place(named.model), lora) for named, lora in zip(spec.loras, identify_loras(spec), strict=True)]
             with building(f"images.model: {spec.model!r}", WAYS_OUT):
                 return DiffusionRenderer(_weights(spec), identity, spec, loras)
 
@@ -87,7 +91,7 @@ def _require_lora(model: str, revision: str | None, file: str) -> None:
     if path.is_file():
         if wrong := damage(path):
             raise SpecError(f"images.loras: {file} of {model!r} {wrong}: fetch it again")
-    elif not cached(model, revision, file) and file not in listed(model, revision, knob="images.loras"):
+    elif not cached(model, revision, file) and file not in listed(model, revision, setting="images.loras"):
         raise SpecError(
             f"images.loras: {model!r} holds no {file!r} at {revision}; name the one that is meant by `file`"
         )

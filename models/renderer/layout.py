@@ -1,4 +1,4 @@
-"""A diffusers model's folder or pinned hub revision enters; which pipeline, parts and files it has leaves, without loading it."""
+"""Find out which pipeline, parts and files a diffusers model has, in a folder or at a pinned hub revision, without loading it."""
 
 import json
 import re
@@ -11,16 +11,16 @@ from data_specs.errors import SpecError
 from models.weights import cached, damage, in_one_line, listed
 
 INDEX = "model_index.json"
-KNOB = "images.model"
+SETTING = "images.model"
 UNUSED = {"safety_checker": None, "feature_extractor": None, "image_encoder": None, "watermarker": None}
-"""Parts that are never loaded: whether a picture is safe is judged beside it, and pixels stay as they were drawn."""
+"""Parts that are never loaded: safety is judged by the stage's own checker, and pixels stay as they were rendered."""
 WEIGHTLESS = re.compile("Tokenizer|Scheduler|Processor|Extractor")
 WEIGHTS = re.compile(r"[^.]+?(?:\.(?P<variant>[a-z]\w*))?(?:-\d{5}-of-\d{5})?\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`parts` are those that are loaded: name -> class; `variant` is the one of whose weights all are there, or None."""
+    """`parts` maps the names of the parts that are loaded to classes; `variant` is that of the weights to load, or None."""
 
     pipeline: str
     parts: dict[str, str]
@@ -29,11 +29,11 @@ class Layout:
 
     @property
     def unit(self) -> str:
-        """The part that takes the noise away."""
+        """The name of the part that denoises."""
         return "unet" if "unet" in self.parts else "transformer"
 
 
-def look(model: str, revision: str | None) -> Layout:
+def read_layout(model: str, revision: str | None) -> Layout:
     """Raises SpecError for what is no pipeline, lacks a part or its weights, or holds a file that is broken."""
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -46,52 +46,54 @@ def look(model: str, revision: str | None) -> Layout:
             pass
     from huggingface_hub import hf_hub_download
 
-    names = listed(model, revision, knob=KNOB)
+    names = listed(model, revision, setting=SETTING)
 
     def read(name: str) -> bytes:
         try:
             return Path(hf_hub_download(model, name, revision=revision)).read_bytes()
         except Exception as error:
-            raise SpecError(f"{KNOB}: {name} of {model!r} cannot be had from the hub: {in_one_line(error)}") from error
+            raise SpecError(
+                f"{SETTING}: {name} of {model!r} cannot be had from the hub: {in_one_line(error)}"
+            ) from error
 
-    return _look(model, names, read)
+    return _layout(model, names, read)
 
 
 def _of_folder(folder: Path, model: str) -> Layout:
     names = frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    found = _look(model, names, lambda name: (folder / name).read_bytes())
+    found = _layout(model, names, lambda name: (folder / name).read_bytes())
     for name in sorted(names):
         part, _, file = name.partition("/")
         weights = WEIGHTS.fullmatch(file)
         used = part in found.parts and weights and weights["variant"] in (None, found.variant)
         if used and (wrong := damage(folder / name)):
-            raise SpecError(f"{KNOB}: {name} of {model!r} {wrong}: fetch it again")
+            raise SpecError(f"{SETTING}: {name} of {model!r} {wrong}: fetch it again")
     return found
 
 
-def _look(model: str, names: frozenset[str], read: Callable[[str], bytes]) -> Layout:
+def _layout(model: str, names: frozenset[str], read: Callable[[str], bytes]) -> Layout:
     if INDEX not in names:
-        raise SpecError(f"{KNOB}: {model!r} holds no {INDEX}: it is no diffusers pipeline; convert it to one first")
+        raise SpecError(f"{SETTING}: {model!r} holds no {INDEX}: it is no diffusers pipeline; convert it to one first")
 
     def config_of(name: str) -> dict[str, Any]:
         try:
             found = json.loads(read(name))
         except (OSError, ValueError) as error:
-            raise SpecError(f"{KNOB}: {name} of {model!r} cannot be read as JSON: fetch it again") from error
+            raise SpecError(f"{SETTING}: {name} of {model!r} cannot be read as JSON: fetch it again") from error
         if not isinstance(found, dict):
-            raise SpecError(f"{KNOB}: {name} of {model!r} is no JSON object: fetch it again")
+            raise SpecError(f"{SETTING}: {name} of {model!r} is no JSON object: fetch it again")
         return found
 
     index = config_of(INDEX)
     pipeline = index.get("_class_name")
     if not isinstance(pipeline, str):
         raise SpecError(
-            f"{KNOB}: {INDEX} of {model!r} names no pipeline of diffusers; code that a model brings is not run"
+            f"{SETTING}: {INDEX} of {model!r} names no pipeline of diffusers; code that a model brings is not run"
         )
     parts = {
-        name: str(said[1])
-        for name, said in index.items()
-        if isinstance(said, list) and len(said) == 2 and said[1] and name not in UNUSED
+        name: str(entry[1])
+        for name, entry in index.items()
+        if isinstance(entry, list) and len(entry) == 2 and entry[1] and name not in UNUSED
     }
     variants = {
         name: _variants(model, name, names, config_of) for name, kind in parts.items() if not WEIGHTLESS.search(kind)
@@ -107,35 +109,35 @@ def _within(names: frozenset[str], part: str) -> set[str]:
 
 
 def _lacking(model: str, what: str) -> SpecError:
-    return SpecError(f"{KNOB}: {INDEX} of {model!r} names {what!r}, which is not there: fetch it whole")
+    return SpecError(f"{SETTING}: {INDEX} of {model!r} names {what!r}, which is not there: fetch it whole")
 
 
 def _variants(
     model: str, part: str, names: frozenset[str], config_of: Callable[[str], dict[str, Any]]
 ) -> set[str | None]:
-    """In which variants the weights of one part are there."""
+    """The variants in which the weights of one part exist."""
     within = _within(names, part)
     if not within:
         raise _lacking(model, part)
     found = {each["variant"] for each in map(WEIGHTS.fullmatch, within) if each}
     if not found:
         raise SpecError(
-            f"{KNOB}: part {part!r} of {model!r} holds no .safetensors; other formats are not read: convert it"
+            f"{SETTING}: part {part!r} of {model!r} holds no .safetensors; other formats are not read: convert it"
         )
     for listing in (file for file in within if file.endswith(".safetensors.index.json")):
-        told = config_of(f"{part}/{listing}").get("weight_map")
-        if absent := set(told.values() if isinstance(told, dict) else ()) - within:
-            raise SpecError(f"{KNOB}: {part}/{min(absent)} of {model!r} is not there: fetch it whole")
+        weight_map = config_of(f"{part}/{listing}").get("weight_map")
+        if absent := set(weight_map.values() if isinstance(weight_map, dict) else ()) - within:
+            raise SpecError(f"{SETTING}: {part}/{min(absent)} of {model!r} is not there: fetch it whole")
     return found
 
 
 def _shared(model: str, variants: dict[str, set[str | None]]) -> str | None:
-    """Weights without a variant are what a model was published as, so they come first; then half precision."""
+    """The variant to load: None where all parts have plain weights, which is what a model was published as; else `fp16` first."""
     lacking = {part: found for part, found in variants.items() if None not in found}
     if not lacking:
         return None
     shared = sorted(name for name in set.intersection(*lacking.values()) if name)
     if not shared:
-        told = "; ".join(f"{part}: {', '.join(map(str, found))}" for part, found in lacking.items())
-        raise SpecError(f"{KNOB}: parts of {model!r} come in variants that they do not share ({told})")
+        listed_ones = "; ".join(f"{part}: {', '.join(map(str, found))}" for part, found in lacking.items())
+        raise SpecError(f"{SETTING}: parts of {model!r} come in variants that they do not share ({listed_ones})")
     return "fp16" if "fp16" in shared else shared[0]

@@ -1,4 +1,4 @@
-"""The images room's spec and a model's layout enter; a pipeline that is ready to draw leaves, or why the two do not fit."""
+"""Load a diffusers pipeline, and check beforehand that the images stage's spec fits the model."""
 
 import importlib
 import inspect
@@ -13,9 +13,9 @@ from diffusers.models.attention_dispatch import AttentionBackendName, _check_att
 
 from data_specs.errors import EngineError, SpecError
 from data_specs.image_group import Lora
-from data_specs.run import ImagesSpec
+from data_specs.specs.images import ImagesSpec
 from models.memory import is_out_of_memory
-from models.renderer.layout import KNOB, UNUSED, Layout
+from models.renderer.layout import SETTING, UNUSED, Layout
 from models.renderer.prompts import ENCODED
 from models.renderer.scheduling import build_scheduler, require_called_right
 from models.weights import in_one_line, passes
@@ -23,20 +23,20 @@ from models.weights import in_one_line, passes
 CALLED_WITH = frozenset(
     {"prompt", "generator", "num_inference_steps", "guidance_scale", "width", "height", "output_type"}
 )
-"""What every drawing says. A pipeline whose call lacks one of these is of another kind."""
+"""Arguments of every call. A pipeline whose call lacks one of these is of another kind."""
 WITHOUT = {**UNUSED, "requires_safety_checker": False, "add_watermarker": False}
-"""Nothing may touch the pixels that a model drew: a black or marked picture would be a positive like any other."""
+"""Nothing may change rendered pixels: a blackened or marked image would be a positive like any other."""
 
 
 def require_fitting(layout: Layout, spec: ImagesSpec) -> None:
-    """Everything that can be known before weights are loaded. Raises SpecError, which names knob, value and way out."""
+    """All checks that need no weights. Raises SpecError, which names setting, value and way out."""
     kind = pipeline_class(layout)
     config = layout.config_of(f"{layout.unit}/config.json")
     require_called_right(kind, layout, build_scheduler(layout, spec), spec)
     device = device_of(spec)
     known = inspect.signature(kind.__call__).parameters
     if layout.unit == "unet" and config.get("in_channels") != config.get("out_channels"):
-        raise SpecError(f"{KNOB}: {spec.model!r} wants a picture beside the text; name a text-to-image model")
+        raise SpecError(f"{SETTING}: {spec.model!r} wants an image beside the text; name a text-to-image model")
     if spec.negative_prompt and (takes_guidance(config) or "negative_prompt" not in known):
         raise SpecError(f"images.negative_prompt: {layout.pipeline} {spec.model!r} reads none; leave it empty")
     if spec.text_tokens and "max_sequence_length" not in known:
@@ -53,14 +53,14 @@ def require_fitting(layout: Layout, spec: ImagesSpec) -> None:
     multiple = _multiple(layout, config)
     if spec.size and spec.size % multiple:
         raise SpecError(
-            f"images.size: {layout.pipeline} {spec.model!r} draws multiples of {multiple}, not {spec.size}; "
+            f"images.size: {layout.pipeline} {spec.model!r} renders multiples of {multiple}, not {spec.size}; "
             f"use {max(multiple, spec.size // multiple * multiple)}"
         )
 
 
 def pipeline_class(layout: Layout) -> Any:
-    """The class that draws from text alone with these weights. Raises SpecError if there is none."""
-    if layout.pipeline in ENCODED:  # the others cost eight seconds to look through
+    """The class that renders from text alone with these weights. Raises SpecError if there is none."""
+    if layout.pipeline in ENCODED:  # the lookup below takes eight seconds
         return getattr(diffusers, layout.pipeline)
     from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING, _get_task_class
 
@@ -68,20 +68,23 @@ def pipeline_class(layout: Layout) -> Any:
         kind = _get_task_class(AUTO_TEXT2IMAGE_PIPELINES_MAPPING, layout.pipeline)
     except ValueError as error:
         raise SpecError(
-            f"{KNOB}: {layout.pipeline} is no text-to-image pipeline of diffusers {diffusers.__version__}; name a model that is"
+            f"{SETTING}: {layout.pipeline} is no text-to-image pipeline of diffusers {diffusers.__version__}; "
+            "name a model that is"
         ) from error
     if lacking := CALLED_WITH - set(inspect.signature(kind.__call__).parameters):
-        raise SpecError(f"{KNOB}: {layout.pipeline} cannot be told {', '.join(sorted(lacking))}; name another model")
+        raise SpecError(
+            f"{SETTING}: the call of {layout.pipeline} takes no {', '.join(sorted(lacking))}; name another model"
+        )
     return kind
 
 
 def takes_guidance(unit: Mapping[str, Any]) -> bool:
-    """A model distilled to take guidance as a number does in one pass what CFG does in two, and reads no negative prompt."""
+    """Whether the model is guidance-distilled: guidance is a number that it takes, in one pass and without a negative prompt."""
     return bool(unit.get("guidance_embeds")) or unit.get("time_cond_proj_dim") is not None
 
 
 def device_of(spec: ImagesSpec) -> str:
-    """Raises SpecError for a device that is not here."""
+    """The device that `images.device` means here. Raises SpecError for one that does not exist."""
     here = {name: _count(name) for name in ("cuda", "mps", "xpu")}
     if spec.device == "auto":
         found = next((name for name, count in here.items() if count), "cpu")
@@ -96,7 +99,7 @@ def device_of(spec: ImagesSpec) -> str:
 
 
 def load_pipeline(model: str, layout: Layout, loras: Sequence[tuple[str, Lora]], spec: ImagesSpec) -> Any:
-    """Loads the weights; of `loras` each stands with the name that the recipe gives it. Raises SpecError."""
+    """Loads the weights. `loras` are pairs of the path or hub id to load from and the record. Raises SpecError."""
     kind = pipeline_class(layout)
     takes = inspect.signature(kind.__init__).parameters
     try:
@@ -112,8 +115,8 @@ def load_pipeline(model: str, layout: Layout, loras: Sequence[tuple[str, Lora]],
         if is_out_of_memory(error):
             raise
         if passes(error):
-            raise EngineError(f"{KNOB}: {model!r} did not load: {in_one_line(error)}") from error
-        raise SpecError(f"{KNOB}: cannot load {model!r}: {in_one_line(error)}") from error
+            raise EngineError(f"{SETTING}: {model!r} did not load: {in_one_line(error)}") from error
+        raise SpecError(f"{SETTING}: cannot load {model!r}: {in_one_line(error)}") from error
     pipeline.scheduler = build_scheduler(layout, spec)
     pipeline.set_progress_bar_config(disable=True)
     _add(pipeline, loras)
@@ -139,7 +142,7 @@ def load_pipeline(model: str, layout: Layout, loras: Sequence[tuple[str, Lora]],
 
 
 def _add(pipeline: Any, loras: Sequence[tuple[str, Lora]]) -> None:
-    """Added into the weights themselves, so that drawing costs what it costs without."""
+    """Fuse the LoRAs into the weights, so that rendering costs no more than without them."""
     names = []
     for number, (model, lora) in enumerate(loras):
         names.append(f"lora_{number}")
@@ -197,7 +200,7 @@ def _attend(pipeline: Any, unit: Any, name: str | None) -> None:
 
 
 def _multiple(layout: Layout, unit: Mapping[str, Any]) -> int:
-    """A side must be a whole number of latents, and of the transformer's patches of them."""
+    """The divisor of an image's side: a whole number of latents, and of the transformer's patches of them."""
     if "vae" not in layout.parts:
         return 8
     blocks = layout.config_of("vae/config.json").get("block_out_channels")

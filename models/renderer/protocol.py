@@ -1,4 +1,4 @@
-"""What the images room asks of any engine that draws: texts and seeds in, float pixels out."""
+"""The interface of an engine that renders images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 from data_specs.image_group import Rendering
 
 Pixels = NDArray[np.float32]
-"""One picture: height x width x 3 (RGB), values in [0, 1]; a broken one may hold NaN, which the room then refuses."""
+"""One image: height x width x 3 (RGB), values in [0, 1]; a broken one may hold NaN, which the stage then refuses."""
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
-    """One picture that is wanted: what it shows, and the seed of its start noise."""
+class RenderRequest:
+    """One image to render: the caption that it shows, and the seed of its start noise."""
 
     text: str
     seed: int
 
 
 class Renderer(Protocol):
-    """`rendering` is all that its pictures have in common; `batch_size` how many are best asked for at once."""
+    """`rendering` records what all its images have in common; `batch_size` is how many are best requested at once."""
 
     @property
     def rendering(self) -> Rendering: ...
@@ -30,10 +30,10 @@ class Renderer(Protocol):
     @property
     def batch_size(self) -> int: ...
 
-    def render(self, drawings: Sequence[Drawing]) -> list[Pixels]:
-        """One picture per drawing, in order. Raises EngineError if the backend fails."""
+    def render(self, requests: Sequence[RenderRequest]) -> list[Pixels]:
+        """One image per request, in order. Raises EngineError if the backend fails."""
         ...
 
-    def unseen(self, texts: Sequence[str]) -> list[int]:
-        """Of each text, how many tokens at its end the model does not read, being more than `rendering.text_tokens`."""
+    def truncated_tokens(self, texts: Sequence[str]) -> list[int]:
+        """For each text, how many tokens at its end the model does not read, because they exceed `rendering.text_tokens`."""
         ...

@@ -1,4 +1,4 @@
-"""A scheduler's name and settings enter; the scheduler leaves, or why it does not fit the model."""
+"""Build the scheduler that the spec names, and check that it fits the model."""
 
 import inspect
 import re
@@ -8,23 +8,23 @@ import diffusers
 import torch
 
 from data_specs.errors import SpecError
-from data_specs.run import ImagesSpec
+from data_specs.specs.images import ImagesSpec
 from models.renderer.layout import Layout
 
 BATCH_NOISE = frozenset({"DPMSolverSDEScheduler", "CosineDPMSolverMultistepScheduler"})
-"""They draw noise for a whole batch from one seed: a picture would depend on its neighbours."""
+"""Schedulers that draw the noise of a whole batch from one seed: an image would depend on its neighbours."""
 ETA = "eta"
-"""DDIM's share of fresh noise: said with the scheduler's settings, but given to each call of the pipeline."""
+"""DDIM's share of fresh noise: a recipe sets it with the scheduler's options, but it is an argument of the pipeline's call."""
 FLOW = "flow_prediction"
 BETAS = frozenset({"beta_start", "beta_end"})
 NOISE = BETAS | {"prediction_type"}
+"""Settings that carry a model's noise from its own scheduler to another; consistency, score and EDM models have none."""
 STEP = re.compile(r"scheduler\.step\([^)]*\)")
-"""In a pipeline's source: what its loop hands to each step. No signature tells it, and some have the means but not the use."""
-"""Settings by which a model's noise is handed from its own scheduler to another; consistency, score and EDM models have none."""
+"""In a pipeline's source: the arguments of each step. No signature shows them, and some pipelines prepare more than they pass."""
 
 
 def build_scheduler(layout: Layout, spec: ImagesSpec) -> Any:
-    """The model's own settings with the spec's on top. Raises SpecError, which names knob, value and the way out."""
+    """The scheduler with the model's own settings, overridden by the spec's. Raises SpecError: setting, value, way out."""
     config = layout.config_of("scheduler/scheduler_config.json")
     own = str(config.get("_class_name", layout.parts.get("scheduler")))
     name = spec.scheduler or own
@@ -45,14 +45,13 @@ def build_scheduler(layout: Layout, spec: ImagesSpec) -> Any:
         if not scheduler.config.get("use_dynamic_shifting"):  # which asks for the size of the latents
             scheduler.set_timesteps(spec.steps)
     except (ValueError, TypeError, NotImplementedError, IndexError, ZeroDivisionError) as error:
-        said = " ".join(str(error).split())[:300]
-        asked = f"{options} with {spec.steps} steps"
-        raise SpecError(f"images.scheduler: {name} refuses {asked}: {said}") from error
+        fault = " ".join(str(error).split())[:300]
+        raise SpecError(f"images.scheduler: {name} refuses {options} with {spec.steps} steps: {fault}") from error
     return kind.from_config(config, **options)
 
 
 def require_called_right(kind: Any, layout: Layout, scheduler: Any, spec: ImagesSpec) -> None:
-    """What the pipeline's call tells its scheduler, and what it does not, must suit it. Raises SpecError."""
+    """Check the arguments that the pipeline's call passes, and does not pass, to its scheduler. Raises SpecError."""
     known, name = inspect.signature(kind.__call__).parameters, type(scheduler).__name__
     way = f"null takes the model's own, {layout.parts.get('scheduler')}"
     if ETA in spec.scheduler_options and ETA not in known:
@@ -61,22 +60,23 @@ def require_called_right(kind: Any, layout: Layout, scheduler: Any, spec: Images
         )
     source, dynamic = inspect.getsource(kind.__call__), bool(scheduler.config.get("use_dynamic_shifting"))
     shared = [call for call in STEP.findall(source) if "generator" not in call and "extra_step_kwargs" not in call]
-    told = {"original_inference_steps"} & known.keys()  # by consistency models, whose call hands its step no eta either
-    fits = not told or ETA not in inspect.signature(scheduler.step).parameters
-    told |= {"mu"} if dynamic and shared else set()
-    told |= {"sigmas"} if "sigmas = np.linspace(" in source and not scheduler.config.get("use_flow_sigmas") else set()
-    if not fits or told - inspect.signature(scheduler.set_timesteps).parameters.keys():
-        raise SpecError(f"images.scheduler: {kind.__name__} cannot draw with {name}; {way}")
+    # Consistency models take original_inference_steps; their call passes its step no eta either.
+    passed = {"original_inference_steps"} & known.keys()
+    fits = not passed or ETA not in inspect.signature(scheduler.step).parameters
+    passed |= {"mu"} if dynamic and shared else set()
+    passed |= {"sigmas"} if "sigmas = np.linspace(" in source and not scheduler.config.get("use_flow_sigmas") else set()
+    if not fits or passed - inspect.signature(scheduler.set_timesteps).parameters.keys():
+        raise SpecError(f"images.scheduler: {kind.__name__} cannot render with {name}; {way}")
     if shared and _draws_noise(scheduler, spec.steps, dynamic):
-        asked = {key: value for key, value in spec.scheduler_options.items() if key != ETA}
+        options = {key: value for key, value in spec.scheduler_options.items() if key != ETA}
         raise SpecError(
-            f"images.scheduler: {name} with {asked} draws noise in each step, which {kind.__name__} does not let it take "
-            f"from the picture's own seed; use one that draws none: {way}"
+            f"images.scheduler: {name} with {options} draws noise in each step, which {kind.__name__} does not let it take "
+            f"from the image's own seed; use one that draws none: {way}"
         )
 
 
 def _draws_noise(scheduler: Any, steps: int, dynamic: bool) -> bool:
-    """Whether a step takes noise from the generator that all pictures share; asked of it by letting it take one."""
+    """Whether a step draws noise from the generator that all images share, found by running one step."""
     scheduler.set_timesteps(steps, **({"mu": 1.0} if dynamic else {}))
     with torch.random.fork_rng(devices=[]):
         before, sample = torch.get_rng_state(), torch.zeros(1, 4, 8, 8)
@@ -85,7 +85,7 @@ def _draws_noise(scheduler: Any, steps: int, dynamic: bool) -> bool:
 
 
 def _require_same_kind(layout: Layout, own: str, config: dict[str, Any], name: str, scheduler: Any) -> None:
-    """A model that predicts a flow and a scheduler that expects noise make grey mud together, and the other way round."""
+    """A model that predicts a flow with a scheduler that expects noise, or the reverse, renders grey mud. Raises SpecError."""
     flow = _flows(own, config)
     way = f"null takes the model's own, {own}"
     if flow != _flows(name, scheduler.config):

@@ -1,1 +1,1 @@
-"""Engines that look: pictures (and captions) in, scores out."""
+"""Engines that score images: fit to a caption, and safety."""

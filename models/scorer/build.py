@@ -1,25 +1,25 @@
-"""The images room's spec enters; what looks at its pictures leaves: scorer, safety checker. Nothing heavy before it is needed."""
+"""Build the scorer and safety checker that the images stage's spec names; nothing heavy is imported before it is needed."""
 
 import json
 from pathlib import Path
 
 from data_specs.errors import SpecError
 from data_specs.model_identity import ModelIdentity
-from data_specs.run import ImagesSpec
+from data_specs.specs.images import ImagesSpec
 from models.scorer.protocol import Checker, Scorer
 from models.weights import cached, damage, identify, listed, place, require_reachable
 
 SCORER, CHECKER = "images.scorer.model", "images.safety.model"
 PARTS = ("safety_checker", "feature_extractor")
-"""Where a Stable Diffusion pipeline keeps its checker, and how that wants pictures."""
+"""Subfolders of a Stable Diffusion pipeline with its checker, and with the checker's preprocessing."""
 ENCODER_FILES = ("model.safetensors", "config.json")
 TEXT_FILES = ("text.safetensors", "text.json", "tokenizer.json")
-"""An exported encoder with its text tower, for a look that loads nothing (models/encoder/exported.py)."""
-WAY_OUT = "use fewer engines at once (execution.workers), or images.dtype float16 for the pictures' model beside it"
+"""Files of an exported encoder with its text tower (models/encoder/exported.py), for a check that loads nothing."""
+WAY_OUT = "use fewer engines at once (execution.workers), or images.dtype float16 for the images' model beside it"
 
 
 def identify_scorer(spec: ImagesSpec) -> ModelIdentity | None:
-    """Which weights score, pinned; None if nothing does. Raises SpecError if they are not there."""
+    """The scorer's weights, pinned; None without a scorer. Raises SpecError if they do not exist."""
     if (scorer := spec.scorer) is None:
         return None
     match scorer.engine:
@@ -31,56 +31,60 @@ def identify_scorer(spec: ImagesSpec) -> ModelIdentity | None:
             if not Path(scorer.model).expanduser().is_dir():
                 way_out = "an encoder's is <root>/encoder/<lineage>/encoder"
                 raise SpecError(f"{SCORER}: there is no folder {scorer.model!r}; {way_out}")
-            return identify(scorer.model, None, knob=SCORER)
+            return identify(scorer.model, None, setting=SCORER)
         case "clip":
-            return identify(scorer.model, scorer.revision, knob=SCORER)
+            return identify(scorer.model, scorer.revision, setting=SCORER)
 
 
 def identify_checker(spec: ImagesSpec) -> ModelIdentity | None:
-    """Which weights check, pinned; None if nothing does. Raises SpecError if they are not there."""
+    """The safety checker's weights, pinned; None without a checker. Raises SpecError if they do not exist."""
     if spec.safety is None:
         return None
     if spec.safety.model is not None:
-        return identify(spec.safety.model, spec.safety.revision, knob=CHECKER)
+        return identify(spec.safety.model, spec.safety.revision, setting=CHECKER)
     model = Path(spec.model).expanduser()
     if spec.engine != "diffusers" or spec.model == "tiny" or (model.is_dir() and not (model / PARTS[0]).is_dir()):
         raise SpecError(f"{CHECKER}: {spec.model!r} has no safety checker of its own; name the folder or hub id of one")
     if model.is_dir():
-        own = identify(str(model / PARTS[0]), None, knob=CHECKER)
+        own = identify(str(model / PARTS[0]), None, setting=CHECKER)
         return ModelIdentity(f"{model.name}/{PARTS[0]}", own.revision)
-    pipeline = identify(spec.model, spec.revision, knob="images.model")
+    pipeline = identify(spec.model, spec.revision, setting="images.model")
     return ModelIdentity(f"{pipeline.id}/{PARTS[0]}", pipeline.revision)
 
 
-def require_looking(spec: ImagesSpec) -> None:
-    """Before any work that needs them: raises SpecError if the weights that look at pictures cannot be had."""
+def require_scorers(spec: ImagesSpec) -> None:
+    """A check before any work: raises SpecError if the weights of scorer or safety checker cannot be had."""
     identify_scorer(spec)
     identify_checker(spec)
     if (scorer := spec.scorer) and scorer.engine == "encoder":
         _require_export(Path(scorer.model).expanduser())
     elif scorer and scorer.engine == "clip":
         _require_parts(scorer.model, SCORER, "preprocessor_config.json", "tokenizer_config.json")
-        require_reachable(scorer.model, scorer.revision, knob=SCORER)
+        require_reachable(scorer.model, scorer.revision, setting=SCORER)
     if (safety := spec.safety) and safety.model is not None:
         _require_parts(safety.model, CHECKER, "preprocessor_config.json")
-        require_reachable(safety.model, safety.revision, knob=CHECKER)
+        require_reachable(safety.model, safety.revision, setting=CHECKER)
     elif safety:
         _require_parts(f"{spec.model}/{PARTS[0]}", CHECKER, f"../{PARTS[1]}/preprocessor_config.json")
         _require_own(spec.model, spec.revision)
 
 
 def _require_own(model: str, revision: str | None) -> None:
-    """Of a hub id; a folder was looked at already."""
+    """For a hub id; a folder was checked already."""
     described = f"{PARTS[0]}/config.json"
     if Path(model).expanduser().is_dir() or cached(model, revision, described):
         return
-    if described not in listed(model, revision, knob=CHECKER):
+    if described not in listed(model, revision, setting=CHECKER):
         raise SpecError(f"{CHECKER}: {model!r} has no safety checker of its own at {revision}; name the hub id of one")
 
 
 def build_scorer(spec: ImagesSpec) -> Scorer | None:
-    """Loads it, if there is one. Raises SpecError for weights that are not there, or are another model's, EngineError
-    if memory does not hold it."""
+    """Loads it, if there is one.
+
+    Raises:
+        SpecError: the weights do not exist, or are another model's.
+        EngineError: they do not fit into memory.
+    """
     scorer, identity = spec.scorer, identify_scorer(spec)
     if scorer is None or identity is None:
         return None
@@ -104,8 +108,12 @@ def build_scorer(spec: ImagesSpec) -> Scorer | None:
 
 
 def build_checker(spec: ImagesSpec) -> Checker | None:
-    """Loads it, if there is one. Raises SpecError for weights that are not there, or are another model's, EngineError
-    if memory does not hold it."""
+    """Loads it, if there is one.
+
+    Raises:
+        SpecError: the weights do not exist, or are another model's.
+        EngineError: they do not fit into memory.
+    """
     safety, identity = spec.safety, identify_checker(spec)
     if safety is None or identity is None:
         return None
@@ -119,7 +127,7 @@ def build_checker(spec: ImagesSpec) -> Checker | None:
 
 
 def _device(spec: ImagesSpec) -> str:
-    """Where the pipeline is too."""
+    """The pipeline's device."""
     from models.renderer.loading import device_of
 
     return device_of(spec)
@@ -139,19 +147,19 @@ def _require_export(folder: Path) -> None:
         )
 
 
-def _require_parts(model: str, knob: str, *files: str) -> None:
-    """Of a local folder; a hub id's are looked for when it is loaded."""
+def _require_parts(model: str, setting: str, *files: str) -> None:
+    """For a local folder; the files of a hub id are checked when it is loaded."""
     folder = Path(model).expanduser()
     if not folder.is_dir():
         return
     if lost := [name for name in ("config.json", *files) if not (folder / name).is_file()]:
-        raise SpecError(f"{knob}: folder {model!r} lacks {', '.join(lost)}")
+        raise SpecError(f"{setting}: folder {model!r} lacks {', '.join(lost)}")
     for path in folder.glob("*.safetensors"):
         if wrong := damage(path):
-            raise SpecError(f"{knob}: {path.name} of {model!r} {wrong}: fetch it again")
+            raise SpecError(f"{setting}: {path.name} of {model!r} {wrong}: fetch it again")
     try:
-        said = json.loads((folder / "config.json").read_bytes()).get("model_type")
+        kind = json.loads((folder / "config.json").read_bytes()).get("model_type")
     except (ValueError, AttributeError) as error:
-        raise SpecError(f"{knob}: config.json of {model!r} is no JSON object") from error
-    if said != "clip":
-        raise SpecError(f"{knob}: {model!r} is a model of the kind {said!r}, not CLIP")
+        raise SpecError(f"{setting}: config.json of {model!r} is no JSON object") from error
+    if kind != "clip":
+        raise SpecError(f"{setting}: {model!r} is a model of the kind {kind!r}, not CLIP")

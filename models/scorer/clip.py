@@ -1,4 +1,4 @@
-"""A Hugging Face CLIP enters, a local folder or a pinned hub revision; a scorer by it leaves."""
+"""Score images by a Hugging Face CLIP, from a local folder or a pinned hub revision."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from models.scorer.two_towers import TwoTowers
 
 
 def clip_scorer(model: str, identity: ModelIdentity, revision: str | None, device: str) -> TwoTowers:
-    """Raises SpecError for what is no CLIP, or lacks a part of one."""
+    """Raises SpecError for a model that is no CLIP, or lacks a part of one."""
     clip: Any = load_whole(CLIPModel, model, "images.scorer.model", revision=revision).to(device)
     try:
         tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
@@ -27,32 +27,34 @@ def clip_scorer(model: str, identity: ModelIdentity, revision: str | None, devic
         found: Tensor = clip.get_text_features(**tokens.to(device)).pooler_output
         return found
 
-    def embed_pictures(pixels_B3RR: Tensor) -> Tensor:
+    def embed_images(pixels_B3RR: Tensor) -> Tensor:
         found: Tensor = clip.get_image_features(pixels_B3RR).pooler_output
         return found
 
-    return TwoTowers(identity, preparation, embed_pictures, embed_texts, device)
+    return TwoTowers(identity, preparation, embed_images, embed_texts, device)
 
 
-def load_whole(kind: Any, model: str, knob: str, **where: Any) -> Any:
-    """A model in evaluation mode. Raises SpecError if weights are missing, for which random ones would stand in."""
+def load_whole(kind: Any, model: str, setting: str, **where: Any) -> Any:
+    """A model in evaluation mode. Raises SpecError if weights are missing, which would be random."""
     try:
-        loaded, told = kind.from_pretrained(model, use_safetensors=True, output_loading_info=True, **where)
+        loaded, info = kind.from_pretrained(model, use_safetensors=True, output_loading_info=True, **where)
     except (OSError, ValueError, RuntimeError) as error:
         if is_out_of_memory(error):
             raise
-        raise SpecError(f"{knob}: cannot load {model!r}: {str(error).splitlines()[0]}") from error
-    if lost := sorted(told["missing_keys"]) or sorted(told["mismatched_keys"]):
+        raise SpecError(f"{setting}: cannot load {model!r}: {str(error).splitlines()[0]}") from error
+    if lost := sorted(info["missing_keys"]) or sorted(info["mismatched_keys"]):
         raise SpecError(
-            f"{knob}: {model!r} is no {kind.__name__}: it lacks {len(lost)} of its weights, such as {lost[0]}"
+            f"{setting}: {model!r} is no {kind.__name__}: it lacks {len(lost)} of its weights, such as {lost[0]}"
         )
     return loaded.eval().requires_grad_(False)
 
 
-def preparation_of(model: str, side: int, knob: str, **where: Any) -> Preparation:
-    """As its preprocessor_config.json says. Raises SpecError if there is none."""
+def preparation_of(model: str, side: int, setting: str, **where: Any) -> Preparation:
+    """Read from preprocessor_config.json. Raises SpecError if there is none."""
     try:
         processor = AutoImageProcessor.from_pretrained(model, **where)
     except (OSError, ValueError) as error:
-        raise SpecError(f"{knob}: {model!r} has no preprocessor_config.json: {str(error).splitlines()[0]}") from error
+        raise SpecError(
+            f"{setting}: {model!r} has no preprocessor_config.json: {str(error).splitlines()[0]}"
+        ) from error
     return Preparation(side, tuple(processor.image_mean), tuple(processor.image_std))

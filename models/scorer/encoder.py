@@ -1,4 +1,4 @@
-"""The exported files of an encoder with a text tower enter; a scorer by it leaves."""
+"""Score images by an exported encoder with a text tower."""
 
 from pathlib import Path
 
@@ -13,12 +13,12 @@ from models.scorer.two_towers import TwoTowers
 
 
 def encoder_scorer(folder: Path, identity: ModelIdentity, device: str) -> TwoTowers:
-    """Pictures by their cls token, as the text tower was trained with it. Raises ContractError for other files."""
+    """Embeds images by their cls token, with which the text tower was trained. Raises ContractError for other files."""
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     backbone, space = load_exported(files).to(device), load_text(files)
     tower, projection_JD = space.tower.to(device), space.projection_JD.to(device)
 
-    def embed_pictures(pixels_B3RR: Tensor) -> Tensor:
+    def embed_images(pixels_B3RR: Tensor) -> Tensor:
         return F.linear(backbone(pixels_B3RR).cls_ND, projection_JD)
 
     def embed_texts(texts: list[str]) -> Tensor:
@@ -26,4 +26,4 @@ def encoder_scorer(folder: Path, identity: ModelIdentity, device: str) -> TwoTow
         return found
 
     preparation = Preparation(backbone.shape.image_size, MEAN, STD)
-    return TwoTowers(identity, preparation, embed_pictures, embed_texts, device)
+    return TwoTowers(identity, preparation, embed_images, embed_texts, device)

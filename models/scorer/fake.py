@@ -1,4 +1,4 @@
-"""A scorer for unit tests: numbers that follow from a picture's 8-bit values and its text, made without a model."""
+"""A scorer for unit tests: numbers derived from an image's 8-bit values and its text, made without a model."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ IDENTITY = ModelIdentity("fake", "0")
 class FakeScorer:
     identity = IDENTITY
 
-    def score(self, pictures: Sequence[Pixels], texts: Sequence[str]) -> list[float]:
-        return [_number(pixels, text) for pixels, text in zip(pictures, texts, strict=True)]
+    def score(self, images: Sequence[Pixels], texts: Sequence[str]) -> list[float]:
+        return [_number(pixels, text) for pixels, text in zip(images, texts, strict=True)]
 
 
 def _number(pixels: Pixels, text: str) -> float:

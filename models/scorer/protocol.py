@@ -1,4 +1,4 @@
-"""What the images room asks of a model that looks at pictures: how well they fit a text, and how unsafe they are."""
+"""The interfaces of models that score images: fit to a text, and safety."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -11,10 +11,10 @@ class Scorer(Protocol):
     @property
     def identity(self) -> ModelIdentity: ...
 
-    def score(self, pictures: Sequence[Pixels], texts: Sequence[str]) -> list[float]:
-        """Cosine of each picture with its own text, from -1 to 1. Raises EngineError if the backend fails.
+    def score(self, images: Sequence[Pixels], texts: Sequence[str]) -> list[float]:
+        """Cosine of each image with its own text, from -1 to 1. Raises EngineError if the backend fails.
 
-        It follows from the picture's 8-bit values and its text, within 1e-6 however pictures are batched; a broken picture
+        It depends on the image's 8-bit values and its text, within 1e-6 however images are batched; a broken image
         (NaN) has some score.
         """
         ...
@@ -24,6 +24,6 @@ class Checker(Protocol):
     @property
     def identity(self) -> ModelIdentity: ...
 
-    def check(self, pictures: Sequence[Pixels]) -> list[float]:
-        """How far beyond safe each picture is; below 0 it is safe. As `Scorer.score` else."""
+    def check(self, images: Sequence[Pixels]) -> list[float]:
+        """By how much each image exceeds what is safe; below 0 it is safe. Otherwise as `Scorer.score`."""
         ...

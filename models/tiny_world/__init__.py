@@ -1,1 +1,1 @@
-"""The Tiny World: names and sprites enter, labelled scenes and the phrases that describe them leave."""
+"""The Tiny World: labelled scenes drawn from sprites, places and textures."""

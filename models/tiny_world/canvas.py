@@ -1,4 +1,4 @@
-"""A random generator and colours enter, 128 px pieces of picture (gradients, clouds, ground, planks) leave.
+"""Paint the parts that 128 px scenes are made of: gradients, clouds, ground, planks.
 
 Pixels are float32 arrays (height, width, 3) in 0..1 until a piece needs Pillow's polygons; colours are 0..255 triples.
 """

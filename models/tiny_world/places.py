@@ -1,4 +1,4 @@
-"""A random generator enters, one of the 21 places leaves, drawn on a 128 px canvas."""
+"""Draw one of the 21 places on a 128 px canvas."""
 
 from __future__ import annotations
 

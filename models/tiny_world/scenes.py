@@ -1,4 +1,4 @@
-"""A scene's description, sprite sheets and a seed enter, its picture leaves: the same three, the same pixels."""
+"""Draw a scene from its description, sprite sheets and a seed: the same three give the same pixels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DETAILS = ("small", "large", "rainy", "foggy")
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a picture shows: a concept in a place, two concepts in a relation, a place alone, or a texture alone.
+    """What an image shows: a concept in a place, two concepts in a relation, a place alone, or a texture alone.
 
     ``style`` names the sheet (any of them when there is no concept); ``detail`` is one of ``DETAILS``, or None.
     """
@@ -44,12 +44,12 @@ def draw(scene: Scene, sheets: Sheets, seed: int, size: int = 64) -> Image.Image
         canvas = PLACES[place](rng)
         if scene.detail in ("rainy", "foggy"):
             canvas = _weather(rng, canvas, scene.detail)
-        stage = _Stage(canvas, rng, grounded=place not in FLOATING)
+        composition = _Composition(canvas, rng, grounded=place not in FLOATING)
         if scene.concept is not None and scene.relation is not None and scene.other is not None:
             sheet = sheets[scene.style]
-            _relate(stage, scene.relation, sheet[scene.concept], sheet[scene.other])
+            _relate(composition, scene.relation, sheet[scene.concept], sheet[scene.other])
         elif scene.concept is not None:
-            _alone(stage, sheets[scene.style][scene.concept], scene.detail)
+            _alone(composition, sheets[scene.style][scene.concept], scene.detail)
     return canvas.resize((size, size), Image.Resampling.LANCZOS)
 
 
@@ -87,8 +87,8 @@ def _weather(rng: Rng, canvas: Image.Image, detail: str) -> Image.Image:
     return image
 
 
-class _Stage:
-    """A canvas that sprites are put on; it owns the order of random draws, so that a seed fixes the picture."""
+class _Composition:
+    """A canvas that sprites are put on; it owns the order of random draws, so that a seed fixes the image."""
 
     def __init__(self, canvas: Image.Image, rng: Rng, grounded: bool) -> None:
         self.canvas, self.rng, self.grounded = canvas, rng, grounded
@@ -124,43 +124,43 @@ class _Stage:
         self.canvas.paste((20, 20, 25), (0, above), strip.filter(ImageFilter.BoxBlur(2)))
 
 
-def _alone(stage: _Stage, sprite: Image.Image, detail: str | None) -> None:
+def _alone(composition: _Composition, sprite: Image.Image, detail: str | None) -> None:
     low, high = {"small": (0.32, 0.42), "large": (0.8, 0.92)}.get(detail or "", (0.5, 0.8))
-    extent = float(stage.rng.uniform(low, high))
-    x = 0.5 + float(stage.rng.uniform(-0.32, 0.32)) * max(0.0, 1.2 - extent)
-    base = min(0.98, stage.base + float(stage.rng.uniform(-0.05, 0.04)))
-    if not stage.grounded:
-        base -= float(stage.rng.uniform(0, 0.12)) * (1 - extent)
-    stage.put(sprite, x, base, extent)
+    extent = float(composition.rng.uniform(low, high))
+    x = 0.5 + float(composition.rng.uniform(-0.32, 0.32)) * max(0.0, 1.2 - extent)
+    base = min(0.98, composition.base + float(composition.rng.uniform(-0.05, 0.04)))
+    if not composition.grounded:
+        base -= float(composition.rng.uniform(0, 0.12)) * (1 - extent)
+    composition.put(sprite, x, base, extent)
 
 
-def _relate(stage: _Stage, relation: str, first: Image.Image, second: Image.Image) -> None:
+def _relate(composition: _Composition, relation: str, first: Image.Image, second: Image.Image) -> None:
     """Put ``first`` in its relation to ``second``; pairs of inverse relations swap the two."""
-    near = stage.near
+    near = composition.near
     if relation in ("behind", "under", "below"):
         first, second = second, first
     if relation in ("next to", "besides"):
-        left, right = (first, second) if stage.rng.random() < 0.5 else (second, first)
-        stage.put(left, near(0.27), near(stage.base), near(0.47))
-        stage.put(right, near(0.74), near(stage.base), near(0.47))
+        left, right = (first, second) if composition.rng.random() < 0.5 else (second, first)
+        composition.put(left, near(0.27), near(composition.base), near(0.47))
+        composition.put(right, near(0.74), near(composition.base), near(0.47))
     elif relation in ("in front of", "behind"):
         x = near(0.5, 0.08)
-        stage.put(second, x, 0.74, near(0.62))
-        shift = float(stage.rng.uniform(0.1, 0.18)) * (1 if stage.rng.random() < 0.5 else -1)
-        stage.put(first, x + shift, 0.96, near(0.46))
+        composition.put(second, x, 0.74, near(0.62))
+        shift = float(composition.rng.uniform(0.1, 0.18)) * (1 if composition.rng.random() < 0.5 else -1)
+        composition.put(first, x + shift, 0.96, near(0.46))
     elif relation == "in":
         x = near(0.5, 0.04)
-        stage.put(second, x, 0.96, near(0.86, 0.02), tilt=0)
-        stage.put(first, x, 0.96 - 0.86 * 0.24, near(0.36), shadow=False)
+        composition.put(second, x, 0.96, near(0.86, 0.02), tilt=0)
+        composition.put(first, x, 0.96 - 0.86 * 0.24, near(0.36), shadow=False)
     elif relation == "on":
         x = near(0.5, 0.06)
-        top, height = stage.put(second, x, 0.97, near(0.48), tilt=3)
-        stage.put(first, near(x, 0.02), top + 0.12 * height, near(0.42), shadow=False, tilt=4)
+        top, height = composition.put(second, x, 0.97, near(0.48), tilt=3)
+        composition.put(first, near(x, 0.02), top + 0.12 * height, near(0.42), shadow=False, tilt=4)
     elif relation in ("over", "under"):
         x = near(0.5, 0.06)
-        top, _ = stage.put(second, x, 0.97, near(0.42))
-        stage.put(first, near(x, 0.05), max(0.38, top - near(0.07, 0.02)), near(0.38), shadow=False)
+        top, _ = composition.put(second, x, 0.97, near(0.42))
+        composition.put(first, near(x, 0.05), max(0.38, top - near(0.07, 0.02)), near(0.38), shadow=False)
     else:  # above, below
         x = near(0.5, 0.08)
-        stage.put(second, x, 0.97, near(0.42))
-        stage.put(first, near(x, 0.08), near(0.36, 0.02), near(0.34, 0.02), shadow=False)
+        composition.put(second, x, 0.97, near(0.42))
+        composition.put(first, near(x, 0.08), near(0.36, 0.02), near(0.34, 0.02), shadow=False)

@@ -1,4 +1,4 @@
-"""A committed sprite sheet enters, one RGBA sprite per concept leaves."""
+"""Cut the committed sprite sheets into one RGBA sprite per concept."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def _cut(index: Path) -> Sheet:
 
 @lru_cache(maxsize=1)
 def training_sheets() -> Sheets:
-    """Return the five styles that the generator, and its judge, may see."""
+    """Return the five styles that the renderer, and its judge, are trained on."""
     return read_sheets(SHEETS / "training")
 
 
 def require_training_styles(styles: Collection[str]) -> None:
-    """Raise SpecError for a style that the generator may not learn, or that there is not."""
+    """Raise SpecError for a style that the renderer may not be trained on, or that does not exist."""
     known = sorted(index.stem for index in (SHEETS / "training").glob("*.json"))
     if wrong := sorted(set(styles) - set(known)):
         raise SpecError(f"styles: {', '.join(wrong)} is no training style; those are {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""The committed ``world.json`` enters, the names that scenes and phrases are made of leave."""
+"""Read the committed ``world.json``: the names that scenes and phrases are made of."""
 
 from __future__ import annotations
 

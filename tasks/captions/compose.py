@@ -1,10 +1,9 @@
-"""Compose one shard of captions from the concept table: as many as planned, each slot asked again until it is kept."""
+"""Compose shards of captions from the concept table: an LLM is asked about each slot until a caption passes the screen."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-
-from prefect import task
-from prefect.cache_policies import NO_CACHE
+from dataclasses import dataclass
+from functools import lru_cache
 
 from data_specs.caption import CONTRACT, Caption, Sampling
 from data_specs.concept import Concept, from_row
@@ -12,48 +11,61 @@ from data_specs.errors import SpecError
 from data_specs.ids import caption_id
 from data_specs.prompt_set import PromptSet
 from data_specs.rejection import Rejection
-from data_specs.run import CaptionsSpec
-from data_specs.shard import ShardAddress, ShardManifest
+from data_specs.shard import UNNAMED, MadeBy, ShardAddress, ShardManifest
+from data_specs.specs.captions import CaptionsSpec
 from models.captioner.build import build_captioner
 from models.captioner.protocol import Ask, Captioner
-from tasks.bundles import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
-from tasks.captions.near_duplicates import Kept
-from tasks.captions.planning import Plan, Planner, ask_seed, examples_for
-from tasks.captions.prompt_files import load_prompts
+from tasks.bundles import Work, bundle_task
+from tasks.captions.near_duplicates import AcceptedCaptions
+from tasks.captions.planning import CaptionPlan, Planner, ask_seed, examples_for
 from tasks.captions.prompts import prompt_digest, write_example, write_prompt
 from tasks.captions.screening import Refusal, Screen
-from tasks.captions.unsafe_words import load_unsafe_words
+from tasks.captions.unsafe_words import UnsafeWords
 from tasks.engines import EngineProcess, loaded
-from tasks.events import Advanced, tell
+from tasks.events import Advanced, Emit, ignore
 from tasks.shards import make_shard, missing_first, read_rows
 
 
-def compose(
-    plans: Sequence[Plan], prompts: PromptSet, captioner: Captioner, spec: CaptionsSpec, seed: int
-) -> Iterator[Caption | Rejection]:
-    """Every refusal as it happens, then the captions in slot order, `exhausted` in place of a slot that has none.
+@dataclass(frozen=True, slots=True)
+class CaptionInputs:
+    """`concepts` is the sealed table. Prompts and unsafe words were read when the stage began: files may change meanwhile."""
 
-    So asked = captions + refusals other than `exhausted`, and planned = captions + `exhausted`. All open slots of an
-    attempt go to the engine in one call, packs together, so a shard follows from its plans alone.
+    concepts: ShardAddress
+    prompts: PromptSet
+    unsafe_words: UnsafeWords
+
+
+def compose(
+    plans: Sequence[CaptionPlan],
+    prompts: PromptSet,
+    unsafe: UnsafeWords,
+    captioner: Captioner,
+    spec: CaptionsSpec,
+    seed: int,
+) -> Iterator[Caption | Rejection]:
+    """Yields refusals as they happen, then the captions in slot order, with `exhausted` for each slot that has none.
+
+    So requested = captions + refusals other than `exhausted`, and planned = captions + `exhausted`. All open slots of an
+    attempt go to the engine in one call, packs together, so a shard's content depends on its plans alone.
     """
-    screen = Screen(spec, prompts, load_unsafe_words(spec.unsafe_words))
+    screen = Screen(spec, prompts, unsafe)
     kept: dict[int, Caption] = {}
-    known = Kept(spec.near_duplicates)
+    accepted = AcceptedCaptions(spec.near_duplicates)
     refused: dict[int, list[str]] = {plan.slot: [] for plan in plans}
     for attempt in range(spec.attempts):
         open_plans = [plan for plan in plans if plan.slot not in kept]
         if not open_plans:
             break
-        written = [_Written(plan, prompts, seed, attempt) for plan in open_plans]
-        for each, completion in _completed(written, captioner):
+        attempts = [_Attempt(plan, prompts, seed, attempt) for plan in open_plans]
+        for each, completion in _completed(attempts, captioner):
             found = screen.verdict(completion, each.plan)
-            if isinstance(found, str) and (copied := known.refuses(found)):
+            if isinstance(found, str) and (copied := accepted.refuses(found)):
                 found = Refusal(copied, found)
             if isinstance(found, Refusal):
                 refused[each.plan.slot].append(found.reason)
                 yield Rejection(f"{_slot_key(each.plan)}-{attempt}", found.reason, found.text)
             else:
-                known.keep(found)
+                accepted.add(found)
                 kept[each.plan.slot] = each.caption(found, captioner, spec)
     for plan in plans:
         if caption := kept.get(plan.slot):
@@ -62,18 +74,18 @@ def compose(
             yield Rejection(_slot_key(plan), "exhausted", ", ".join(refused[plan.slot]))
 
 
-def _completed(written: Sequence["_Written"], captioner: Captioner) -> Iterator[tuple["_Written", str]]:
-    """In slot order; prompts that begin alike are asked one after the other, while the engine still holds their beginning."""
-    packed = sorted(written, key=lambda each: (each.plan.prompt_kind, each.plan.pack))
+def _completed(attempts: Sequence["_Attempt"], captioner: Captioner) -> Iterator[tuple["_Attempt", str]]:
+    """In slot order. Prompts that begin alike are sent one after the other, while the engine still caches their prefix."""
+    packed = sorted(attempts, key=lambda each: (each.plan.prompt_kind, each.plan.pack))
     completions = captioner.complete([Ask(each.prompt, each.seed) for each in packed])
     answered = zip(packed, completions, strict=True)
     return iter(sorted(answered, key=lambda answer: answer[0].plan.slot))
 
 
-class _Written:
-    """One attempt at one plan: its examples, prompt and seed, and the caption if it succeeds."""
+class _Attempt:
+    """One attempt at one plan: its examples, prompt and seed; makes the caption's record if it succeeds."""
 
-    def __init__(self, plan: Plan, prompts: PromptSet, seed: int, attempt: int) -> None:
+    def __init__(self, plan: CaptionPlan, prompts: PromptSet, seed: int, attempt: int) -> None:
         examples = examples_for(plan, prompts, seed, attempt)
         self.plan = plan
         self.prompt = write_prompt(plan, prompts.pool(plan.prompt_kind).header, examples)
@@ -106,58 +118,60 @@ class _Written:
 
 
 def compose_shard(
-    concepts: Sequence[Concept],
+    inputs: CaptionInputs,
     address: ShardAddress,
     captioner: Captioner,
     spec: CaptionsSpec,
     *,
     seed: int,
-    run: str = "",
+    made_by: MadeBy = UNNAMED,
+    emit: Emit = ignore,
 ) -> ShardManifest:
-    """Nothing is asked for a shard that is sealed already. Raises SpecError, and seals nothing, below `min_kept`."""
+    """Asks nothing for a shard that is sealed already. Raises SpecError, and seals nothing, below `min_kept`."""
 
     def outcomes() -> Iterator[Caption | Rejection]:
-        planner = Planner(concepts, spec, seed)
+        planner = Planner(_concepts(inputs.concepts), spec, seed)
         plans = [planner.plan(address.index, slot) for slot in range(spec.per_shard)]
-        yield from compose(plans, load_prompts(spec.prompts), captioner, spec, seed)
+        yield from compose(plans, inputs.prompts, inputs.unsafe_words, captioner, spec, seed)
 
-    return make_shard(address, CONTRACT, outcomes, run=run, check=lambda kept, why: _check(kept, why, address, spec))
+    def check(kept: int, refused: Counter[str]) -> None:
+        _require_enough(kept, refused, address, spec)
+
+    return make_shard(address, CONTRACT, outcomes, made_by=made_by, emit=emit, check=check)
+
+
+@lru_cache(maxsize=1)
+def _concepts(table: ShardAddress) -> Sequence[Concept]:
+    """Read once a process: the table of a run is the same for all its shards."""
+    return [from_row(row) for row in read_rows(table).to_pylist()]
 
 
 def compose_here(
-    table: ShardAddress, address: ShardAddress, spec: CaptionsSpec, *, seed: int, run: str
+    inputs: CaptionInputs,
+    address: ShardAddress,
+    spec: CaptionsSpec,
+    seed: int,
+    made_by: MadeBy,
+    *,
+    emit: Emit = ignore,
 ) -> ShardManifest:
     """In an engine's process: the model is loaded for the first shard and kept for the others."""
-    concepts = [from_row(row) for row in read_rows(table).to_pylist()]
-    return compose_shard(concepts, address, loaded(build_captioner, spec), spec, seed=seed, run=run)
+    captioner = loaded(build_captioner, spec)
+    return compose_shard(inputs, address, captioner, spec, seed=seed, made_by=made_by, emit=emit)
 
 
-@task(
-    name="compose a bundle of caption shards",
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_DELAYS_SECONDS,
-    retry_condition_fn=engine_failed,
-    cache_policy=NO_CACHE,
-)
-def compose_bundle(
-    table: ShardAddress,
-    addresses: Sequence[ShardAddress],
-    spec: CaptionsSpec,
-    engine: EngineProcess,
-    *,
-    seed: int,
-    run: str,
-) -> int:
-    """Shards of a bundle one after the other in one engine process; returns how many captions were made."""
+@bundle_task("compose a bundle of caption shards")
+def compose_bundle(work: Work[CaptionsSpec, CaptionInputs], engine: EngineProcess, emit: Emit) -> int:
+    """Makes the shards one after the other in one engine process; returns how many captions were made."""
     total = 0
-    for address in missing_first(addresses):
-        manifest = engine.call(compose_here, table, address, spec, seed=seed, run=run)
-        tell(Advanced("captions", spec.per_shard))
+    for address in missing_first(work.shards, work.made_by, emit):
+        manifest = engine.call(compose_here, work.inputs, address, work.settings, work.seed, work.made_by, emit=emit)
         total += manifest.accepted
+        emit(Advanced(work.made_by.run, work.stage.name, work.settings.per_shard))
     return total
 
 
-def _check(kept: int, refused: Counter[str], address: ShardAddress, spec: CaptionsSpec) -> None:
+def _require_enough(kept: int, refused: Counter[str], address: ShardAddress, spec: CaptionsSpec) -> None:
     if kept < spec.min_kept * spec.per_shard:
         reasons = ", ".join(f"{reason} {count}" for reason, count in refused.most_common() if reason != "exhausted")
         raise SpecError(
@@ -167,5 +181,5 @@ def _check(kept: int, refused: Counter[str], address: ShardAddress, spec: Captio
         )
 
 
-def _slot_key(plan: Plan) -> str:
+def _slot_key(plan: CaptionPlan) -> str:
     return f"{plan.concept.id}-{plan.shard:06d}-{plan.slot:05d}"

@@ -1,13 +1,13 @@
-"""A sentence enters; whether it may be English leaves. Pure: an alphabet and two lists of small words, no model.
+"""Judge whether a sentence may be English, by its alphabet and two lists of function words. Pure, no model.
 
-Refused is what has more small words of other languages than English ones, or too many letters of other alphabets. A
-sentence without any small word passes: names of things are often foreign, and a caption lost is a caption asked again.
+A sentence is refused if it has more function words of other languages than English ones, or too many letters of other
+alphabets. One without any function word passes: names of things are often foreign, and each refusal costs another request.
 """
 
 import unicodedata
 
 LATIN_SHARE = 0.8
-"""Of all letters: a concept's own name may stand in another alphabet."""
+"""Least share of all letters; less than 1, since a concept's own name may be in another alphabet."""
 _ENGLISH = """
 a an the and or of in on at by with from to for is are was as it its that this into over under above below behind beside
 besides near next front between through his her their while
@@ -28,7 +28,7 @@ FOREIGN = frozenset(_FOREIGN.split())
 
 
 def may_be_english(text: str, words: list[str], known: set[str]) -> bool:
-    """`words` are those of the text, `known` are not counted: the words of the concept's own name."""
+    """`words` are those of `text`; words in `known`, the concept's own name, are not counted."""
     letters = [character for character in text if character.isalpha()]
     latin = sum(unicodedata.name(character, "").startswith("LATIN") for character in letters)
     if latin < LATIN_SHARE * len(letters):

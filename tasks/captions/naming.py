@@ -1,4 +1,4 @@
-"""Does a sentence name a concept, or a relation of two? Plural forms and joined or split compounds count. Pure."""
+"""Find out whether a sentence names a concept, or a relation of two. Plurals and joined or split compounds count. Pure."""
 
 import re
 from functools import lru_cache
@@ -13,7 +13,7 @@ _POSSESSIVE = re.compile(r"['’]s$")
 
 
 def names(text: str, concept: str) -> bool:
-    """True if every word of the concept's name stands in the text in a row, in singular or plural."""
+    """True if the words of the concept's name stand in the text in a row, in singular or plural."""
     wanted = words(concept)
     if not wanted:
         return False
@@ -31,27 +31,27 @@ def names(text: str, concept: str) -> bool:
 
 
 def relates(text: str, concept: str, relation: str, other: str | None) -> bool:
-    """True if the relation stands after the concept and, if another was asked for, before that one: "a fox under a tree"."""
-    said = words(text)
-    for start in range(len(said)):
-        # Of "in" and "in front of" the longer one is said.
-        found = max((each for each in RELATIONS if _stands(said, start, each)), key=len, default=None)
-        if found != relation or not names(" ".join(said[:start]), concept):
+    """True if the relation stands after the concept and, if there is an `other`, before that one: "a fox under a tree"."""
+    text_words = words(text)
+    for start in range(len(text_words)):
+        # Where both "in" and "in front of" match, the longer one is meant.
+        found = max((each for each in RELATIONS if _stands(text_words, start, each)), key=len, default=None)
+        if found != relation or not names(" ".join(text_words[:start]), concept):
             continue
-        if other is None or names(" ".join(said[start + len(relation.split()) :]), other):
+        if other is None or names(" ".join(text_words[start + len(relation.split()) :]), other):
             return True
     return False
 
 
-def _stands(said: list[str], start: int, phrase: str) -> bool:
-    """Word by word; "beside" is "besides"."""
+def _stands(text_words: list[str], start: int, phrase: str) -> bool:
+    """Whether the phrase begins at word `start`; "beside" counts as "besides"."""
     wanted = phrase.split()
-    window = said[start : start + len(wanted)]
+    window = text_words[start : start + len(wanted)]
     return len(window) == len(wanted) and all(forms(a) & forms(b) for a, b in zip(window, wanted, strict=True))
 
 
 def words(text: str) -> list[str]:
-    """As they are compared: case folded, possessives and inner hyphens taken out."""
+    """The words of a text for comparison: case folded, without possessives and inner hyphens."""
     found = []
     for match in _WORD.findall(text.casefold()):
         found.append(match if match.isalnum() else _INNER.sub("", _POSSESSIVE.sub("", match)))
@@ -60,11 +60,11 @@ def words(text: str) -> list[str]:
 
 @lru_cache(maxsize=100_000)
 def forms(word: str) -> frozenset[str]:
-    """The word and every singular it may be the plural of, those of Latin and Greek and irregular ones by `inflect`."""
+    """The word and every singular it may be the plural of; Latin, Greek and irregular ones come from `inflect`."""
     found = {word}
     if len(word) > 2 and word.isalpha() and (singular := _english().singular_noun(word)):
         found.add(str(singular))
-    # All that an ending may stand for: axes are of an axe and of an axis, and the library names one.
+    # Every singular that an ending allows: "axes" belongs to "axe" and to "axis", and the library names one.
     if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
         found.add(word[:-1])
         if word.endswith("es"):

@@ -1,7 +1,8 @@
-"""Captions enter; whether an earlier one of their shard says the same, or nearly, leaves; or the keys to look for it elsewhere.
+"""Find captions that repeat an earlier one, exactly or nearly: within a shard, or across shards by keys.
 
-Near is a Jaccard similarity of the sets of word pairs. MinHash finds the candidates without comparing all with all; each
-is then compared exactly, so that nothing is refused by the luck of hashing; of those just over the limit a few pass.
+Two captions are near if their sets of word pairs have a Jaccard similarity of at least the limit. MinHash finds candidates
+without comparing all with all; each is then compared exactly, so a hash collision refuses nothing. MinHash misses a few
+pairs just over the limit.
 """
 
 import hashlib
@@ -19,14 +20,14 @@ from tasks.captions.screening import fingerprint
 PERMUTATIONS = 64
 SEED = 1
 LOOSER = 0.75
-"""The index is asked for less than the limit: at a limit of 0.85 it so finds 99 of 100 pairs just over it, not 30."""
+"""The index's threshold is this share of the limit: at a limit of 0.85 it finds 99 of 100 pairs just over it, instead of 30."""
 
 
-class Kept:
-    """The captions of a shard that were kept so far."""
+class AcceptedCaptions:
+    """The captions of a shard that were accepted so far."""
 
     def __init__(self, similarity: float | None) -> None:
-        """Without a similarity only exact copies are found."""
+        """`similarity` is the limit; with None only exact copies are found."""
         self._similarity = similarity
         self._exact: set[str] = set()
         self._pairs: list[frozenset[str]] = []
@@ -42,7 +43,7 @@ class Kept:
                     return "near_duplicate"
         return None
 
-    def keep(self, text: str) -> None:
+    def add(self, text: str) -> None:
         self._exact.add(fingerprint(text))
         if self._index is not None:
             pairs = _pairs(text)
@@ -51,9 +52,9 @@ class Kept:
 
 
 def keys(texts: Sequence[str], similarity: float | None) -> NDArray[np.int64]:
-    """One row a text: a hash of what copies have in common, then one of each MinHash band; without a similarity only the first.
+    """One row a text: the hash of its fingerprint, then one of each MinHash band; without a similarity only the first.
 
-    Texts that share no number in any place are no repeats of each other, or are among the few that MinHash misses.
+    Texts that share no key in any column are not repeats of each other, or are among the few pairs that MinHash misses.
     """
     first = [_number(fingerprint(text).encode()) for text in texts]
     if similarity is None:
@@ -62,14 +63,14 @@ def keys(texts: Sequence[str], similarity: float | None) -> NDArray[np.int64]:
     hashed = np.empty((len(texts), 1 + index.b), np.int64)
     hashed[:, 0] = first
     for row, text in enumerate(texts):
-        said, width = _hashed(_pairs(text)).hashvalues.astype("<u8").tobytes(), 8 * index.r
-        hashed[row, 1:] = [_number(said[band * width : (band + 1) * width], band + 1) for band in range(index.b)]
+        data, width = _hashed(_pairs(text)).hashvalues.astype("<u8").tobytes(), 8 * index.r
+        hashed[row, 1:] = [_number(data[band * width : (band + 1) * width], band + 1) for band in range(index.b)]
     return hashed
 
 
 def repeats(text: str, known: str, similarity: float | None) -> Literal["duplicate", "near_duplicate"] | None:
-    """Whether a text says what a known one says, compared exactly."""
-    # Copies have the same pairs, so that nearly all candidates are done with after the cheaper question.
+    """Whether a text repeats a known one, compared exactly."""
+    # Copies have the same pairs, so the cheaper test settles nearly all candidates.
     if similarity is not None and not _near(_remembered(text), _remembered(known), similarity):
         return None
     if fingerprint(text) == fingerprint(known):
@@ -89,28 +90,28 @@ def _index(similarity: float) -> MinHashLSH:
     return MinHashLSH(threshold=LOOSER * similarity, num_perm=PERMUTATIONS)
 
 
-def _number(said: bytes, place: int = 0) -> int:
-    """64 bits, with a sign, as Arrow and NumPy hold them; `place` tells bands apart."""
-    found = hashlib.blake2b(said, digest_size=8, salt=bytes([place])).digest()
+def _number(data: bytes, place: int = 0) -> int:
+    """A signed 64-bit hash, as Arrow and NumPy hold it; `place` tells bands apart."""
+    found = hashlib.blake2b(data, digest_size=8, salt=bytes([place])).digest()
     return int.from_bytes(found, "little", signed=True)
 
 
 def _pairs(text: str) -> frozenset[str]:
-    said = words(text)
-    return frozenset(f"{first} {second}" for first, second in zip(said, said[1:], strict=False)) or frozenset(said)
+    found = words(text)
+    return frozenset(f"{first} {second}" for first, second in zip(found, found[1:], strict=False)) or frozenset(found)
 
 
-# A caption is compared with many: its pairs are found once while it is at hand.
+# A caption is compared with many others: its pairs are cached meanwhile.
 _remembered = lru_cache(maxsize=50_000)(_pairs)
 
 
 @cache
-def _unsaid() -> MinHash:
+def _empty() -> MinHash:
     # Its permutations are drawn once: 70 instead of 420 us a caption.
     return MinHash(num_perm=PERMUTATIONS, seed=SEED)
 
 
 def _hashed(pairs: frozenset[str]) -> MinHash:
-    hashed: MinHash = _unsaid().copy()
+    hashed: MinHash = _empty().copy()
     hashed.update_batch([pair.encode() for pair in sorted(pairs)])
     return hashed

@@ -1,4 +1,4 @@
-"""Plans, or a concept table and the recipe's shares, enter; how many captions of each sort they make leaves. Pure."""
+"""Count captions by kind, category and strategy, as planned or as expected from the recipe's shares. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -6,19 +6,19 @@ from typing import Any
 
 from data_specs.caption import Strategy
 from data_specs.concept import KINDS, Concept, Kind
-from data_specs.run import CaptionsSpec
-from tasks.captions.planning import Plan
+from data_specs.specs.captions import CaptionsSpec
+from tasks.captions.planning import CaptionPlan
 
 Sort = tuple[Kind, str, Strategy]
 """Kind, category and strategy of one caption."""
 
 
-def counted(plans: Iterable[Plan]) -> dict[Sort, float]:
+def counted(plans: Iterable[CaptionPlan]) -> dict[Sort, float]:
     return dict(Counter((plan.concept.kind, plan.concept.category, plan.strategy) for plan in plans))
 
 
 def expected(concepts: Sequence[Concept], spec: CaptionsSpec, planned: int) -> dict[Sort, float]:
-    """What `counted` has in the mean: an object without backgrounds is only named where one would be asked for."""
+    """The expectation of `counted`: an object without backgrounds falls back to the strategy `concept`."""
     total = sum(concept.weight for concept in concepts)
     found: dict[Sort, float] = {}
     for concept in concepts:
@@ -34,7 +34,7 @@ def expected(concepts: Sequence[Concept], spec: CaptionsSpec, planned: int) -> d
 
 
 def summed(sorts: dict[Sort, float]) -> dict[str, Any]:
-    """By kind, by category, and by kind and strategy; each adds up to the whole."""
+    """Sums by kind, by category, and by kind and strategy; each adds up to the total."""
     kinds: dict[str, float] = {}
     categories: dict[str, float] = {}
     strategies: dict[str, dict[str, float]] = {}

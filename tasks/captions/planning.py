@@ -1,6 +1,6 @@
-"""A shard and a slot enter; what is to be written there leaves: concept, strategy, background or relation, examples.
+"""Plan each caption: concept, strategy, background or relation, and in-context examples.
 
-A plan follows from (the recipe's seed, the concept table, the captions' spec, shard, slot) and from nothing else.
+A plan depends on (the recipe's seed, the concept table, the captions' spec, shard, slot) and on nothing else.
 """
 
 import math
@@ -16,16 +16,16 @@ from data_specs.concept import Concept
 from data_specs.errors import SpecError
 from data_specs.ids import seed_of
 from data_specs.prompt_set import EXAMPLES_PER_PROMPT, RELATIONS, Example, PromptKind, PromptSet
-from data_specs.run import CaptionsSpec
+from data_specs.specs.captions import CaptionsSpec
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What one slot of one shard must say; the same for every attempt at it.
+class CaptionPlan:
+    """What the caption in one slot of one shard must say; the same for every attempt at it.
 
-    Slots of one `pack` and prompt kind share their examples, so that their prompts begin alike.
+    Slots of one `pack` and prompt kind share their examples, so that their prompts have a common prefix.
     """
 
     shard: int
@@ -44,7 +44,7 @@ class Plan:
 
 
 class Planner:
-    """Plans any slot at once, in any order, without those before it; holds one cumulative sum over the table."""
+    """Plans any slot directly, in any order; holds one cumulative sum over the table."""
 
     def __init__(self, concepts: Sequence[Concept], spec: CaptionsSpec, seed: int) -> None:
         """Raises SpecError for a table without concepts or weight, or without the places that the spec asks for."""
@@ -64,47 +64,47 @@ class Planner:
             )
         self._seed = seed
 
-    def plan(self, shard: int, slot: int) -> Plan:
+    def plan(self, shard: int, slot: int) -> CaptionPlan:
         draw = Random(seed_of("plan", self._seed, shard, slot))
         concept = self._concepts[_weighted(self._cumulative, draw)]
         where = shard, slot, slot // self._packing, concept
         if concept.kind != "object":
-            return Plan(*where, "concept")
+            return CaptionPlan(*where, "concept")
         match STRATEGIES[_weighted(self._strategies, draw)]:
             case "background" if backgrounds := self._places or concept.backgrounds:
-                return Plan(*where, "background", background=_one(backgrounds, draw))
+                return CaptionPlan(*where, "background", background=_one(backgrounds, draw))
             case "relation":
                 relation, other = _one(RELATIONS, draw), self._other(concept, draw)
-                return Plan(*where, "relation", relation=relation, other=other)
+                return CaptionPlan(*where, "relation", relation=relation, other=other)
             case _:  # an object without backgrounds can only be named
-                return Plan(*where, "concept")
+                return CaptionPlan(*where, "concept")
 
     def _other(self, concept: Concept, draw: Random) -> str | None:
-        """Any object but the concept itself, each as likely; None if the recipe leaves the second noun to the LLM."""
+        """Any object but the concept itself, uniformly; None if the recipe leaves the second noun to the LLM."""
         if not self._offer_other or len(self._objects) < 2:
             return None
-        position = bisect_right(self._objects, concept.name) - 1  # its own place in the sorted names
+        position = bisect_right(self._objects, concept.name) - 1  # its own index in the sorted names
         return self._objects[(position + 1 + int(draw.random() * (len(self._objects) - 1))) % len(self._objects)]
 
 
 def places_of(concepts: Sequence[Concept]) -> tuple[str, ...]:
-    """Sorted names: the order of a table says nothing of a place."""
+    """The names of all places, sorted, so that the table's order does not matter."""
     return tuple(sorted(concept.name for concept in concepts if concept.kind == "place"))
 
 
-def examples_for(plan: Plan, prompts: PromptSet, seed: int, attempt: int) -> tuple[Example, ...]:
-    """Three of the pool without replacement (SynCLR section 3.1), other ones at each attempt.
+def examples_for(plan: CaptionPlan, prompts: PromptSet, seed: int, attempt: int) -> tuple[Example, ...]:
+    """Three of the pool without replacement (SynCLR section 3.1); each attempt draws anew.
 
-    Any three in any order are as likely for every slot; only slots of one pack have the same. Packs join two by two at
-    each attempt, as their slots grow fewer.
+    Any three in any order are equally likely for every slot; only slots of one pack share theirs. With each attempt packs
+    merge two by two, since fewer of their slots are open.
     """
     draw = Random(seed_of("examples", seed, plan.shard, plan.prompt_kind, plan.pack >> attempt, attempt))
     left = list(prompts.pool(plan.prompt_kind).examples)
     return tuple(left.pop(int(draw.random() * len(left))) for _ in range(EXAMPLES_PER_PROMPT))
 
 
-def ask_seed(plan: Plan, seed: int, attempt: int) -> int:
-    """The seed with which the LLM draws the tokens of one attempt."""
+def ask_seed(plan: CaptionPlan, seed: int, attempt: int) -> int:
+    """The seed from which the LLM samples the tokens of one attempt."""
     return seed_of("caption", seed, plan.shard, plan.slot, attempt)
 
 

@@ -1,4 +1,4 @@
-"""The name of a prompt set, or a folder, enters; checked headers and examples leave."""
+"""Load a prompt set, checked, by its name or from a folder."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def load_prompts(name: str) -> PromptSet:
 
 
 def prompts_digest(prompts: PromptSet) -> str:
-    """Changes with any word of any header or example: captions from other prompts get a lineage of their own."""
+    """Changes with any word of any header or example, so that captions from other prompts get a lineage of their own."""
     return digest("prompts", prompts.model_dump_json())
 
 

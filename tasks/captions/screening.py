@@ -1,13 +1,13 @@
-"""A completion enters; the caption in it leaves, or the reason why there is none. Pure."""
+"""Extract the caption from a completion, or say why it is refused. Pure."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from data_specs.prompt_set import ARROW, PROMPT_KINDS, PromptSet
-from data_specs.run import CaptionsSpec
+from data_specs.specs.captions import CaptionsSpec
 from tasks.captions.language import may_be_english
 from tasks.captions.naming import names, relates, words
-from tasks.captions.planning import Plan
+from tasks.captions.planning import CaptionPlan
 from tasks.captions.unsafe_words import UnsafeWords
 
 Reason = Literal[
@@ -27,9 +27,9 @@ Reason = Literal[
     "near_duplicate",
     "exhausted",
 ]
-"""`duplicate`, `near_duplicate` and `exhausted` are found by the shard, the others by one caption alone."""
+"""`duplicate`, `near_duplicate` and `exhausted` depend on the rest of the shard, the others on one caption alone."""
 LEAST_LEAK = 4
-"""Words of a header's sentence that count as leaked; shorter ones may stand in any caption."""
+"""Sentences of a header count as leaked from this many words on; shorter ones may occur in any caption."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Refusal:
 
 
 class Screen:
-    """The rules of one recipe, each of which can be set; the first one broken is told."""
+    """The rules of one recipe, each of which is a setting; a verdict names the first rule that is broken."""
 
     def __init__(self, spec: CaptionsSpec, prompts: PromptSet, unsafe: UnsafeWords) -> None:
         self._spec, self._unsafe = spec, unsafe
@@ -48,10 +48,10 @@ class Screen:
         sentences = {fingerprint(part) for pool in pools for part in pool.header.replace("\n", " ").split(". ")}
         self._headers = tuple(sorted(each for each in sentences if len(each.split()) >= LEAST_LEAK))
 
-    def verdict(self, completion: str, plan: Plan) -> str | Refusal:
-        """The first line, tidied: a base LLM goes on with further `x => y` pairs after it.
+    def verdict(self, completion: str, plan: CaptionPlan) -> str | Refusal:
+        """The first line, tidied, or a refusal: a base LLM continues with further `x => y` pairs after it.
 
-        A completion without a line break was cut at `max_tokens`, in the middle of its sentence.
+        A completion without a line break was cut off at `max_tokens`, in the middle of its sentence.
         """
         spec, text = self._spec, first_line(completion)
         count = len(text.split())
@@ -67,7 +67,7 @@ class Screen:
             return Refusal("too_long", text)
         return self._content(text, plan) or text
 
-    def _content(self, text: str, plan: Plan) -> Refusal | None:
+    def _content(self, text: str, plan: CaptionPlan) -> Refusal | None:
         spec, concept = self._spec, plan.concept.name
         if spec.require_concept and not names(text, concept):
             return Refusal("concept_missing", text)
@@ -77,23 +77,23 @@ class Screen:
             return Refusal("other_missing", text)
         if spec.require_relation and plan.relation and not relates(text, concept, plan.relation, plan.other):
             return Refusal("relation_missing", text)
-        said = words(text)
-        if spec.language == "en" and not may_be_english(text, said, set(words(concept))):
+        text_words = words(text)
+        if spec.language == "en" and not may_be_english(text, text_words, set(words(concept))):
             return Refusal("wrong_language", text)
-        if spec.repeated_words is not None and repeats(said, spec.repeated_words):
+        if spec.repeated_words is not None and repeats_itself(text_words, spec.repeated_words):
             return Refusal("repetition", text)
         if self._unsafe.found(text):
             return Refusal("unsafe", text)
         return None
 
     def _leaked(self, text: str) -> bool:
-        """Signs of the prompt's form, a sentence of its header, or one of its examples given as the answer."""
-        said = fingerprint(text)
-        return ARROW in text or "->" in text or said in self._examples or any(each in said for each in self._headers)
+        """Whether the text holds the prompt's arrow or a sentence of its header, or is one of its examples."""
+        found = fingerprint(text)
+        return ARROW in text or "->" in text or found in self._examples or any(each in found for each in self._headers)
 
 
 def first_line(completion: str) -> str:
-    """Without space around it, runs of spaces inside it, or quotation marks around the whole."""
+    """The first line without surrounding space, runs of spaces, or quotation marks around the whole."""
     lines = completion.lstrip(" \t").splitlines()
     text = " ".join(lines[0].split()) if lines else ""
     if len(text) > 1 and text[0] == text[-1] == '"':
@@ -101,9 +101,9 @@ def first_line(completion: str) -> str:
     return text
 
 
-def repeats(said: list[str], length: int) -> bool:
-    """Some `length` words in a row are said twice: `a book is a book is a book`."""
-    windows = [tuple(said[start : start + length]) for start in range(len(said) - length + 1)]
+def repeats_itself(text_words: list[str], length: int) -> bool:
+    """Whether some `length` words in a row occur twice: `a book is a book is a book`."""
+    windows = [tuple(text_words[start : start + length]) for start in range(len(text_words) - length + 1)]
     return len(set(windows)) < len(windows)
 
 

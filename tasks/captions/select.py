@@ -1,9 +1,9 @@
-"""Select, of sealed caption shards, what is to be drawn: a sealed table a shard, by what it holds and the shards before it.
+"""Select which captions the images stage renders: seals one table of verdicts for each caption shard.
 
-A caption that repeats an earlier one, exactly or nearly, is marked; the earlier one wins, by shard, then by place. Shard i
-depends on caption shards 0 to i alone, so growth changes no verdict. Some shards are held in memory at once; all before
-them pass by, one at a time, as sealed keys: memory is bounded however long the run. Killed, it goes on at the first
-table that is missing.
+A caption that repeats an earlier one, exactly or nearly, is refused; the earlier one, by shard, then by slot, is kept. The
+table of shard i depends on caption shards 0 to i alone, so growth changes no verdict. Some shards are held in memory at
+once; the keys of all shards before them are read one shard at a time, so memory is bounded however long the run is. A run
+that is killed continues at the first missing table.
 """
 
 from bisect import bisect_left, bisect_right
@@ -18,17 +18,18 @@ from numpy.typing import NDArray
 from data_specs.concept import from_row
 from data_specs.errors import ContractError
 from data_specs.ids import CaptionId, ConceptId
-from data_specs.run import CaptionsSpec
-from data_specs.selection import CONTRACT, Choice, Verdict
-from data_specs.shard import ShardAddress
+from data_specs.selection import CONTRACT, CaptionVerdict, Verdict
+from data_specs.shard import MadeBy, ShardAddress
+from data_specs.specs.captions import CaptionsSpec
+from data_specs.stage import Stage
 from tasks import storage
-from tasks.captions.balancing import NamedConcepts, counted, is_drawn
+from tasks.captions.balancing import NamedConcepts, counted, is_kept
 from tasks.captions.near_duplicates import keys, repeats
-from tasks.events import Advanced, Said, tell
+from tasks.events import Advanced, Emit, Notice
 from tasks.shards import make_shard, missing, read_rows
 
 AT_ONCE = 200_000
-"""Captions held in memory, about 300 MB with their keys and words; each such bundle reads the keys of all shards before it."""
+"""Captions held in memory, about 300 MB with their keys and words; each such batch reads the keys of all shards before it."""
 SLOT_BITS = 24
 SLOTS = (1 << SLOT_BITS) - 1
 VERDICTS: dict[str, Verdict] = {"duplicate": "duplicate_elsewhere", "near_duplicate": "near_duplicate_elsewhere"}
@@ -44,8 +45,8 @@ class Repeat:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """What this pass reads of a caption."""
+class SelectionText:
+    """The part of a caption that the selection reads."""
 
     id: CaptionId
     text: str
@@ -53,89 +54,98 @@ class Written:
 
 
 def select_shards(
-    table: ShardAddress,
-    captions: Sequence[ShardAddress],
-    selection: Sequence[ShardAddress],
+    selection: Stage,
+    captions: Stage,
+    concepts: ShardAddress,
     spec: CaptionsSpec,
     *,
     seed: int,
-    run: str = "",
+    made_by: MadeBy,
+    emit: Emit,
 ) -> None:
-    """Make what is missing of `selection`, in order; all `captions` are sealed. One process at a time does this."""
-    folder, room = selection[0].folder, selection[0].room
-    with storage.claim(folder, room, wait=False) as mine:
+    """Make the missing tables of `selection`, in order. All shards of `captions` must be sealed.
+
+    One process at a time does this; another one waits. `concepts` is the sealed concept table.
+    """
+
+    def select_missing() -> None:
+        _select_missing(selection, captions, concepts, spec, seed, made_by, emit)
+
+    with storage.claim(selection.folder, selection.name, wait=False) as mine:
         if mine:
-            _select_missing(table, captions, selection, spec, seed, run)
+            select_missing()
             return
-    tell(Said("captions are compared across shards by another process: waiting for it"))
-    with storage.claim(folder, room, wait=True):
-        _select_missing(table, captions, selection, spec, seed, run)
+    text = "captions are compared across shards by another process: waiting for it"
+    emit(Notice(made_by.run, selection.name, text))
+    with storage.claim(selection.folder, selection.name, wait=True):
+        select_missing()
 
 
 def _select_missing(
+    selection: Stage,
+    captions: Stage,
     table: ShardAddress,
-    captions: Sequence[ShardAddress],
-    selection: Sequence[ShardAddress],
     spec: CaptionsSpec,
     seed: int,
-    run: str,
+    made_by: MadeBy,
+    emit: Emit,
 ) -> None:
     concepts = None
     if spec.balance is not None:
         concepts = NamedConcepts([from_row(row) for row in read_rows(table).to_pylist()])
-    for bundle in _bundles([address.index for address in missing(selection)], spec.per_shard):
-        written = {index: list(_read(captions[index])) for index in bundle}
-        crowd = _Crowd(written, spec)
+    for batch in _batches(missing(selection), spec.per_shard):
+        texts = {index: list(_read(captions.shard(index))) for index in batch}
+        compared = _Comparison(texts, spec)
         counts = np.zeros(len(concepts) if concepts else 0, np.int64)
-        for before in range(bundle[0]):
-            passing = _Passing(captions[before], selection[before])
-            crowd.meet(passing)
-            counts = passing.counted(counts)
-        crowd.meet_each_other()
-        for index in bundle:
-            choices = crowd.choices(index)
+        for before in range(batch[0]):
+            earlier = _EarlierShard(captions.shard(before), selection.shard(before))
+            compared.with_earlier(earlier)
+            counts = earlier.counted(counts)
+        compared.with_each_other()
+        for index in batch:
+            verdicts = compared.verdicts(index)
             if concepts and spec.balance:
-                choices, counts = _balanced(choices, written[index], concepts, counts, spec.balance, seed)
-            make_shard(selection[index], CONTRACT, choices.copy, run=run, tar=False)
-            tell(Advanced(selection[index].room, len(choices)))
+                verdicts, counts = _balanced(verdicts, texts[index], concepts, counts, spec.balance, seed)
+            make_shard(selection.shard(index), CONTRACT, verdicts.copy, made_by=made_by, emit=emit, tar=False)
+            emit(Advanced(made_by.run, selection.name, len(verdicts)))
 
 
 def _balanced(
-    choices: Sequence[Choice],
-    written: Sequence[Written],
+    verdicts: Sequence[CaptionVerdict],
+    texts: Sequence[SelectionText],
     concepts: NamedConcepts,
     counts: NDArray[np.int64],
     most: int,
     seed: int,
-) -> tuple[list[Choice], NDArray[np.int64]]:
-    """The choices of one shard after the draw, and the counts with its captions in them. Repeats are not counted."""
+) -> tuple[list[CaptionVerdict], NDArray[np.int64]]:
+    """The verdicts on one shard after balancing, and the counts with its captions added. Repeats are not counted."""
     named = [
-        concepts.of(each.text, each.concept_id) if choice.verdict == "kept" else ()
-        for choice, each in zip(choices, written, strict=True)
+        concepts.of(each.text, each.concept_id) if decided.verdict == "kept" else ()
+        for decided, each in zip(verdicts, texts, strict=True)
     ]
     counts = counted(named, counts)
     made = []
-    for choice, names in zip(choices, named, strict=True):
-        stays = not names or is_drawn(choice.id, names, counts, most, seed)
-        made.append(replace(choice, names=names, verdict=choice.verdict if stays else "balanced_away"))
+    for decided, names in zip(verdicts, named, strict=True):
+        stays = not names or is_kept(decided.id, names, counts, most, seed)
+        made.append(replace(decided, names=names, verdict=decided.verdict if stays else "balanced_away"))
     return made, counts
 
 
-def _bundles(absent: Sequence[int], per_shard: int) -> Iterator[Sequence[int]]:
-    """Neighbouring shards; a gap ends a bundle, since what lies after it must know what is in it."""
+def _batches(absent: Sequence[int], per_shard: int) -> Iterator[Sequence[int]]:
+    """Neighbouring missing shards; a sealed one between them ends a batch, since those after it are compared with it."""
     most = max(1, AT_ONCE // per_shard)
     for _, stretch in groupby(enumerate(absent), key=lambda entry: entry[1] - entry[0]):
         indices = [index for _, index in stretch]
         yield from (indices[start : start + most] for start in range(0, len(indices), most))
 
 
-def _read(address: ShardAddress) -> Iterator[Written]:
+def _read(address: ShardAddress) -> Iterator[SelectionText]:
     columns = read_rows(address, ["id", "text", "concept_id"]).to_pydict()
-    return map(Written, columns["id"], columns["text"], columns["concept_id"])
+    return map(SelectionText, columns["id"], columns["text"], columns["concept_id"])
 
 
-class _Passing:
-    """An earlier shard: what is left of its captions, by key; their texts are read if one of them is asked for."""
+class _EarlierShard:
+    """A shard before the batch: the keys of its captions that were kept. Their texts are read when one of them is needed."""
 
     def __init__(self, captions: ShardAddress, selection: ShardAddress) -> None:
         self.shard = selection.index
@@ -144,12 +154,12 @@ class _Passing:
         self._texts: list[tuple[CaptionId, str]] | None = None
 
     def keys(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """All of them, and the row that each is of."""
+        """All keys, and the row that each belongs to."""
         lists = self._table["keys"].combine_chunks()
         return lists.flatten().to_numpy(), lists.value_parent_indices().to_numpy()
 
     def counted(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The counts of named concepts with this shard's in them."""
+        """The counts of named concepts with this shard's added."""
         found = self._table["names"].combine_chunks().flatten().to_numpy()
         return counts + np.bincount(found, minlength=len(counts))
 
@@ -164,12 +174,12 @@ class _Passing:
         return self._texts[row]
 
 
-class _Crowd:
-    """The captions of a bundle in order, and of each the earlier one that it repeats, once that is known."""
+class _Comparison:
+    """The captions of a batch in order, and for each the earlier one that it repeats, once that is found."""
 
-    def __init__(self, written: Mapping[int, Sequence[Written]], spec: CaptionsSpec) -> None:
-        self._members = [each for index in written for each in written[index]]
-        self._shards = [index for index in written for _ in written[index]]
+    def __init__(self, texts: Mapping[int, Sequence[SelectionText]], spec: CaptionsSpec) -> None:
+        self._members = [each for index in texts for each in texts[index]]
+        self._shards = [index for index in texts for _ in texts[index]]
         self._repeats: dict[int, Repeat] = {}
         self._similarity = spec.near_duplicates if spec.across_shards == "near" else None
         if spec.across_shards:
@@ -179,12 +189,12 @@ class _Crowd:
         order = np.argsort(self._keys, axis=None, kind="stable")
         self._sorted = self._keys.ravel()[order]
         self._owners = order // max(1, self._keys.shape[1])
-        # Most keys that pass by are nobody's here: this says so of seven in eight without a search.
+        # Most keys of earlier shards occur nowhere here: this rules out seven in eight without a search.
         self._may_hold = np.zeros(1 << SLOT_BITS, bool)
         self._may_hold[self._sorted & SLOTS] = True
 
-    def meet(self, earlier: _Passing) -> None:
-        """Compare with what an earlier shard has kept; shards come in order, so the first one found stands."""
+    def with_earlier(self, earlier: _EarlierShard) -> None:
+        """Compare with what an earlier shard has kept; shards come in order, so the first repeat found is the earliest."""
         known, rows = earlier.keys()
         held = self._may_hold[known & SLOTS]
         known, rows = known[held], rows[held]
@@ -194,8 +204,8 @@ class _Crowd:
             for member in sorted(sharing - self._repeats.keys()):
                 self._compare(member, *earlier.caption(row), earlier.shard)
 
-    def meet_each_other(self) -> None:
-        """Compare with what was kept of the bundle itself; keys that only one caption has are passed over."""
+    def with_each_other(self) -> None:
+        """Compare with what was kept of the batch itself; keys that only one caption has are skipped."""
         first, last = (np.searchsorted(self._sorted, self._keys, side) for side in ("left", "right"))
         kept: dict[int, list[int]] = defaultdict(list)
         for member in range(len(self._members)):
@@ -209,14 +219,15 @@ class _Crowd:
                 for key in shared:
                     kept[key].append(member)
 
-    def choices(self, index: int) -> list[Choice]:
+    def verdicts(self, index: int) -> list[CaptionVerdict]:
+        """The verdicts on one shard of the batch."""
         made = []
         for member in range(bisect_left(self._shards, index), bisect_right(self._shards, index)):
             of = self._repeats.get(member)
             if of:
-                made.append(Choice(self._members[member].id, of.verdict, of.of, of.shard))
+                made.append(CaptionVerdict(self._members[member].id, of.verdict, of.of, of.shard))
             else:
-                made.append(Choice(self._members[member].id, "kept", keys=tuple(self._keys[member].tolist())))
+                made.append(CaptionVerdict(self._members[member].id, "kept", keys=tuple(self._keys[member].tolist())))
         return made
 
     def _compare(self, member: int, of: CaptionId, text: str, shard: int) -> bool:

@@ -1,4 +1,4 @@
-"""A user's list of words that no caption may hold enters; which of them a sentence holds leaves."""
+"""Find words of a user's list, which no caption may hold, in a sentence."""
 
 import hashlib
 from collections.abc import Iterable
@@ -16,10 +16,11 @@ class UnsafeWords:
         self._lengths = sorted({len(key) for key in self._phrases})
 
     def found(self, text: str) -> str | None:
-        said = words(text)
+        """The first word or phrase of the list in the text."""
+        text_words = words(text)
         for length in self._lengths:
-            for start in range(len(said) - length + 1):
-                *before, last = said[start : start + length]
+            for start in range(len(text_words) - length + 1):
+                *before, last = text_words[start : start + length]
                 for form in sorted(forms(last)):
                     if (*before, form) in self._phrases:
                         return " ".join((*before, form))
@@ -27,11 +28,15 @@ class UnsafeWords:
 
 
 def load_unsafe_words(path: str | None) -> UnsafeWords:
-    """One word or phrase a line; lines that open with `#` are remarks. Raises SpecError."""
+    """Read a list with one word or phrase a line; lines that begin with `#` are remarks. None: nothing is unsafe.
+
+    Raises SpecError.
+    """
     return UnsafeWords(() if path is None else _lines(path))
 
 
 def unsafe_words_digest(path: str) -> str:
+    """Changes with the list, so that captions screened by another list get a lineage of their own."""
     return hashlib.sha256("\n".join(_lines(path)).encode()).hexdigest()
 
 
@@ -46,5 +51,5 @@ def _lines(path: str) -> list[str]:
     lines = [line.strip() for line in text.splitlines()]
     found = [line for line in lines if line and not line.startswith("#")]
     if not found:
-        raise SpecError(f"captions.unsafe_words: {path!r} lists no word; leave the knob out to refuse none")
+        raise SpecError(f"captions.unsafe_words: {path!r} lists no word; leave the setting out to refuse none")
     return found

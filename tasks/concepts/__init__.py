@@ -1,1 +1,1 @@
-"""Lists of names in, one table of concepts out."""
+"""Builds one table of concepts from lists of names."""

@@ -1,4 +1,4 @@
-"""What an LLM answered about an object enters; places that may stand behind it leave, and what was refused, with why. Pure."""
+"""Parse an LLM's answer about an object into places that may stand behind it, and refusals with a reason. Pure."""
 
 import json
 import re
@@ -22,9 +22,9 @@ Reason = Literal[
     "surplus",
     "too_few",
 ]
-"""`repeated` and `surplus` are found beside what is kept already, `too_few` at the end, the others by the text alone."""
+"""`repeated` and `surplus` depend on what was kept before, `too_few` is found at the end, the others by the text alone."""
 MOST_WORDS = 6
-"""Of a place's name; the longest of SynCLR's kind are like `rocky coast with a lighthouse`."""
+"""In a place's name; the longest of SynCLR's kind are like `rocky coast with a lighthouse`."""
 
 _BULLET = r"(?:\d{1,3}[.)]|[-*•–])"
 _BULLETS = re.compile(rf"(?:^|\s){_BULLET}\s+")
@@ -37,7 +37,7 @@ in on at by near under over behind beside inside within above below outside next
 against beneath underneath through
 """
 WHERE = frozenset(_WHERE.split())
-"""Words that a place may open with."""
+"""Prepositions that a place may begin with."""
 _AFTER = "|".join(sorted({*WHERE, "with", "into", "from", "for", "to", "of"}))
 _ACTION = re.compile(rf"\b\w{{2,}}ing (?:{_AFTER}|a|an|the|its|his|her|their)\b")
 _SENTENCE = """
@@ -50,30 +50,32 @@ SENTENCE = frozenset(_SENTENCE.split())
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedAnswer:
     reason: Reason
     text: str
 
 
-class Answers:
-    """Judges the answers of one prompt file.
+class AnswerReader:
+    """Reads answers to the prompts of one prompt file.
 
-    Where all its examples open with a preposition, so must an answer: small models go on with other objects than with
-    places (`lion, panther, puma`), and hardly ever write `in a puma`.
+    Where all examples of the file begin with a preposition, each place must too: small models tend to continue with other
+    objects (`lion, panther, puma`) instead of places, and hardly ever write `in a puma`.
     """
 
     def __init__(self, prompt: BackgroundPrompt) -> None:
         lists = [[tidied(place) for place in example.backgrounds] for example in prompt.examples]
         self._lists = {frozenset(map(fingerprint, places)) for places in lists}
-        self._with_where = all(says_where(place) for example in prompt.examples for place in example.backgrounds)
+        self._need_preposition = all(
+            begins_with_preposition(place) for example in prompt.examples for place in example.backgrounds
+        )
 
-    def read(self, completion: str, concept: str) -> Iterator[str | Refused]:
-        """Every part of the answer once, as a place or as a refusal; an answer without any part is one refusal."""
+    def read(self, completion: str, concept: str) -> Iterator[str | RefusedAnswer]:
+        """Yields each part of the answer, as a place or as a refusal; an answer without any part is one refusal."""
         raw_parts, cut = split(completion)
         parts = [tidied(raw) for raw in raw_parts]
         if not parts:
-            yield Refused("empty", completion.strip()[:200])
-        # One or two places may well be those of an example; the whole list is a copy of it.
+            yield RefusedAnswer("empty", completion.strip()[:200])
+        # One or two places may coincide with an example's; a list that equals one was copied from it.
         copied = len(parts) > 1 and frozenset(map(fingerprint, parts)) in self._lists
         for number, (part, raw) in enumerate(zip(parts, raw_parts, strict=True), 1):
             if copied:
@@ -81,12 +83,14 @@ class Answers:
             elif cut and number == len(parts):
                 reason = "cut_off"
             else:
-                reason = fault(part, concept) or ("not_a_place" if self._with_where and not says_where(raw) else None)
-            yield Refused(reason, raw[:200]) if reason else part
+                reason = fault(part, concept)
+                if reason is None and self._need_preposition and not begins_with_preposition(raw):
+                    reason = "not_a_place"
+            yield RefusedAnswer(reason, raw[:200]) if reason else part
 
 
 def split(completion: str) -> tuple[list[str], bool]:
-    """The parts of the first line, and whether the last was cut at `max_tokens`.
+    """The parts of the first line, and whether the last one was cut off at `max_tokens`.
 
     LLMs write `a, b`, `a; b`, `1. a 2. b`, `- a - b`, `["a", "b"]`, with a sentence and a colon before it or without.
     """
@@ -113,39 +117,39 @@ def _stripped(part: str) -> str:
     return re.sub(r"^(?:and|or)\s+", "", text, flags=re.IGNORECASE)
 
 
-def says_where(part: str) -> bool:
+def begins_with_preposition(part: str) -> bool:
     return not WHERE.isdisjoint(words(part)[:1])
 
 
 def tidied(part: str) -> str:
-    """`in the forest` -> `forest`: the place alone, as prompts for captions take it; `under a bridge` stays that."""
+    """`in the forest` -> `forest`: the place alone, as caption prompts need it; `under a bridge` stays as it is."""
     return _LEADING.sub("", part, count=1)
 
 
 def fault(text: str, concept: str) -> Reason | None:
-    """Why these words cannot be the place behind this concept; the first reason found."""
-    said = words(text)
+    """The first reason why these words cannot name the place behind this concept; None if there is none."""
+    found = words(text)
     if ARROW in text:
         return "prompt_leaked"
     # `cathedral cathedral`: small models run in circles; no place has one of its words twice.
-    twice = len(names := [_singular(word) for word in said if len(word) > 3]) > len(set(names))
+    twice = len(names := [_singular(word) for word in found if len(word) > 3]) > len(set(names))
     if not any(character.isalpha() for character in text) or _MARKUP.search(text) or twice:
         return "not_a_place"
-    if len(said) > MOST_WORDS:
+    if len(found) > MOST_WORDS:
         return "too_long"
-    if SENTENCE & set(said) or re.search(r"[.!?] ", text):
+    if SENTENCE & set(found) or re.search(r"[.!?] ", text):
         return "sentence"
     if _ACTION.search(text.casefold()):
         return "action"
-    return "the_concept" if is_the_concept(said, words(concept)) else None
+    return "the_concept" if is_the_concept(found, words(concept)) else None
 
 
-def is_the_concept(said: list[str], concept: list[str]) -> bool:
+def is_the_concept(part: list[str], concept: list[str]) -> bool:
     """`red fox` and `fox in the snow` are foxes; `fox den` is a place."""
-    place, name = [_singular(word) for word in said], [_singular(word) for word in concept]
+    place, name = [_singular(word) for word in part], [_singular(word) for word in concept]
     if not name or place[-len(name) :] == name:
         return True
-    return place[: len(name)] == name and said[len(name)] in _AFTER.split("|")
+    return place[: len(name)] == name and part[len(name)] in _AFTER.split("|")
 
 
 def words(text: str) -> list[str]:

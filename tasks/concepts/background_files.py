@@ -1,8 +1,8 @@
-"""A file of `{name: [backgrounds]}` enters; the backgrounds of a name, or those that all names share, leave."""
+"""Look up a name's backgrounds in a file of the form `{name: [backgrounds]}`."""
 
 from data_specs.concept import Kind
 from data_specs.errors import SpecError
-from data_specs.run import ListedSource
+from data_specs.specs.concepts import ListedSource
 from tasks.concepts import list_files
 from tasks.concepts.naming import clean
 
@@ -25,6 +25,7 @@ class Backgrounds:
         self._by_name = {clean(str(name)).casefold(): list_files.words(each, path) for name, each in tree.items()}
 
     def of(self, name: str, kind: Kind) -> tuple[str, ...]:
+        """Those of this name, or of the list that all names share if the source names one by `backgrounds_key`."""
         if self._shared is not None:
             return self._shared
         return self._by_name.get(clean(name, kind).casefold(), ())

@@ -1,4 +1,4 @@
-"""The name of a prompt file, or its path, enters; checked examples leave, and the text that the LLM is to continue."""
+"""Load the prompt file for backgrounds, and write the prompts that the LLM continues."""
 
 from pathlib import Path
 from random import Random
@@ -12,7 +12,7 @@ from data_specs.prompt_set import ARROW, EXAMPLES_PER_PROMPT
 from tasks.yaml_files import read_yaml
 
 SHIPPED = Path(__file__).parents[2] / "data_specs" / "prompts"
-KNOB = "concepts.backgrounds_by.prompt"
+SETTING = "concepts.backgrounds_by.prompt"
 
 
 def load_prompt(name: str) -> BackgroundPrompt:
@@ -20,25 +20,25 @@ def load_prompt(name: str) -> BackgroundPrompt:
     shipped = SHIPPED / f"{name}.yaml"
     path = shipped if shipped.is_file() else Path(name).expanduser()
     try:
-        return BackgroundPrompt.model_validate(read_yaml(path, KNOB))
+        return BackgroundPrompt.model_validate(read_yaml(path, SETTING))
     except FileNotFoundError as error:
         known = ", ".join(sorted(each.stem for each in SHIPPED.glob("*.yaml")))
-        raise SpecError(f"{KNOB}: {name!r} is neither a file nor one of: {known}") from error
+        raise SpecError(f"{SETTING}: {name!r} is neither a file nor one of: {known}") from error
     except ValidationError as error:
         fault = error.errors()[0]
-        raise SpecError(f"{KNOB}: {path}: {' '.join(map(str, fault['loc']))}: {fault['msg']}") from error
+        raise SpecError(f"{SETTING}: {path}: {' '.join(map(str, fault['loc']))}: {fault['msg']}") from error
 
 
 def prompt_file_digest(prompt: BackgroundPrompt) -> str:
-    """Changes with any word of it: what another prompt brought has a lineage of its own."""
+    """Changes with any word of the prompt, so that backgrounds from another prompt get a lineage of their own."""
     return digest("background prompt", prompt.model_dump_json())
 
 
 def examples_for(prompt: BackgroundPrompt, concept: ConceptId, seed: int, attempt: int) -> tuple[Places, ...]:
-    """Three without replacement, other ones at each attempt."""
-    draw = Random(seed_of("background examples", seed, concept, attempt))
+    """Three examples, drawn without replacement; each attempt draws anew."""
+    random = Random(seed_of("background examples", seed, concept, attempt))
     left = list(prompt.examples)
-    return tuple(left.pop(int(draw.random() * len(left))) for _ in range(EXAMPLES_PER_PROMPT))
+    return tuple(left.pop(int(random.random() * len(left))) for _ in range(EXAMPLES_PER_PROMPT))
 
 
 def write_example(example: Places) -> str:
@@ -46,5 +46,5 @@ def write_example(example: Places) -> str:
 
 
 def write_prompt(prompt: BackgroundPrompt, examples: tuple[Places, ...], concept: str) -> str:
-    """Header, examples and the open question, a blank line between, as for captions."""
+    """Header, examples and the open question, separated by blank lines as in caption prompts."""
     return "\n\n".join([prompt.header, *map(write_example, examples), f"{concept} {ARROW}"])

@@ -1,21 +1,21 @@
-"""What describes a Hugging Face data set enters; the names of one of its ClassLabel features leave. Nothing is downloaded."""
+"""Read the class names of a ClassLabel feature from the description of a Hugging Face data set. Downloads nothing."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
 from data_specs.errors import SpecError
-from data_specs.run import HuggingFaceSource
+from data_specs.specs.concepts import HuggingFaceSource
 from tasks import storage
 from tasks.concepts import list_files
 
 DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "README.md", "train/dataset_info.json")
-"""In a folder the first of these is read: as `save_to_disk` writes it, as hubs held it before, as they hold it now."""
+"""In a folder the first of these that exists is read: from `save_to_disk`, from the hub's old form, from its present form."""
 Path = tuple[str, ...]
 
 
 def description(path: str) -> str:
-    """The file to read: `path` itself, or the description in the folder that it is. Raises SpecError."""
+    """The file to read: `path` itself, or the description inside it if it is a folder. Raises SpecError."""
     if list_files.suffix_of(path) in (".json", ".md", ".parquet"):
         return path
     for name in DESCRIPTIONS:
@@ -36,8 +36,8 @@ def class_names(source: HuggingFaceSource) -> list[str]:
     if len({tuple(names) for _, names in chosen}) == 1:
         return chosen[0][1]
     listed = "; ".join(sorted({" / ".join(where) for where, _ in everything})) or "none"
-    asked = " / ".join(filter(None, (source.config, source.feature)))
-    wrong = f"none is {asked!r}" if asked and not chosen else "choose one with `feature` or `config`"
+    requested = " / ".join(filter(None, (source.config, source.feature)))
+    wrong = f"none is {requested!r}" if requested and not chosen else "choose one with `feature` or `config`"
     raise SpecError(
         f"concepts.sources: ClassLabel features of {path!r}: {listed}{'; ' + wrong if everything else ''}"[:1000]
     )

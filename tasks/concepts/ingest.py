@@ -1,4 +1,4 @@
-"""Ingest every source of the recipe into one sealed table of concepts."""
+"""Read every source of the recipe, and seal the concepts in one table."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -7,18 +7,19 @@ from data_specs.concept import CONTRACT, Concept, from_row
 from data_specs.errors import SpecError
 from data_specs.ids import category_id, concept_id
 from data_specs.rejection import Rejection
-from data_specs.run import UNSORTED, BackgroundsSpec, ConceptsSpec
-from data_specs.shard import ShardAddress, ShardManifest
+from data_specs.shard import UNNAMED, MadeBy, ShardAddress, ShardManifest
+from data_specs.specs.concepts import UNSORTED, BackgroundsSpec, ConceptsSpec
 from tasks.concepts.background_answers import fingerprint
 from tasks.concepts.naming import clean, fault
 from tasks.concepts.sources import Name, read_names, require_there
 from tasks.concepts.weights import weights
 from tasks.concepts.write_backgrounds import read_backgrounds
+from tasks.events import Emit, ignore
 from tasks.shards import make_shard, read_rows
 
 
 def ingest(spec: ConceptsSpec) -> list[Concept | Rejection]:
-    """Every name of every source, once: as a concept, or as a reject (`merged` with an earlier one, or unusable).
+    """Read every name of every source once: as a concept, or as a reject (`merged` with an earlier one, or unusable).
 
     Raises SpecError if no usable name is left.
     """
@@ -51,29 +52,36 @@ def ingest(spec: ConceptsSpec) -> list[Concept | Rejection]:
 
 
 def table_of(spec: ConceptsSpec) -> list[Concept]:
-    """The concepts alone, as the sources give them."""
-    return [outcome for outcome in ingest(spec) if isinstance(outcome, Concept)]
+    """The concepts alone, without backgrounds that an LLM is yet to write. Reads the sources, like `ingest`."""
+    return concepts_of(ingest(spec))
+
+
+def concepts_of(entries: Sequence[Concept | Rejection]) -> list[Concept]:
+    return [entry for entry in entries if isinstance(entry, Concept)]
 
 
 def _merger(entry: Name, name: str, known: Concept) -> str:
-    """What became one with what, and by what right; what was not taken over is told too."""
+    """Says which name was merged with which, why, and whether its category is lost."""
     if entry.name == known.name:
         why = "listed twice" if entry.source in known.sources else "the same name"
     else:
         why = "the same name once cleaned" if name == known.name else "the same name but for case"
-    lost = f"; its category {entry.category!r} is not taken over" if entry.category != known.category else ""
+    lost = f"; its category {entry.category!r} is not reused" if entry.category != known.category else ""
     return f"{entry.name[:200]!r} of {entry.source} is {known.name!r} of {known.sources[0]}: {why}{lost}"
 
 
-def without_backgrounds(spec: ConceptsSpec) -> list[Concept]:
-    """The objects that `backgrounds_by` is to give backgrounds to, in the table's order; none if it is not set."""
+def without_backgrounds(concepts: Sequence[Concept], spec: ConceptsSpec) -> list[Concept]:
+    """The objects that `backgrounds_by` gives backgrounds to, in the table's order; none if it is not set."""
     by = spec.backgrounds_by
-    return [each for each in table_of(spec) if _lacks_backgrounds(each, by)] if by else []
+    return [each for each in concepts if _lacks_backgrounds(each, by)] if by else []
 
 
-def asked_about(spec: ConceptsSpec) -> list[Concept]:
-    """Those objects, or, where their backgrounds are shared, their categories in place of them. Raises SpecError."""
-    objects, by = without_backgrounds(spec), spec.backgrounds_by
+def asked_about(concepts: Sequence[Concept], spec: ConceptsSpec) -> list[Concept]:
+    """Whom the LLM is asked about: those objects, or their categories where backgrounds are shared by category.
+
+    Raises SpecError if backgrounds are to be shared and an object has no category.
+    """
+    objects, by = without_backgrounds(concepts, spec), spec.backgrounds_by
     if not (by and by.shared_by_category):
         return objects
     if unsorted := [each.name for each in objects if each.category == UNSORTED]:
@@ -86,13 +94,22 @@ def asked_about(spec: ConceptsSpec) -> list[Concept]:
 
 
 def ingest_table(
-    address: ShardAddress, spec: ConceptsSpec, written: Sequence[ShardAddress] = (), *, run: str = ""
+    address: ShardAddress,
+    entries: Sequence[Concept | Rejection],
+    written: Sequence[ShardAddress],
+    spec: ConceptsSpec,
+    *,
+    made_by: MadeBy = UNNAMED,
+    emit: Emit = ignore,
 ) -> ShardManifest:
-    """`written` are the sealed shards of backgrounds that an LLM wrote: they come after an object's own."""
+    """Seal the table. `entries` are what `ingest` read from the sources, once a run.
+
+    `written` are the sealed shards of backgrounds that an LLM wrote: they are added after an object's own.
+    """
 
     def outcomes() -> Iterator[Concept | Rejection]:
         more, by = read_backgrounds(written), spec.backgrounds_by
-        for each in ingest(spec):
+        for each in entries:
             if by and isinstance(each, Concept) and _lacks_backgrounds(each, by):
                 found = more.get(category_id(each.category) if by.shared_by_category else each.id, ())
                 known = {fingerprint(own) for own in each.backgrounds}
@@ -100,7 +117,7 @@ def ingest_table(
                 each = replace(each, backgrounds=(*each.backgrounds, *new))
             yield each
 
-    return make_shard(address, CONTRACT, outcomes, run=run, tar=False)
+    return make_shard(address, CONTRACT, outcomes, made_by=made_by, emit=emit, tar=False)
 
 
 def _lacks_backgrounds(concept: Concept, by: BackgroundsSpec) -> bool:

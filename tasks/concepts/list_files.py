@@ -1,4 +1,4 @@
-"""Paths and bytes of users' lists enter; text, rows and trees leave, or a SpecError that names file, fault and way out."""
+"""Read users' lists as text, rows or trees. Every SpecError names the file, the fault and the way out."""
 
 import codecs
 import csv
@@ -25,7 +25,7 @@ def suffix_of(path: str) -> str:
 
 
 def is_absent(path: str) -> bool:
-    """Nothing goes by that name; what is there and cannot be read is told by `read`."""
+    """Whether there is no such file. A file that exists and cannot be read is not absent: `read` reports it."""
     try:
         storage.open_read(path).close()
     except FileNotFoundError:
@@ -56,10 +56,10 @@ def text(data: bytes, path: str) -> str:
 
 
 def tree(data: bytes, path: str) -> Any:
-    """What a JSON or YAML file holds."""
-    said = text(data, path)
+    """The parsed content of a JSON or YAML file."""
+    content = text(data, path)
     try:
-        return json.loads(said) if suffix_of(path) == ".json" else YAML(typ="safe", pure=True).load(said)
+        return json.loads(content) if suffix_of(path) == ".json" else YAML(typ="safe", pure=True).load(content)
     except (json.JSONDecodeError, YAMLError, RecursionError) as error:
         kind = suffix_of(path).removeprefix(".").upper()
         raise SpecError(f"concepts.sources: {path!r} is not {kind}: {' '.join(str(error).split())[:300]}") from error
@@ -73,9 +73,9 @@ def rows(data: bytes, path: str) -> tuple[list[str], Sequence[Any]]:
                 found = parquet(data, path).read(use_threads=False)
                 return found.column_names, found.to_pylist()
             except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-                said = " ".join(str(error).split())[:300]
+                fault = " ".join(str(error).split())[:300]
                 raise SpecError(
-                    f"concepts.sources: {path!r} cannot be read: {said}; write it again as UTF-8"
+                    f"concepts.sources: {path!r} cannot be read: {fault}; write it again as UTF-8"
                 ) from error
         case ".jsonl":
             lines = enumerate(text(data, path).split("\n"), 1)
@@ -97,12 +97,12 @@ def parquet(data: bytes, path: str) -> pq.ParquetFile:
 
 
 def columns(entries: Iterable[Any]) -> list[str]:
-    """Keys of those entries that are rows, in the order in which they are met first."""
+    """Keys of the entries that are rows, in order of first appearance."""
     return list(dict.fromkeys(str(key) for entry in entries if isinstance(entry, dict) for key in entry))
 
 
 def word(cell: Any, path: str, due: str = "a name") -> str:
-    """A cell that should hold words: nothing is an empty one, what holds parts of its own is refused."""
+    """A cell as text; None becomes the empty string. Raises SpecError for a list or mapping."""
     if isinstance(cell, bytes):  # what some writers of Parquet make of text
         return text(cell, path)
     if isinstance(cell, dict | list):
@@ -111,7 +111,7 @@ def word(cell: Any, path: str, due: str = "a name") -> str:
 
 
 def words(cells: list[Any], path: str) -> tuple[str, ...]:
-    """A list of backgrounds, without those that are empty."""
+    """A list of backgrounds, without empty ones."""
     return tuple(stripped for cell in cells if (stripped := word(cell, path, "a background").strip()))
 
 

@@ -1,4 +1,4 @@
-"""A raw name enters; a clean one leaves, or the reason why it cannot name a concept. Pure."""
+"""Clean raw names, and say why one cannot name a concept. Pure."""
 
 import re
 import unicodedata
@@ -19,10 +19,10 @@ _WHERE = re.compile(r"[ /_-](?:indoor|outdoor)$", re.IGNORECASE)
 
 
 def clean(raw: str, kind: Kind = "object") -> str:
-    """The name alone: unicode composed, one space for underscores and runs of white space, case kept (SynCLR keeps it).
+    """The bare name: unicode composed (NFKC), one space for underscores and runs of white space, case kept as in SynCLR.
 
-    Marks of other people's lists go: synset ids, the path and index of `places.txt`. A place loses `indoor` and
-    `outdoor` at its end, as in SynCLR's script, which so makes one of church/indoor and church/outdoor.
+    Removes the marks of published lists: synset ids, and the path and index of `places.txt`. A place loses a final
+    `indoor` or `outdoor`, as in SynCLR's script, which merges church/indoor with church/outdoor that way.
     """
     name = " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFKC", raw)).split())
     name = _BEFORE_NAME.sub("", name, count=1) if _BEFORE_NAME.match(name) else name

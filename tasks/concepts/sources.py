@@ -1,4 +1,4 @@
-"""A source of the recipe enters; the names it lists leave, each with kind, category and backgrounds."""
+"""Read the names that a source of the recipe lists, each with kind, category and backgrounds."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 from data_specs.concept import KINDS, Kind
 from data_specs.errors import SpecError
-from data_specs.run import (
+from data_specs.specs.concepts import (
     ConceptsSpec,
     FileSource,
     HuggingFaceSource,
@@ -50,7 +50,7 @@ def read_names(source: Source) -> list[Name]:
 
 
 def require_there(spec: ConceptsSpec) -> None:
-    """Raises SpecError that names every file of the recipe that is not there, so that nobody looks for them one by one."""
+    """Raises one SpecError that names every file of the recipe that does not exist."""
     files = dict.fromkeys(path for source in spec.sources for path in _files(source))
     if absent := [path for path in files if list_files.is_absent(path)]:
         here = "" if all(Path(path).is_absolute() or "://" in path for path in absent) else f", seen from {Path.cwd()}"
@@ -61,7 +61,7 @@ def require_there(spec: ConceptsSpec) -> None:
 
 
 def fingerprint(source: Source) -> str:
-    """sha256 of what the source reads, so that an edited list is another lineage."""
+    """sha256 of the files that the source reads, so that an edited list gets another lineage."""
     digest = hashlib.sha256()
     for path in _files(source):
         digest.update(list_files.read(path))
@@ -69,6 +69,7 @@ def fingerprint(source: Source) -> str:
 
 
 def fingerprints(spec: ConceptsSpec) -> dict[str, str]:
+    """The fingerprint of each source, by its place in the recipe and its label."""
     return {f"{place} {_label(source)}": fingerprint(source) for place, source in enumerate(spec.sources)}
 
 
@@ -86,7 +87,7 @@ def _files(source: Source) -> list[str]:
 
 
 def _label(source: TinyWorldSource | ListedSource) -> str:
-    """`places.txt`; `labels.json:food101` for one list of many."""
+    """`places.txt`, or `labels.json:food101` for one list of several."""
     if isinstance(source, TinyWorldSource):
         return "tiny_world"
     within = source.within if isinstance(source, FileSource) else None
@@ -104,14 +105,14 @@ def _tiny_world() -> Iterator[Name]:
 
 
 def _finished(source: ListedSource, names: Iterator[Name]) -> Iterator[Name]:
-    """What all lists have in common: the part of a name that counts, what is appended, backgrounds from a second file."""
+    """Apply the settings that all lists share: `split_at`, `append`, and backgrounds from a second file."""
     shared = Backgrounds(source) if source.backgrounds else None
     for entry in names:
         name = entry.name.split(source.split_at)[0] if source.split_at else entry.name
         found = shared.of(name, entry.kind) if shared else entry.backgrounds
         if source.lower_backgrounds:
             found = tuple(background.lower() for background in found)
-        # An empty name stays empty, to be refused as that.
+        # An empty name stays empty, so that it is refused as `empty`.
         whole = name.strip() + source.append if name.strip() else ""
         yield Name(whole, entry.kind, entry.category, entry.source, found)
 
@@ -144,7 +145,7 @@ def _file(source: FileSource) -> Iterator[Name]:
 
 
 def _entries(source: FileSource, tree: Any) -> list[Any]:
-    """The list in a JSON or YAML file: the whole, one key of it, or its keys with their backgrounds."""
+    """The entries of a JSON or YAML file: the whole list, the list under one key, or keys with their backgrounds."""
     if source.within is not None:
         if not isinstance(tree, dict) or source.within not in tree:
             keys = ", ".join(map(str, list(tree)[:30])) if isinstance(tree, dict) else type(tree).__name__

@@ -1,4 +1,4 @@
-"""Named concepts and the recipe's shares enter; the probability of each concept leaves. Pure.
+"""Compute each concept's probability from the recipe's shares. Pure.
 
 Nested as in SynCLR's released script: first the kind, then the category, then uniform within it.
 """
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from data_specs.concept import Concept
 from data_specs.errors import SpecError
-from data_specs.run import ConceptsSpec
+from data_specs.specs.concepts import ConceptsSpec
 
 
 def weights(concepts: Sequence[Concept], spec: ConceptsSpec) -> list[float]:

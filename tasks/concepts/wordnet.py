@@ -1,9 +1,9 @@
-"""WordNet's own noun files enter; the words of synsets leave. Nothing is downloaded."""
+"""Read the words of synsets from WordNet's own noun files. Downloads nothing."""
 
 from collections.abc import Iterator
 
 from data_specs.errors import SpecError
-from data_specs.run import WordNetSource
+from data_specs.specs.concepts import WordNetSource
 from tasks.concepts import list_files
 
 LEXICOGRAPHER_FILES = [
@@ -66,7 +66,7 @@ def _chosen(source: WordNetSource, lines: list[str]) -> Iterator[str]:
         yield from first_words.values()
         return
     for line in _lines(source.synsets):
-        # An id that is not found stays an id, which the cleaning of names refuses and counts; dog.n.01 names itself.
+        # An id that is not found stays as it is: `naming.fault` refuses and counts it. dog.n.01 contains its name.
         yield first_words.get(line.split()[0].removeprefix("n").removesuffix("-n"), line)
 
 

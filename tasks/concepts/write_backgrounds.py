@@ -1,10 +1,8 @@
-"""Write backgrounds for one shard of objects: each asked about until it has as many as are wanted, by an LLM."""
+"""Have an LLM write backgrounds for shards of objects: each object is asked about until it has enough of them."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-
-from prefect import task
-from prefect.cache_policies import NO_CACHE
+from dataclasses import dataclass
 
 from data_specs.background import CONTRACT, Background
 from data_specs.background_prompt import BackgroundPrompt
@@ -13,37 +11,45 @@ from data_specs.concept import Concept
 from data_specs.errors import SpecError
 from data_specs.ids import ConceptId, background_id, digest, seed_of
 from data_specs.rejection import Rejection
-from data_specs.run import BackgroundsSpec
-from data_specs.shard import ShardAddress, ShardManifest
+from data_specs.shard import UNNAMED, MadeBy, ShardAddress, ShardManifest
+from data_specs.specs.concepts import BackgroundsSpec
 from models.captioner.build import build_captioner
 from models.captioner.protocol import Ask, Captioner
-from tasks.bundles import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
-from tasks.concepts.background_answers import Answers, Refused, fingerprint
-from tasks.concepts.background_prompts import examples_for, load_prompt, write_example, write_prompt
+from tasks.bundles import Work, bundle_task
+from tasks.concepts.background_answers import AnswerReader, RefusedAnswer, fingerprint
+from tasks.concepts.background_prompts import examples_for, write_example, write_prompt
 from tasks.engines import EngineProcess, loaded
-from tasks.events import Advanced, tell
+from tasks.events import Advanced, Emit, ignore
 from tasks.shards import make_shard, missing_first, read_rows
 
 
-def write(
-    objects: Sequence[Concept], captioner: Captioner, spec: BackgroundsSpec, seed: int
-) -> Iterator[Background | Rejection]:
-    """Every refusal as it happens, then the backgrounds, object by object, `too_few` after those that ended short.
+@dataclass(frozen=True, slots=True)
+class BackgroundInputs:
+    """`objects` are all that the run asks about, in order: shard i has `objects[i * per_shard : (i + 1) * per_shard]`."""
 
-    All open objects of an attempt go to the engine in one call, so a shard follows from its objects alone.
+    objects: tuple[Concept, ...]
+    prompt: BackgroundPrompt
+
+
+def write(
+    objects: Sequence[Concept], prompt: BackgroundPrompt, captioner: Captioner, spec: BackgroundsSpec, seed: int
+) -> Iterator[Background | Rejection]:
+    """Yields refusals as they happen, then the backgrounds object by object, each that ended short followed by `too_few`.
+
+    All open objects of an attempt go to the engine in one call, so a shard's content depends on its objects alone.
     """
-    prompt = load_prompt(spec.prompt)
-    answers = Answers(prompt)
+    reader = AnswerReader(prompt)
     kept: dict[ConceptId, dict[str, Background]] = {each.id: {} for each in objects}
     for attempt in range(spec.attempts):
-        asked = [_Asked(each, prompt, seed, attempt) for each in objects if len(kept[each.id]) < spec.per_concept]
-        if not asked:
+        open_objects = [each for each in objects if len(kept[each.id]) < spec.per_concept]
+        if not open_objects:
             break
-        for each, completion in zip(asked, captioner.complete([each.ask for each in asked]), strict=True):
+        attempts = [_Attempt(each, prompt, seed, attempt) for each in open_objects]
+        for each, completion in zip(attempts, captioner.complete([each.ask for each in attempts]), strict=True):
             found = kept[each.about.id]
-            for part in answers.read(completion, each.about.name):
+            for part in reader.read(completion, each.about.name):
                 verdict = _beside(found, part, spec.per_concept) if isinstance(part, str) else part
-                if isinstance(verdict, Refused):
+                if isinstance(verdict, RefusedAnswer):
                     yield Rejection(f"{each.about.id}-{attempt}", verdict.reason, verdict.text)
                 else:
                     found[fingerprint(verdict)] = each.background(verdict, captioner, spec)
@@ -54,14 +60,14 @@ def write(
             yield Rejection(about.id, "too_few", f"{about.name}: {len(found)} of {spec.per_concept}")
 
 
-def _beside(found: Mapping[str, Background], part: str, wanted: int) -> str | Refused:
+def _beside(found: Mapping[str, Background], part: str, wanted: int) -> str | RefusedAnswer:
     if fingerprint(part) in found:
-        return Refused("repeated", part)
-    return part if len(found) < wanted else Refused("surplus", part)
+        return RefusedAnswer("repeated", part)
+    return part if len(found) < wanted else RefusedAnswer("surplus", part)
 
 
-class _Asked:
-    """One attempt at one object: its examples, prompt and seed, and a background of its answer."""
+class _Attempt:
+    """One attempt at one object: its examples, prompt and seed; makes the records of the backgrounds in its answer."""
 
     def __init__(self, about: Concept, prompt: BackgroundPrompt, seed: int, attempt: int) -> None:
         examples = examples_for(prompt, about.id, seed, attempt)
@@ -87,14 +93,16 @@ class _Asked:
 
 def write_shard(
     objects: Sequence[Concept],
+    prompt: BackgroundPrompt,
     address: ShardAddress,
     captioner: Captioner,
     spec: BackgroundsSpec,
     *,
     seed: int,
-    run: str = "",
+    made_by: MadeBy = UNNAMED,
+    emit: Emit = ignore,
 ) -> ShardManifest:
-    """Nothing is asked for a shard that is sealed already. Raises SpecError, and seals nothing, below `min_kept`."""
+    """Asks nothing for a shard that is sealed already. Raises SpecError, and seals nothing, below `min_kept`."""
 
     def check(kept: int, refused: Counter[str]) -> None:
         wanted = spec.per_concept * len(objects)
@@ -106,44 +114,42 @@ def write_shard(
                 "attempts, lower min_kept, or change model or prompt"
             )
 
-    return make_shard(address, CONTRACT, lambda: write(objects, captioner, spec, seed), run=run, tar=False, check=check)
+    def outcomes() -> Iterator[Background | Rejection]:
+        return write(objects, prompt, captioner, spec, seed)
+
+    return make_shard(address, CONTRACT, outcomes, made_by=made_by, emit=emit, tar=False, check=check)
 
 
 def write_here(
-    objects: Sequence[Concept], address: ShardAddress, spec: BackgroundsSpec, *, seed: int, run: str
+    objects: Sequence[Concept],
+    prompt: BackgroundPrompt,
+    address: ShardAddress,
+    spec: BackgroundsSpec,
+    seed: int,
+    made_by: MadeBy,
+    *,
+    emit: Emit = ignore,
 ) -> ShardManifest:
     """In an engine's process: the model is loaded for the first shard and kept for the others."""
-    return write_shard(objects, address, loaded(build_captioner, spec), spec, seed=seed, run=run)
+    captioner = loaded(build_captioner, spec)
+    return write_shard(objects, prompt, address, captioner, spec, seed=seed, made_by=made_by, emit=emit)
 
 
-@task(
-    name="write a bundle of background shards",
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_DELAYS_SECONDS,
-    retry_condition_fn=engine_failed,
-    cache_policy=NO_CACHE,
-)
-def write_bundle(
-    objects: Sequence[Sequence[Concept]],
-    addresses: Sequence[ShardAddress],
-    spec: BackgroundsSpec,
-    engine: EngineProcess,
-    *,
-    seed: int,
-    run: str,
-) -> int:
-    """`objects` are those of each address. Shards one after the other; returns how many backgrounds were written."""
-    about = dict(zip(addresses, objects, strict=True))
-    total = 0
-    for address in missing_first(addresses):
-        manifest = engine.call(write_here, about[address], address, spec, seed=seed, run=run)
-        tell(Advanced("backgrounds", len(about[address])))
+@bundle_task("write a bundle of background shards")
+def write_bundle(work: Work[BackgroundsSpec, BackgroundInputs], engine: EngineProcess, emit: Emit) -> int:
+    """Makes the shards one after the other in one engine process; returns how many backgrounds were written."""
+    spec, total = work.settings, 0
+    for address in missing_first(work.shards, work.made_by, emit):
+        objects = work.inputs.objects[address.index * spec.per_shard : (address.index + 1) * spec.per_shard]
+        prompt = work.inputs.prompt
+        manifest = engine.call(write_here, objects, prompt, address, spec, work.seed, work.made_by, emit=emit)
         total += manifest.accepted
+        emit(Advanced(work.made_by.run, work.stage.name, len(objects)))
     return total
 
 
 def read_backgrounds(addresses: Sequence[ShardAddress]) -> dict[ConceptId, tuple[str, ...]]:
-    """What sealed shards hold for each object, in written order."""
+    """The backgrounds of each object in sealed shards, in written order."""
     found: dict[ConceptId, tuple[str, ...]] = {}
     for address in addresses:
         for row in read_rows(address).select(["concept_id", "text"]).to_pylist():

@@ -1,6 +1,6 @@
-"""A data set of the recipe enters; its pictures leave as benchmark pictures, each of one size, or as rejections.
+"""Turn the images of a data set of the recipe into benchmark images of one size.
 
-Preparation as in SynCLR appendix B.5: the shorter side resampled (bicubic), the centre cut out, nothing augmented, no
+Prepared as in SynCLR appendix B.5: the shorter side is resampled (bicubic), the centre is cropped, nothing is augmented, no
 EXIF rotation. Stored as PNG, so that nothing more is lost.
 """
 
@@ -11,19 +11,19 @@ from collections.abc import Iterator
 
 from PIL import Image
 
-from data_specs.benchmark_image import Picture
+from data_specs.benchmark_image import BenchmarkImage
 from data_specs.ids import digest
 from data_specs.rejection import Rejection
-from data_specs.run import DataSet, HuggingFaceImages, ImageFolder, ImageShards, OwnBenchmark
+from data_specs.specs.embeddings import DataSet, HuggingFaceImages, ImageFolder, ImageShards, OwnBenchmark
 from tasks.embeddings import hugging_face, image_folders, image_shards
-from tasks.embeddings.raw_sample import Shown
+from tasks.embeddings.raw_sample import RawSample
 
 UNREADABLE = (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError)
-"""What Pillow raises for files that are cut off, damaged or no pictures."""
+"""What Pillow raises for files that are cut off, damaged or no images."""
 
 
 def fingerprint(source: OwnBenchmark) -> str:
-    """Changes with what the data set holds. Raises SpecError for one that is not there, or not as it should be."""
+    """A digest that changes with what the data set holds. Raises SpecError for one that is not there, or not as it should be."""
     match source:
         case ImageFolder():
             return image_folders.fingerprint(source)
@@ -33,33 +33,33 @@ def fingerprint(source: OwnBenchmark) -> str:
             return image_shards.fingerprint(source)
 
 
-def admitted(source: OwnBenchmark, part: int, parts: int) -> Iterator[Picture | Rejection]:
-    """A `parts`-th of the data set; every picture is accepted or refused."""
+def prepared_images(source: OwnBenchmark, part: int, parts: int) -> Iterator[BenchmarkImage | Rejection]:
+    """Part `part` of `parts` of the data set; every image of it is accepted or rejected."""
     match source:
         case ImageFolder():
-            found = image_folders.shown(source, part, parts)
+            samples = image_folders.read_samples(source, part, parts)
         case HuggingFaceImages():
-            found = hugging_face.shown(source, part, parts)
+            samples = hugging_face.read_samples(source, part, parts)
         case ImageShards():
-            found = image_shards.shown(source, part, parts)
-    for one in found:
-        yield one if isinstance(one, Rejection) else admit(one, source)
+            samples = image_shards.read_samples(source, part, parts)
+    for sample in samples:
+        yield sample if isinstance(sample, Rejection) else prepare_image(sample, source)
 
 
-def admit(shown: Shown, source: DataSet) -> Picture | Rejection:
+def prepare_image(sample: RawSample, source: DataSet) -> BenchmarkImage | Rejection:
     try:
-        with Image.open(io.BytesIO(shown.data)) as opened:
-            square = centre(opened.convert("RGB"), source.resize or source.size, source.size)
+        with Image.open(io.BytesIO(sample.data)) as opened:
+            square = resize_and_crop(opened.convert("RGB"), source.resize or source.size, source.size)
     except UNREADABLE as error:
-        return Rejection(shown.key, "unreadable", str(error)[:200])
+        return Rejection(sample.key, "unreadable", str(error)[:200])
     stream = io.BytesIO()
     square.save(stream, "PNG")
     data = stream.getvalue()
-    return Picture(
-        id=digest("picture", source.name, shown.key),
+    return BenchmarkImage(
+        id=digest("picture", source.name, sample.key),
         benchmark=source.name,
-        group=shown.group,
-        labels=shown.labels,
+        group=sample.group,
+        labels=sample.labels,
         category="",
         copy=0,
         seed=0,
@@ -68,11 +68,11 @@ def admit(shown: Shown, source: DataSet) -> Picture | Rejection:
     )
 
 
-def centre(picture: Image.Image, resize: int, size: int) -> Image.Image:
-    """The shorter side becomes `resize`, of which the middle square of `size` is cut out."""
-    width, height = picture.size
+def resize_and_crop(image: Image.Image, resize: int, size: int) -> Image.Image:
+    """Resample the shorter side to `resize`, then crop the central square of `size`."""
+    width, height = image.size
     short = min(width, height)
     wide, high = max(resize, resize * width // short), max(resize, resize * height // short)
-    resampled = picture.resize((wide, high), Image.Resampling.BICUBIC)
+    resampled = image.resize((wide, high), Image.Resampling.BICUBIC)
     left, top = round((wide - size) / 2), round((high - size) / 2)
     return resampled.crop((left, top, left + size, top + size))

@@ -1,4 +1,4 @@
-"""A Hugging Face image data set on disk enters; its pictures leave. Read by Arrow alone: nothing is downloaded or unpickled.
+"""Read a Hugging Face image data set on disk by Arrow alone: nothing is downloaded or unpickled.
 
 Files of a split: `<split>/*.arrow` (as `save_to_disk` leaves them), `<split>/*.parquet`, or `<split>-*.parquet` in the folder
 or its `data/` (as hubs serve them).
@@ -16,16 +16,16 @@ import pyarrow.parquet as pq
 from data_specs.errors import SpecError
 from data_specs.ids import digest
 from data_specs.rejection import Rejection
-from data_specs.run import HuggingFaceImages
+from data_specs.specs.embeddings import HuggingFaceImages
 from tasks import storage
 from tasks.embeddings.image_folders import splits
-from tasks.embeddings.raw_sample import Shown
+from tasks.embeddings.raw_sample import RawSample
 
 SUFFIXES = (".arrow", ".parquet")
 
 
 def files_of(source: HuggingFaceImages, split: str) -> list[str]:
-    """In the order of their names, which is that of their rows. Raises SpecError if there are none."""
+    """URLs of a split's files in the order of their names, which is that of their rows. Raises SpecError if there are none."""
     path = source.path.rstrip("/")
     within = [f"{path}/{split}/{name}" for name in storage.names(f"{path}/{split}")]
     beside = [
@@ -45,12 +45,12 @@ def files_of(source: HuggingFaceImages, split: str) -> list[str]:
 
 
 def fingerprint(source: HuggingFaceImages) -> str:
-    """Of the files' names and sizes. Raises SpecError for a file that cannot be read or lacks a column."""
-    told: list[str | int] = []
+    """A digest of the files' names and sizes. Raises SpecError for a file that cannot be read or lacks a column."""
+    facts: list[str | int] = []
     for group, split in splits(source).items():
         for url in files_of(source, split):
             with storage.open_read(url) as stream:
-                told += [group, url.rsplit("/", 1)[-1], stream.seek(0, os.SEEK_END)]
+                facts += [group, url.rsplit("/", 1)[-1], stream.seek(0, os.SEEK_END)]
         url = files_of(source, split)[0]
         with closing(_Rows(url)) as rows:
             if lacking := {source.image_column, source.label_column} - set(rows.schema.names):
@@ -58,11 +58,11 @@ def fingerprint(source: HuggingFaceImages) -> str:
                     f"embeddings.data_sets: {source.name}: {url} has no column {sorted(lacking)[0]!r}; its columns are "
                     f"{', '.join(rows.schema.names)}: set image_column and label_column"
                 )
-    return digest(*told)
+    return digest(*facts)
 
 
-def shown(source: HuggingFaceImages, part: int, parts: int) -> Iterator[Shown | Rejection]:
-    """Row groups are dealt out in turn: other parts' are not read."""
+def read_samples(source: HuggingFaceImages, part: int, parts: int) -> Iterator[RawSample | Rejection]:
+    """Read every `parts`-th row group from `part` on; the others are not read."""
     number = 0
     for group, split in splits(source).items():
         for url in files_of(source, split):
@@ -73,11 +73,11 @@ def shown(source: HuggingFaceImages, part: int, parts: int) -> Iterator[Shown | 
                         batch = rows.read(place, [source.image_column, source.label_column])
                         for row, found in enumerate(batch):
                             key = f"{split}/{url.rsplit('/', 1)[-1]}/{place}/{row}"
-                            yield _shown(key, group, found[source.image_column], found[source.label_column], names)
+                            yield _sample(key, group, found[source.image_column], found[source.label_column], names)
                     number += 1
 
 
-def _shown(key: str, group: str, image: Any, label: Any, names: list[str] | None) -> Shown | Rejection:
+def _sample(key: str, group: str, image: Any, label: Any, names: list[str] | None) -> RawSample | Rejection:
     data = image.get("bytes") if isinstance(image, dict) else image
     if not isinstance(data, bytes):
         where = image.get("path") if isinstance(image, dict) else None
@@ -87,12 +87,12 @@ def _shown(key: str, group: str, image: Any, label: Any, names: list[str] | None
         return Rejection(key, "no_label", str(label))
     if names is not None and any(isinstance(one, int) and not 0 <= one < len(names) for one in labels):
         return Rejection(key, "unknown_label", f"{label} of {len(names)} classes")
-    told = (names[one] if names is not None and isinstance(one, int) else str(one) for one in labels)
-    return Shown(key, group, tuple(dict.fromkeys(told)), data)
+    named = (names[one] if names is not None and isinstance(one, int) else str(one) for one in labels)
+    return RawSample(key, group, tuple(dict.fromkeys(named)), data)
 
 
 def class_names(schema: pa.Schema, column: str) -> list[str] | None:
-    """Names of a ClassLabel feature, or of a list of them; None for labels that are words or bare numbers."""
+    """The class names of a ClassLabel feature, or of a list of them; None for labels that are words or plain numbers."""
     described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     feature = described.get("info", {}).get("features", {}).get(column)
     while isinstance(feature, list | dict):

@@ -1,4 +1,4 @@
-"""A folder `<split>/<class>/<picture>` enters; its pictures leave, class names being those of the folders."""
+"""Read a data set of image files, `<split>/<class>/<image>`; classes have the names of their folders."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from data_specs.benchmark_image import TEST, TRAIN, VALIDATION
 from data_specs.errors import SpecError
 from data_specs.ids import digest
 from data_specs.rejection import Rejection
-from data_specs.run import ImageFolder, SplitDataSet
+from data_specs.specs.embeddings import ImageFolder, SplitDataSet
 from tasks import storage
-from tasks.embeddings.raw_sample import Shown
+from tasks.embeddings.raw_sample import RawSample
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedImage:
     group: str
     label: str
     path: str
@@ -26,8 +26,8 @@ def splits(source: SplitDataSet) -> dict[str, str]:
     return {group: split for group, split in named.items() if split is not None}
 
 
-def listed(source: ImageFolder) -> list[Listed]:
-    """Sorted. Raises SpecError for a split or class without pictures, and for a class that is tested and never taught."""
+def list_images(source: ImageFolder) -> list[ListedImage]:
+    """Sorted. Raises SpecError for a split or class without images, and for a tested class that is not in the training split."""
     found = [one for group, split in splits(source).items() for one in _split(source, group, split)]
     classes = {group: {one.label for one in found if one.group == group} for group in splits(source)}
     for group, labels in classes.items():
@@ -39,24 +39,24 @@ def listed(source: ImageFolder) -> list[Listed]:
     return found
 
 
-def _split(source: ImageFolder, group: str, split: str) -> Iterator[Listed]:
+def _split(source: ImageFolder, group: str, split: str) -> Iterator[ListedImage]:
     folder = f"{source.path.rstrip('/')}/{split}"
     labels = [name for name in storage.names(folder) if not _stray(f"{folder}/{name}")]
     if not labels:
         there = ", ".join(storage.names(source.path)[:10]) or "nothing"
         raise SpecError(
             f"embeddings.data_sets: {source.name}: {folder!r} holds no class folders ({source.path!r} holds {there}); it must "
-            "be <split>/<class>/<picture>, and train, validation and test name the splits"
+            "be <split>/<class>/<image>, and train, validation and test name the splits"
         )
     for label in labels:
         files = storage.names(f"{folder}/{label}")
         if not files:
             raise SpecError(
-                f"embeddings.data_sets: {source.name}: the class folder {folder}/{label} is empty; put pictures there, "
+                f"embeddings.data_sets: {source.name}: the class folder {folder}/{label} is empty; put images there, "
                 "or remove it"
             )
         for name in files:
-            yield Listed(group, label, f"{split}/{label}/{name}")
+            yield ListedImage(group, label, f"{split}/{label}/{name}")
 
 
 def _stray(url: str) -> bool:
@@ -65,19 +65,20 @@ def _stray(url: str) -> bool:
 
 
 def fingerprint(source: ImageFolder) -> str:
-    """Of the files' names, and where the folder is local of their sizes: pictures of other content are mostly of another size."""
-    told: list[str | int] = []
-    for one in listed(source):
+    """A digest of the files' names and, in a local folder, of their sizes: images of other content mostly differ in size."""
+    facts: list[str | int] = []
+    for one in list_images(source):
         url = f"{source.path.rstrip('/')}/{one.path}"
-        told += [one.group, one.path, storage.local_path(url).stat().st_size if storage.is_local(url) else 0]
-    return digest(*told)
+        facts += [one.group, one.path, storage.local_path(url).stat().st_size if storage.is_local(url) else 0]
+    return digest(*facts)
 
 
-def shown(source: ImageFolder, part: int, parts: int) -> Iterator[Shown | Rejection]:
-    for one in listed(source)[part::parts]:
+def read_samples(source: ImageFolder, part: int, parts: int) -> Iterator[RawSample | Rejection]:
+    """Read every `parts`-th image from `part` on."""
+    for one in list_images(source)[part::parts]:
         try:
             data = storage.read_bytes(f"{source.path.rstrip('/')}/{one.path}")
         except OSError as error:
             yield Rejection(one.path, "unreadable", str(error.strerror or error))
             continue
-        yield Rejection(one.path, "gone") if data is None else Shown(one.path, one.group, (one.label,), data)
+        yield Rejection(one.path, "gone") if data is None else RawSample(one.path, one.group, (one.label,), data)

@@ -1,37 +1,38 @@
-"""A recipe enters; which encoder looks at which benchmark leaves, one embedding shard for each. Pure."""
+"""List which encoder embeds which benchmark: one job for each embedding shard. Pure."""
 
 from dataclasses import dataclass
 
 from data_specs.embedding import JOINT
-from data_specs.run import EmbeddingsSpec, Metric, RunSpec
+from data_specs.specs.embeddings import EmbeddingsSpec, Metric
+from data_specs.specs.run import RunSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One embedding shard: `encoder` is `trained`, `random-0`, ..., `hog` or `joint`; `seed` is the benchmark's drawing."""
+class EmbeddingJob:
+    """One embedding shard: `encoder` is `trained`, `random-0`, ..., `hog` or `joint`; the benchmark is drawn by `seed`."""
 
     encoder: str
     benchmark: str
     seed: int
 
 
-def looks(spec: RunSpec) -> tuple[Look, ...]:
-    """In the order of embedding shards. Encoder by encoder, so that each is loaded once.
+def embedding_jobs(spec: RunSpec) -> tuple[EmbeddingJob, ...]:
+    """The job of each embedding shard, in the order of shards: encoder by encoder, the trained one first.
 
-    `joint` looks only where the encoder has a text tower, and so a space in which pictures and prompts are compared.
+    `joint` is there only if the encoder has a text tower, and so a space in which images and prompts are compared.
     """
-    asked = spec.embeddings
-    randoms = (f"random-{number}" for number in range(asked.random_inits))
+    settings = spec.embeddings
+    randoms = (f"random-{number}" for number in range(settings.random_inits))
     joint = (JOINT,) if spec.encoder.text_weight > 0 else ()
-    encoders = ("trained", *randoms, *(("hog",) if asked.hog else ()), *joint)
-    return tuple(Look(encoder, name, seed) for encoder in encoders for name, seed in drawings(asked))
+    encoders = ("trained", *randoms, *(("hog",) if settings.hog else ()), *joint)
+    return tuple(EmbeddingJob(encoder, name, seed) for encoder in encoders for name, seed in _benchmarks(settings))
 
 
-def drawings(spec: EmbeddingsSpec) -> list[tuple[str, int]]:
-    """Benchmarks with their seeds. Data sets are there once, whatever the seeds: nobody draws them."""
+def _benchmarks(spec: EmbeddingsSpec) -> list[tuple[str, int]]:
+    """Benchmarks with their seeds. Own data sets are listed once, whatever the seeds: nothing of them is drawn."""
     drawn = [(name, seed) for name in spec.benchmarks for seed in spec.seeds]
-    return drawn + [(one.name, spec.seeds[0]) for one in spec.data_sets]
+    return drawn + [(source.name, spec.seeds[0]) for source in spec.data_sets]
 
 
 def metric_of(spec: EmbeddingsSpec, benchmark: str) -> Metric:
-    return next((one.metric for one in spec.data_sets if one.name == benchmark), "top1")
+    return next((source.metric for source in spec.data_sets if source.name == benchmark), "top1")

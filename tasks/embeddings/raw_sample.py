@@ -1,11 +1,11 @@
-"""A picture of a data set as it was found, before anyone looked whether it can be opened."""
+"""An image of a data set as it was found, before anyone tried to decode it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """`key` says where it was found; `group` is the split, by our name for it; `data` are bytes as they lie there."""
+class RawSample:
+    """`key` says where it was found; `group` is the split, by our name for it; `data` are the bytes as they were stored."""
 
     key: str
     group: str

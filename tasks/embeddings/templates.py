@@ -1,4 +1,4 @@
-"""The name of a list of sentences, or a file, enters; checked sentences with a place for a class name leave."""
+"""Read the templates of zero-shot prompts: sentences with a place for a class name."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,5 +34,5 @@ def templates_digest(templates: tuple[str, ...]) -> str:
 
 
 def prompts(name: str, templates: Sequence[str]) -> list[str]:
-    """A class's sentences, articles as they stand (CLIP changes none)."""
+    """The prompts of one class; articles stay as they are (CLIP changes none)."""
     return [sentence.replace(PLACE, name.replace("_", " ")) for sentence in templates]

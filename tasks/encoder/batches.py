@@ -1,4 +1,4 @@
-"""Which pictures a step sees: captions a shard, the spec, a seed and a step enter, places leave. Pure.
+"""Choose the images of a step from the step's number and a seed. Pure.
 
 A step's batch follows from its number alone, not from the steps before it, from loader workers or from ranks: a run that
 resumes at step s asks for s, and the whole state of the stream is that number. Yet the order is one that can be streamed:
@@ -16,41 +16,41 @@ from numpy.typing import NDArray
 
 from data_specs.errors import SpecError
 from data_specs.ids import seed_of
-from data_specs.run import EncoderSpec
+from data_specs.specs.encoder import EncoderSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """Captions of a step as (shard, row) [C, 2], and the copies [C, images_per_caption] drawn of each."""
+class StepCaptions:
+    """The captions of a step as (shard, row) [C, 2], and which copies [C, images_per_caption] of each caption's images."""
 
     places_C2: NDArray[np.int64]
     copies_CK: NDArray[np.int64]
 
-    def share(self, rank: int, world: int) -> "Choice":
+    def share(self, rank: int, world: int) -> "StepCaptions":
         """One rank's equal part, in order. Raises SpecError if ranks would get unequal numbers."""
         size, rest = divmod(len(self.places_C2), world)
         if rest or not size:
             raise SpecError(
                 f"{len(self.places_C2)} captions a step cannot be shared by {world} ranks: make encoder.captions_per_step "
-                f"a multiple of {world} that the images room has"
+                f"a multiple of {world} that the images stage has"
             )
         mine = slice(rank * size, (rank + 1) * size)
-        return Choice(self.places_C2[mine], self.copies_CK[mine])
+        return StepCaptions(self.places_C2[mine], self.copies_CK[mine])
 
 
 class Order:
     """The order of all captions over all epochs; each epoch's last incomplete batch is left out."""
 
     def __init__(self, counts: Sequence[int], copies: int, spec: EncoderSpec, seed: int) -> None:
-        """`counts` are the captions of each shard. Raises SpecError for a room too small to learn from."""
+        """`counts` are the captions of each shard. Raises SpecError for a stage that is too small to train on."""
         captions = sum(counts)
         if captions < 2:
             raise SpecError(
-                f"the images room holds {captions} captions; an encoder needs at least 2: raise captions.total"
+                f"the images stage holds {captions} captions; an encoder needs at least 2: raise captions.total"
             )
         if copies < spec.images_per_caption:
             raise SpecError(
-                f"encoder.images_per_caption is {spec.images_per_caption}, but captions have {copies} pictures: "
+                f"encoder.images_per_caption is {spec.images_per_caption}, but captions have {copies} images: "
                 f"raise images.per_caption"
             )
         self.size = min(spec.captions_per_step, captions)
@@ -58,12 +58,12 @@ class Order:
         self._steps_an_epoch = captions // self.size
         self._window = lru_cache(maxsize=4)(self._shuffled)
 
-    def choose(self, step: int) -> Choice:
-        """Copies are drawn without replacement."""
+    def choose(self, step: int) -> StepCaptions:
+        """The captions of a step; copies are drawn without replacement."""
         epoch, slot = divmod(step, self._steps_an_epoch)
         draw = np.random.default_rng(seed_of("encoder", "copies", self._seed, step))
         copies_CK = draw.random((self.size, self._copies)).argsort(axis=1)[:, : self._spec.images_per_caption]
-        return Choice(self._captions(epoch, slot * self.size), copies_CK)
+        return StepCaptions(self._captions(epoch, slot * self.size), copies_CK)
 
     def _captions(self, epoch: int, first: int) -> NDArray[np.int64]:
         """The `size` captions of an epoch from its `first` on; they may lie in several windows."""

@@ -1,4 +1,4 @@
-"""Training checkpoints: tensors enter, files that survive any kill leave; the newest valid ones come back.
+"""Write training checkpoints that survive any kill, and find the newest valid one.
 
 A checkpoint is `checkpoints/step-00000100.safetensors` and, written last, `.json` with its digest: no JSON, no checkpoint.
 """
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Kept(BaseModel):
-    """The manifest of one training checkpoint; `step` counts steps done."""
+class CheckpointManifest(BaseModel):
+    """Describes the file of one training checkpoint; `step` counts steps done."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,55 +28,56 @@ class Kept(BaseModel):
     file: FileDigest
 
 
-def folder(room: str) -> str:
-    return f"{room.rstrip('/')}/checkpoints"
+def checkpoints_folder(folder: str) -> str:
+    """`folder` is that of the encoder, here and below."""
+    return f"{folder.rstrip('/')}/checkpoints"
 
 
 def stem(step: int) -> str:
     return f"step-{step:08d}"
 
 
-def save(room: str, step: int, tensors: "dict[str, Tensor]", keep: int) -> None:
+def save(folder: str, step: int, tensors: "dict[str, Tensor]", keep: int) -> None:
     """Write one checkpoint, then remove all but it and the newest `keep - 1` before it.
 
     One of a later step is removed too: it was damaged, or the training would have gone on from it.
     """
     from safetensors.torch import save_file
 
-    url = f"{folder(room)}/{stem(step)}.safetensors"
+    url = f"{checkpoints_folder(folder)}/{stem(step)}.safetensors"
     with storage.parts_for(url) as part:
         save_file(tensors, part)
         part.chmod(0o644)  # safetensors writes for the owner alone; a shared root is read by others
         digest = _digest(part)
         storage.publish(part, url)
-    manifest = Kept(step=step, file=digest)
-    storage.write_bytes(f"{folder(room)}/{stem(step)}.json", manifest.model_dump_json().encode())
-    steps = sorted(kept.step for kept in _manifests(room))
+    manifest = CheckpointManifest(step=step, file=digest)
+    storage.write_bytes(f"{checkpoints_folder(folder)}/{stem(step)}.json", manifest.model_dump_json().encode())
+    steps = sorted(each.step for each in _manifests(folder))
     before = [other for other in steps if other < step]
     for old in {*before[: len(before) - keep + 1], *(other for other in steps if other > step)}:
         # The manifest goes first: a kill in between leaves a file that counts for nothing, not a promise without a file.
-        storage.remove(f"{folder(room)}/{stem(old)}.json")
-        storage.remove(f"{folder(room)}/{stem(old)}.safetensors")
+        storage.remove(f"{checkpoints_folder(folder)}/{stem(old)}.json")
+        storage.remove(f"{checkpoints_folder(folder)}/{stem(old)}.safetensors")
 
 
-def newest(room: str) -> "tuple[int, dict[str, Tensor]] | None":
+def newest(folder: str) -> "tuple[int, dict[str, Tensor]] | None":
     """Steps done and tensors of the newest checkpoint whose digest is right; damaged ones are passed over."""
     from safetensors.torch import load
 
-    for kept in sorted(_manifests(room), key=lambda kept: kept.step, reverse=True):
-        data = storage.read_bytes(f"{folder(room)}/{stem(kept.step)}.safetensors")
-        if data is not None and FileDigest(bytes=len(data), sha256=hashlib.sha256(data).hexdigest()) == kept.file:
-            return kept.step, load(data)
+    for manifest in sorted(_manifests(folder), key=lambda manifest: manifest.step, reverse=True):
+        data = storage.read_bytes(f"{checkpoints_folder(folder)}/{stem(manifest.step)}.safetensors")
+        if data is not None and FileDigest(bytes=len(data), sha256=hashlib.sha256(data).hexdigest()) == manifest.file:
+            return manifest.step, load(data)
     return None
 
 
-def steps_done(room: str) -> int:
-    """Of the newest checkpoint, read or not: from there a training goes on."""
-    return max((kept.step for kept in _manifests(room)), default=0)
+def steps_done(folder: str) -> int:
+    """Steps done at the newest checkpoint, by its manifest alone: a training goes on from there."""
+    return max((manifest.step for manifest in _manifests(folder)), default=0)
 
 
 def verify_checkpoints(address: ShardAddress) -> Iterator[str]:
-    """What is wrong with the files that a sealed encoder room names, in words."""
+    """Yield, in words, what is wrong with the files that a sealed encoder names."""
     for row in read_rows(address).to_pylist():
         for name, promised in row["files"]:
             data = storage.read_bytes(f"{address.folder.rstrip('/')}/{name}")
@@ -86,15 +87,17 @@ def verify_checkpoints(address: ShardAddress) -> Iterator[str]:
                 yield f"checkpoint {row['id']}: {name} is not as sealed"
 
 
-def _manifests(room: str) -> Iterator[Kept]:
-    for name in storage.names(folder(room)):
+def _manifests(folder: str) -> Iterator[CheckpointManifest]:
+    for name in storage.names(checkpoints_folder(folder)):
         if name.startswith("step-") and name.endswith(".json"):
-            if (text := storage.read_bytes(f"{folder(room)}/{name}")) is None:
-                continue  # another walk of this training removed it meanwhile
+            if (text := storage.read_bytes(f"{checkpoints_folder(folder)}/{name}")) is None:
+                continue  # another run of this training removed it meanwhile
             try:
-                yield Kept.model_validate_json(text)
+                yield CheckpointManifest.model_validate_json(text)
             except ValidationError as error:
-                raise ContractError(f"{folder(room)}/{name} is no checkpoint manifest; remove it to go on") from error
+                raise ContractError(
+                    f"{checkpoints_folder(folder)}/{name} is no checkpoint manifest; remove it to go on"
+                ) from error
 
 
 def _digest(path: Path) -> FileDigest:

@@ -1,8 +1,8 @@
-"""Training steps enter; `metrics.jsonl` beside the encoder, a line a finished step, leaves, for reports and resuming."""
+"""Write and read `metrics.jsonl` beside the encoder, one line per finished step, for reports and for resuming."""
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
@@ -11,19 +11,20 @@ from tasks import storage
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
 
-Row = dict[str, Any]
+MetricsRow = dict[str, Any]
 END_BYTES = 1 << 14
 """Longer than a row."""
 
 
-def url_of(room: str) -> str:
-    return f"{room.rstrip('/')}/metrics.jsonl"
+def metrics_url(folder: str) -> str:
+    """`folder` is that of the encoder, here and below."""
+    return f"{folder.rstrip('/')}/metrics.jsonl"
 
 
-def read_metrics(room: str) -> list[Row]:
-    """Rows in the order of steps; a line cut short by a kill is left out."""
+def read_metrics(folder: str) -> list[MetricsRow]:
+    """All rows in the order of steps; a line cut short by a kill is left out."""
     rows = []
-    for line in (storage.read_bytes(url_of(room)) or b"").splitlines():
+    for line in (storage.read_bytes(metrics_url(folder)) or b"").splitlines():
         try:
             rows.append(json.loads(line))
         except ValueError:
@@ -31,31 +32,37 @@ def read_metrics(room: str) -> list[Row]:
     return rows
 
 
-def newest_row(room: str) -> Row | None:
-    """The row of the last finished step. Only the end is read: the log of a long training is long."""
+def newest_row(folder: str) -> MetricsRow | None:
+    """The row of the last finished step, or None. Only the end is read: the log of a long training is long."""
     try:
-        with storage.open_read(url_of(room)) as stream:
+        with storage.open_read(metrics_url(folder)) as stream:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - END_BYTES))
             lines = stream.read().splitlines()
     except FileNotFoundError:
         return None
     for line in reversed(lines):
         with suppress(ValueError):  # cut short: at the end by a kill, at the beginning by us
-            row: Row = json.loads(line)
+            row: MetricsRow = json.loads(line)
             return row
     return None
 
 
-class MetricsLog:
-    """Appends rows; locally each is in the file at once, on remote storage `publish` puts the whole file.
+def hours_trained(rows: Sequence[MetricsRow]) -> float:
+    return float(sum(row["seconds"] for row in rows) / 3600)
 
-    `rows` are those of earlier sittings; on remote storage also the new ones.
+
+class MetricsLog:
+    """Appends rows; locally each is in the file at once, on remote storage `publish` writes the whole file.
+
+    `rows` are those of earlier processes; on remote storage also the new ones.
     """
 
-    def __init__(self, room: str, rows: list[Row], stream: IO[str] | None, board: "SummaryWriter | None") -> None:
-        self._room, self._stream, self._board, self.rows = room, stream, board, rows
+    def __init__(
+        self, folder: str, rows: list[MetricsRow], stream: IO[str] | None, board: "SummaryWriter | None"
+    ) -> None:
+        self._folder, self._stream, self._board, self.rows = folder, stream, board, rows
 
-    def add(self, row: Row) -> None:
+    def add(self, row: MetricsRow) -> None:
         if self._stream:
             self._stream.write(json.dumps(row) + "\n")
             self._stream.flush()
@@ -68,29 +75,29 @@ class MetricsLog:
 
     def publish(self) -> None:
         if self._stream is None:
-            storage.write_bytes(url_of(self._room), _lines(self.rows))
+            storage.write_bytes(metrics_url(self._folder), _lines(self.rows))
 
 
 @contextmanager
-def logging_metrics(room: str, done: int) -> Iterator[MetricsLog]:
-    """A log that goes on after `done` steps: rows of later steps, lost with a killed process, are dropped first.
+def logging_metrics(folder: str, done: int) -> Iterator[MetricsLog]:
+    """Open a log that goes on after `done` steps: rows of later steps, lost with a killed process, are dropped first.
 
     On local storage the same numbers go to `tensorboard/` beside it.
     """
-    rows = [row for row in read_metrics(room) if row["step"] < done]
-    storage.write_bytes(url_of(room), _lines(rows))
-    if not storage.is_local(room):
-        log = MetricsLog(room, rows, None, None)
+    rows = [row for row in read_metrics(folder) if row["step"] < done]
+    storage.write_bytes(metrics_url(folder), _lines(rows))
+    if not storage.is_local(folder):
+        log = MetricsLog(folder, rows, None, None)
         yield log
         log.publish()
         return
     # Imported where training happens: it takes a second.
     from tensorboardX import SummaryWriter
 
-    board = SummaryWriter(str(storage.local_path(f"{room}/tensorboard")), purge_step=done)
-    with closing(board), storage.local_path(url_of(room)).open("a", encoding="utf-8") as stream:
-        yield MetricsLog(room, rows, stream, board)
+    board = SummaryWriter(str(storage.local_path(f"{folder}/tensorboard")), purge_step=done)
+    with closing(board), storage.local_path(metrics_url(folder)).open("a", encoding="utf-8") as stream:
+        yield MetricsLog(folder, rows, stream, board)
 
 
-def _lines(rows: list[Row]) -> bytes:
+def _lines(rows: list[MetricsRow]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()

@@ -1,7 +1,7 @@
-"""A look at an encoder while it learns: some of its own pictures enter, the share whose concept neighbours name leaves.
+"""Probe an encoder during training: how often nearest neighbours among its own images are of the same concept.
 
-It costs a second and judges nothing: the pictures are those it learns from. A curve that stays flat, or falls while the loss
-does too, is what it is for.
+It costs a second and is no evaluation: the images are those that are trained on. It is there to show a curve that stays flat,
+or one that falls while the loss falls too.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from models.embedder.vit import VitEmbedder
 from models.encoder.vit import VisionTransformer
 from models.probes.knn import knn
-from tasks.encoder.image_store import PictureStore
+from tasks.encoder.image_store import ImageStore
 
 CAPTIONS = 512
 NEIGHBOURS = 5
@@ -17,18 +17,18 @@ TEMPERATURE = 0.07
 
 
 class Probe:
-    """One picture each of the room's first captions: every second one is asked for, the others are its neighbours."""
+    """One image of each of the stage's first captions: every second one is a query, the others are the bank."""
 
-    def __init__(self, store: PictureStore) -> None:
-        pixels_NSS3, concepts_N = store.first(CAPTIONS)
-        self._bank, self._asked = slice(0, None, 2), slice(1, None, 2)
+    def __init__(self, store: ImageStore) -> None:
+        pixels_NSS3, concepts_N = store.first_images(CAPTIONS)
+        self._bank, self._queries = slice(0, None, 2), slice(1, None, 2)
         self._pixels_NSS3, self._concepts_N = pixels_NSS3, concepts_N
 
     def accuracy(self, backbone: VisionTransformer) -> float:
-        """Among those asked for whose concept is in the bank; chance is about one in as many concepts. 0 if there are none."""
+        """The share of queries of a concept in the bank that get its name; chance is about 1 / concepts. 0 if there are none."""
         features_ND = VitEmbedder(backbone, "cls").embed(self._pixels_NSS3)
-        bank_N, asked_M = self._concepts_N[self._bank], self._concepts_N[self._asked]
+        bank_N, queries_M = self._concepts_N[self._bank], self._concepts_N[self._queries]
         classes = int(self._concepts_N.max()) + 1
-        found_M = knn(features_ND[self._bank], bank_N, features_ND[self._asked], classes, NEIGHBOURS, TEMPERATURE)
-        known_M = np.isin(asked_M, bank_N)
-        return float((found_M[known_M] == asked_M[known_M]).mean()) if known_M.any() else 0.0
+        found_M = knn(features_ND[self._bank], bank_N, features_ND[self._queries], classes, NEIGHBOURS, TEMPERATURE)
+        known_M = np.isin(queries_M, bank_N)
+        return float((found_M[known_M] == queries_M[known_M]).mean()) if known_M.any() else 0.0

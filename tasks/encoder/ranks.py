@@ -1,8 +1,8 @@
-"""One training job enters; processes that train together leave its checkpoints: on this host, or under torchrun on many.
+"""Processes that train one encoder together: on this host, or under torchrun on many.
 
     torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29500 -m tasks.encoder.ranks JOB.json
 
-`JOB.json` is what `Job` says; the walk writes it beside the encoder as `job.json`. Once torchrun is done, the walk goes on
+`JOB.json` is a `TrainingJob`; a run writes it beside its encoder as `job.json`. Once torchrun is done, the run goes on
 from the last checkpoint and seals the encoder.
 """
 
@@ -13,54 +13,40 @@ from pathlib import Path
 from typing import NoReturn
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import distributed
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, spawn
 
 from data_specs.errors import EngineError, SynclrError
-from data_specs.run import EncoderSpec
-from data_specs.shard import ShardAddress
-from tasks.encoder.train import learn
+from tasks.encoder.train_steps import train
+from tasks.encoder.training_job import TrainingJob
 from tasks.engines import end_with_parent
 
 
-class Job(BaseModel):
-    """What every rank is told."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sources: tuple[ShardAddress, ...]
-    address: ShardAddress
-    spec: EncoderSpec
-    seed: int
-
-
-def learn_together(job: Job) -> None:
-    """`ranks` processes on this host. Raises what a rank that failed raised; EngineError if one died."""
+def train_on_ranks(job: TrainingJob) -> None:
+    """Train in `ranks` processes on this host. Raises what a rank that failed raised; EngineError if one died."""
     threads = max(1, torch.get_num_threads() // job.spec.ranks)
     with tempfile.TemporaryDirectory() as folder:
         try:
             spawn(_rank, (folder, job, threads), nprocs=job.spec.ranks)  # type: ignore[no-untyped-call]
         except (ProcessExitedException, ProcessRaisedException) as error:
-            raise (
-                _told(Path(folder)) or EngineError(f"a training process died: {str(error).splitlines()[-1]}")
-            ) from error
+            died = EngineError(f"a training process died: {str(error).splitlines()[-1]}")
+            raise (_cause(Path(folder)) or died) from error
 
 
-def _told(folder: Path) -> SynclrError | None:
-    """A rank whose neighbour failed fails too, as if its engine had: what is no EngineError is the cause."""
-    named, told = {each.__name__: each for each in _kinds(SynclrError)}, list[SynclrError]()
+def _cause(folder: Path) -> SynclrError | None:
+    """Of the errors that ranks left, the one to raise: a rank whose neighbour failed fails too, with an EngineError."""
+    kinds, errors = {kind.__name__: kind for kind in _kinds(SynclrError)}, list[SynclrError]()
     for path in sorted(folder.glob("error-*")):
         kind, _, message = path.read_text("utf-8").partition(" ")
-        told.append(named[kind](message))
-    return next((error for error in told if not isinstance(error, EngineError)), told[0] if told else None)
+        errors.append(kinds[kind](message))
+    return next((error for error in errors if not isinstance(error, EngineError)), errors[0] if errors else None)
 
 
 def _kinds(error: type[SynclrError]) -> list[type[SynclrError]]:
     return [error, *(kind for each in error.__subclasses__() for kind in _kinds(each))]
 
 
-def _rank(rank: int, folder: str, job: Job, threads: int) -> None:
+def _rank(rank: int, folder: str, job: TrainingJob, threads: int) -> None:
     end_with_parent()
     torch.set_num_threads(threads)
     os.environ["LOCAL_RANK"] = str(rank)
@@ -71,7 +57,7 @@ def _rank(rank: int, folder: str, job: Job, threads: int) -> None:
         _backend(), init_method=f"file://{folder}/meeting", rank=rank, world_size=job.spec.ranks
     )
     try:
-        learn(job.sources, job.address, job.spec, job.seed)
+        train(job)
     except SynclrError as error:
         Path(folder, f"error-{rank}").write_text(f"{type(error).__name__} {error}", "utf-8")
         raise
@@ -81,7 +67,7 @@ def _rank(rank: int, folder: str, job: Job, threads: int) -> None:
 
 
 def _leave() -> NoReturn:
-    """Ends this process as it is, all that it learned being on disk.
+    """End this process at once: all that it trained is on disk.
 
     Python's own end takes the interpreter down while threads of gloo and autograd still run; one that then lets go of a
     tensor aborts the process (pytorch issue 190489). Seen once: rank 1 of 2, SIGABRT.
@@ -99,11 +85,11 @@ def _backend() -> str:
 
 
 def main(path: str) -> None:
-    """Under torchrun, which says who meets where."""
-    job = Job.model_validate_json(Path(path).read_bytes())
+    """One rank under torchrun, which says where ranks meet."""
+    job = TrainingJob.model_validate_json(Path(path).read_bytes())
     distributed.init_process_group(_backend())
     try:
-        learn(job.sources, job.address, job.spec, job.seed)
+        train(job)
     finally:
         distributed.destroy_process_group()
     _leave()

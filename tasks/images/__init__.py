@@ -1,1 +1,1 @@
-"""Captions in, groups of pictures out."""
+"""Renders groups of images from captions."""

@@ -1,7 +1,7 @@
-"""What came of drawing one caption enters; what to draw next leaves, and at last its group, or its Rejection with a reason. Pure.
+"""Decide which images of a caption to render next, and at last its group, or its Rejection with a reason. Pure.
 
-Every caption has `drawn_per_caption` candidates. A faulty one is drawn again, with the next attempt, only while fewer than
-`per_caption` are good: who asks for the best 4 of 8 and has 7 has something to choose from, and drawing is what costs.
+Every caption has `drawn_per_caption` candidates. A faulty one is rendered again, with the next attempt, only while fewer
+than `per_caption` are good: 7 good ones of 8 suffice to keep the best 4, and rendering is what costs.
 """
 
 from dataclasses import dataclass, field, replace
@@ -10,15 +10,15 @@ from data_specs.caption import Caption
 from data_specs.image_group import CLIP, SAFETY, Image, ImageGroup, PassedOver, Rendering
 from data_specs.model_identity import ModelIdentity
 from data_specs.rejection import Rejection
-from data_specs.run import ImagesSpec
+from data_specs.specs.images import ImagesSpec
 
 FAULTS = ("not_finite", "constant_colour", "unsafe", "low_score", "identical_sibling")
-"""Why a drawing is not kept, in the order in which it is looked at."""
+"""Why an image is not kept, in the order of the checks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What one drawing came to: encoded bytes and their stored size in pixels, or the fault for which it is drawn again."""
+    """One rendered image: encoded bytes and their stored size in pixels, or the fault for which it is rendered again."""
 
     fault: str | None = None
     data: bytes = b""
@@ -29,7 +29,7 @@ class Attempt:
 
 
 def misfit(scores: dict[str, float], spec: ImagesSpec) -> str | None:
-    """`unsafe` or `low_score`, where the recipe refuses that, or None for a picture that may be kept."""
+    """`unsafe` or `low_score`, where the recipe refuses that; None for an image that may be kept."""
     if spec.safety and spec.safety.policy != "keep" and unsafe(scores, spec):
         return "unsafe"
     least = spec.scorer.min_score if spec.scorer else None
@@ -41,7 +41,7 @@ def unsafe(scores: dict[str, float], spec: ImagesSpec) -> bool:
 
 
 class Candidates:
-    """The drawings of one caption so far."""
+    """The images of one caption so far."""
 
     def __init__(self, caption: Caption, spec: ImagesSpec) -> None:
         self._caption, self._spec = caption, spec
@@ -49,7 +49,7 @@ class Candidates:
         self._passed_over: list[PassedOver] = []
 
     def wanted(self) -> list[int]:
-        """Those to draw next: at first all."""
+        """Indices of the candidates to render next: at first all."""
         if len(self._good) >= self._spec.per_caption or self._dropped:
             return []
         return [candidate for candidate in range(self._spec.drawn_per_caption) if candidate not in self._good]
@@ -67,9 +67,9 @@ class Candidates:
         self._good[candidate] = image, made.data
 
     def outcome(
-        self, rendering: Rendering, unseen: int, scorer: ModelIdentity | None, checker: ModelIdentity | None
+        self, rendering: Rendering, truncated_tokens: int, scorer: ModelIdentity | None, checker: ModelIdentity | None
     ) -> ImageGroup | Rejection:
-        """The best of the good ones, in the order of candidates; without enough of them, why the first is missing."""
+        """The best of the good ones, in the order of candidates; if they are too few, why the first one is missing."""
         if len(self._good) < self._spec.per_caption or self._dropped:
             return self._rejection()
         kept = sorted(sorted(self._good, key=self._worth)[: self._spec.per_caption])
@@ -81,8 +81,8 @@ class Candidates:
             rendering,
             images,
             tuple(self._good[candidate][1] for candidate in kept),
-            unseen,
-            tuple(sorted([*self._passed_over, *lost], key=lambda drawn: (drawn.candidate, drawn.attempt))),
+            truncated_tokens,
+            tuple(sorted([*self._passed_over, *lost], key=lambda each: (each.candidate, each.attempt))),
             scorer,
             checker,
         )
@@ -96,11 +96,11 @@ class Candidates:
         return Rejection(self._caption.id, last.reason, self._caption.text + (f" ({scores})" if scores else ""))
 
     def _last_of(self, candidate: int) -> PassedOver:
-        return [drawn for drawn in self._passed_over if drawn.candidate == candidate][-1]
+        return [each for each in self._passed_over if each.candidate == candidate][-1]
 
     @property
     def _dropped(self) -> PassedOver | None:
-        """The drawing for which the recipe drops this caption."""
+        """The image for which the recipe drops this caption."""
         if self._spec.safety is None or self._spec.safety.policy != "drop":
             return None
-        return next((drawn for drawn in self._passed_over if drawn.reason == "unsafe"), None)
+        return next((each for each in self._passed_over if each.reason == "unsafe"), None)

@@ -1,9 +1,9 @@
-"""Groups of encoded pictures enter; how unlike pictures of one caption are, against pictures of different ones, leaves. Pure.
+"""Measure how much images of one caption differ, compared with images of different captions. Pure.
 
-A picture's thumbnail is its mean colours on a 16 x 16 grid (RGB in [0, 1]); the distance of two pictures is the root mean
+An image's thumbnail is its mean colours on a 16 x 16 grid (RGB in [0, 1]); the distance of two images is the root mean
 square of the difference of their thumbnails, d(a, b) = sqrt(mean((a - b)^2)). `within` is the mean of d over all pairs of
-siblings, `between` over all pairs of pictures of different captions. A `within` near 0 is a caption drawn once and again; one
-near `between` are pictures that have no more in common than any two.
+siblings, `between` over all pairs of images of different captions. A `within` near 0 means that all images of a caption
+are the same; one near `between` means that they have no more in common than any two images.
 """
 
 import io
@@ -18,12 +18,12 @@ from data_specs.image_group import ImageGroup
 
 GRID = 16
 NEAR = 0.02
-"""Siblings nearer than this (5 of 255 steps) are near-duplicates: the same picture but for its noise."""
+"""Siblings nearer than this (5 of 255 steps) are near-duplicates: the same image but for its noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diversity:
-    """Of so many groups; `near` of `siblings` pairs are near-duplicates. `between` is None for a single group.
+    """`near` of `siblings` pairs are near-duplicates; `between` is None for a single group.
 
     `apart` is the mean distance of siblings, group by group.
     """
@@ -61,7 +61,7 @@ def diversity(groups: Sequence[ImageGroup]) -> Diversity | None:
 
 
 def thumbnail(data: bytes) -> NDArray[np.float64]:
-    """Mean colours on the grid, as one row of numbers."""
-    with Image.open(io.BytesIO(data)) as picture:
-        small = picture.convert("RGB").resize((GRID, GRID), Image.Resampling.BOX)
+    """Mean colours on the grid, flattened."""
+    with Image.open(io.BytesIO(data)) as image:
+        small = image.convert("RGB").resize((GRID, GRID), Image.Resampling.BOX)
     return np.asarray(small, np.float64).ravel() / 255

@@ -1,4 +1,4 @@
-"""Drawings enter, shard by shard; pictures leave, checked and encoded. One thread keeps the engine at work, others encode."""
+"""Render, check and encode images of several shards with one engine: one thread keeps it busy, others encode."""
 
 import hashlib
 import itertools
@@ -15,9 +15,9 @@ from queue import Empty, PriorityQueue
 from typing import Any, TypeVar
 
 from data_specs.image_group import CLIP, SAFETY
-from data_specs.run import ImagesSpec
+from data_specs.specs.images import ImagesSpec
 from models.renderer.build import build_renderer
-from models.renderer.protocol import Drawing, Pixels, Renderer
+from models.renderer.protocol import Pixels, Renderer, RenderRequest
 from models.scorer.build import build_checker, build_scorer
 from models.scorer.protocol import Checker, Scorer
 from tasks.images.candidates import Attempt, misfit
@@ -27,27 +27,27 @@ Answer = TypeVar("Answer")
 Scores = dict[str, float]
 
 AHEAD = 4
-"""Batches that may be drawn and not yet encoded: beyond them the engine waits, so that pixels do not fill the memory."""
+"""Batches that may be rendered and not yet encoded; beyond that the engine waits, so that pixels do not fill the memory."""
 ENCODERS = min(8, os.cpu_count() or 1)
 DIGITS = 4
-"""Of a score: what lies behind them says nothing, and is not the same on every machine."""
+"""Decimals of a score: further ones mean nothing, and differ between machines."""
 
 
 @dataclass(order=True, slots=True)
 class _Job:
-    """The engine's next piece of work: the shard that came first goes first, also with what it must draw again."""
+    """A piece of work for the engine: the shard that came first goes first, also with images that it renders again."""
 
-    turn: int
+    priority: int
     number: int
     work: Callable[[], Any] = field(compare=False)
     done: "Future[Any]" = field(compare=False)
 
 
 class RenderQueue:
-    """An engine in a thread of its own, which does nothing else: models are not asked by two threads at once.
+    """An engine in a thread of its own, since a model must not be called by two threads at once.
 
-    `busy_seconds` is the time for which the engine drew, of the `seconds` since it was first asked: what looks at its
-    pictures works between two batches, and makes it wait.
+    `busy_seconds` is the time for which the engine rendered, of the `seconds` since the first request: scorer and safety
+    checker run between two batches, and make it wait.
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class RenderQueue:
         self._scorer, self._checker = scorer, checker
         self._began: float | None = None
         self._jobs: PriorityQueue[_Job] = PriorityQueue()
-        self._turns, self._numbers, self._abandoned = itertools.count(), itertools.count(), 0
+        self._priorities, self._numbers, self._abandoned = itertools.count(), itertools.count(), 0
         self._encoders = ThreadPoolExecutor(ENCODERS, "encode")
-        self._drawn: deque[list[Future[Attempt]]] = deque()
+        self._encoding: deque[list[Future[Attempt]]] = deque()
         threading.Thread(target=self._serve, name="render", daemon=True).start()
 
     @property
@@ -74,39 +74,39 @@ class RenderQueue:
     def busy_share(self) -> float:
         return self.busy_seconds / self.seconds if self.busy_seconds else 0.0
 
-    def turn(self) -> int:
-        """A place in the order of shards."""
-        return next(self._turns)
+    def next_priority(self) -> int:
+        """The priority of the next shard; lower ones go first."""
+        return next(self._priorities)
 
-    def draw(self, turn: int, drawings: Sequence[Drawing]) -> Iterator[Attempt]:
-        """One attempt per drawing, in order, as they are done. Raises EngineError if the backend fails."""
+    def attempts(self, priority: int, requests: Sequence[RenderRequest]) -> Iterator[Attempt]:
+        """One attempt per request, in order, as they are done. Raises EngineError if the backend fails."""
         size = self._renderer.batch_size
-        batches = [drawings[start : start + size] for start in range(0, len(drawings), size)]
-        asked = [self._ask(turn, partial(self._draw, batch)) for batch in batches]
+        batches = [requests[start : start + size] for start in range(0, len(requests), size)]
+        queued = [self._enqueue(priority, partial(self._render_batch, batch)) for batch in batches]
         try:
-            for batch in asked:
+            for batch in queued:
                 for attempt in batch.result():
                     yield attempt.result()
         finally:
-            for batch in asked:
+            for batch in queued:
                 batch.cancel()
 
     def abandon(self) -> None:
-        """What has a place in the order and is not begun is not drawn, asked for or still to be: it gets a CancelledError."""
-        self._abandoned = self.turn()
+        """Cancel all work that has a priority and has not begun, enqueued or still to be: it raises CancelledError."""
+        self._abandoned = self.next_priority()
         with suppress(Empty):
             while True:
                 self._jobs.get_nowait().done.cancel()
 
-    def unseen(self, turn: int, texts: Sequence[str]) -> list[int]:
-        """Asked in the engine's thread too: one tokenizer does not serve two threads."""
-        return self._ask(turn, partial(self._renderer.unseen, texts)).result()
+    def truncated_tokens(self, priority: int, texts: Sequence[str]) -> list[int]:
+        """Runs in the engine's thread too: a tokenizer must not be called by two threads at once."""
+        return self._enqueue(priority, partial(self._renderer.truncated_tokens, texts)).result()
 
-    def _ask(self, turn: int, work: Callable[[], Answer]) -> "Future[Answer]":
+    def _enqueue(self, priority: int, work: Callable[[], Answer]) -> "Future[Answer]":
         done: Future[Answer] = Future()
         self._began = self._began or time.monotonic()
-        self._jobs.put(_Job(turn, next(self._numbers), work, done))
-        if turn < self._abandoned:  # asked after it was put, so that one of the two threads sees it
+        self._jobs.put(_Job(priority, next(self._numbers), work, done))
+        if priority < self._abandoned:  # compared after `put`, so that this thread or the abandoning one sees it
             done.cancel()
         return done
 
@@ -117,39 +117,39 @@ class RenderQueue:
                 continue
             try:
                 answer = job.work()
-            except BaseException as error:  # whatever it is, it belongs to the shard that asked
+            except BaseException as error:  # whatever it is, it belongs to the shard that enqueued the job
                 job.done.set_exception(error)
             else:
                 job.done.set_result(answer)
-            del job  # and with it the pictures, while this thread waits
+            del job  # and with it the images, while this thread waits
 
-    def _draw(self, drawings: Sequence[Drawing]) -> "list[Future[Attempt]]":
-        if len(self._drawn) == AHEAD:
-            wait(self._drawn.popleft())
+    def _render_batch(self, requests: Sequence[RenderRequest]) -> "list[Future[Attempt]]":
+        if len(self._encoding) == AHEAD:
+            wait(self._encoding.popleft())
         started = time.monotonic()
         try:
-            pictures = self._renderer.render(drawings)
+            images = self._renderer.render(requests)
         finally:
             self.busy_seconds += time.monotonic() - started
-        scores = self._look(pictures, drawings)
-        encoding = [self._encoders.submit(_encode, *each, self._spec) for each in zip(pictures, scores, strict=True)]
-        self._drawn.append(encoding)
+        scores = self._scores(images, requests)
+        encoding = [self._encoders.submit(_encode, *each, self._spec) for each in zip(images, scores, strict=True)]
+        self._encoding.append(encoding)
         return encoding
 
-    def _look(self, pictures: Sequence[Pixels], drawings: Sequence[Drawing]) -> list[Scores]:
-        found: list[Scores] = [{} for _ in pictures]
+    def _scores(self, images: Sequence[Pixels], requests: Sequence[RenderRequest]) -> list[Scores]:
+        found: list[Scores] = [{} for _ in images]
         if self._scorer:
-            fits = self._scorer.score(pictures, [drawing.text for drawing in drawings])
+            fits = self._scorer.score(images, [request.text for request in requests])
             found = [scores | {CLIP: round(fit, DIGITS)} for scores, fit in zip(found, fits, strict=True)]
         if self._checker:
-            beyond = self._checker.check(pictures)
+            beyond = self._checker.check(images)
             found = [scores | {SAFETY: round(by, DIGITS)} for scores, by in zip(found, beyond, strict=True)]
         return found
 
 
 def _encode(pixels: Pixels, scores: Scores, spec: ImagesSpec) -> Attempt:
     if reason := fault(pixels):
-        return Attempt(fault=reason)  # what a broken picture scored says nothing
+        return Attempt(fault=reason)  # the scores of a broken image mean nothing
     if reason := misfit(scores, spec):
         return Attempt(fault=reason, scores=scores)
     data, width, height = store(pixels, spec.save_size, spec.format, spec.quality)
@@ -157,5 +157,5 @@ def _encode(pixels: Pixels, scores: Scores, spec: ImagesSpec) -> Attempt:
 
 
 def open_queue(spec: ImagesSpec) -> RenderQueue:
-    """Loads the engine and what looks at its pictures. Raises SpecError for weights or a scheduler that are not there."""
+    """Loads the engine, scorer and safety checker. Raises SpecError for weights or a scheduler that are not there."""
     return RenderQueue(build_renderer(spec), spec, build_scorer(spec), build_checker(spec))

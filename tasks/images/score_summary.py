@@ -1,4 +1,4 @@
-"""Metadata rows of image groups enter; their pictures, how scores spread over them, and the best and the worst leave. Pure."""
+"""Summarise the scores in metadata rows of image groups: spread, worst concepts, best and worst images. Pure."""
 
 import math
 from collections import Counter, defaultdict
@@ -10,8 +10,8 @@ from data_specs.image_group import CLIP
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """What is known of one picture without its pixels."""
+class ImageScore:
+    """The metadata of one image that summaries need."""
 
     caption: str
     copy: int
@@ -28,7 +28,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Of `n` numbers: their mean, the lowest and the highest."""
+    """Mean, lowest and highest of `n` numbers."""
 
     n: int
     mean: float
@@ -36,11 +36,11 @@ class Spread:
     high: float
 
 
-def pictures_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Picture]:
+def images_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[ImageScore]:
     """Rows as dicts, their maps too, with at least the columns `id`, `text`, `concept` and `images`."""
     for row in rows:
         for image in row["images"]:
-            yield Picture(
+            yield ImageScore(
                 caption=row["id"],
                 copy=image["copy"],
                 text=row["text"],
@@ -52,37 +52,37 @@ def pictures_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Picture]:
 
 
 def passed_over(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Drawings that were not kept, by reason; rows as above, with the column `passed_over`."""
-    return dict(Counter(drawn["reason"] for row in rows for drawn in row["passed_over"]).most_common())
+    """Counts images that were not kept, by reason; rows as above, with the column `passed_over`."""
+    return dict(Counter(image["reason"] for row in rows for image in row["passed_over"]).most_common())
 
 
-def spread(pictures: Iterable[Picture]) -> Spread | None:
-    """Of how well they fit their captions; None where no scorer was set."""
-    values = [picture.fit for picture in pictures if picture.fit is not None]
+def spread(images: Iterable[ImageScore]) -> Spread | None:
+    """The spread of their fit to their captions; None where no scorer was set."""
+    values = [image.fit for image in images if image.fit is not None]
     return Spread(len(values), math.fsum(values) / len(values), min(values), max(values)) if values else None
 
 
-def by_concept(pictures: Iterable[Picture]) -> list[tuple[str, Spread]]:
+def by_concept(images: Iterable[ImageScore]) -> list[tuple[str, Spread]]:
     """Worst mean first."""
-    found: dict[str, list[Picture]] = defaultdict(list)
-    for picture in pictures:
-        found[picture.concept].append(picture)
+    found: dict[str, list[ImageScore]] = defaultdict(list)
+    for image in images:
+        found[image.concept].append(image)
     spreads = [(concept, of) for concept, each in found.items() if (of := spread(each))]
     return sorted(spreads, key=lambda entry: (entry[1].mean, entry[0]))
 
 
-def extremes(pictures: Iterable[Picture], most: int) -> tuple[list[Picture], list[Picture]]:
-    """Those that fit best and worst, at most `most` of each and one a caption; no picture is both, none is flagged as unsafe."""
-    scored = [(picture.fit, picture.key, picture) for picture in pictures if picture.fit is not None]
-    ranked = [picture for _, _, picture in sorted(scored) if not picture.unsafe]
+def extremes(images: Iterable[ImageScore], most: int) -> tuple[list[ImageScore], list[ImageScore]]:
+    """The images that fit best and worst, at most `most` each and one a caption; none is in both, none is flagged as unsafe."""
+    scored = [(image.fit, image.key, image) for image in images if image.fit is not None]
+    ranked = [image for _, _, image in sorted(scored) if not image.unsafe]
     best, worst = _one_a_caption(reversed(ranked)), _one_a_caption(ranked)
     most = min(most, (len(best) + 1) // 2)
-    chosen = {picture.key for picture in best[:most]}
-    return best[:most], [picture for picture in worst[:most] if picture.key not in chosen]
+    chosen = {image.key for image in best[:most]}
+    return best[:most], [image for image in worst[:most] if image.key not in chosen]
 
 
-def _one_a_caption(pictures: Iterable[Picture]) -> list[Picture]:
-    first: dict[str, Picture] = {}
-    for picture in pictures:
-        first.setdefault(picture.caption, picture)
+def _one_a_caption(images: Iterable[ImageScore]) -> list[ImageScore]:
+    first: dict[str, ImageScore] = {}
+    for image in images:
+        first.setdefault(image.caption, image)
     return list(first.values())

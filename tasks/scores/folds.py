@@ -1,4 +1,4 @@
-"""Which embeddings a probe learns from and is tested on: groups and copies enter, index arrays leave. Pure."""
+"""Split embeddings into training and test rows by their groups and copies. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ VALIDATION_SHARE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """`validations` are (fit, judge) pairs within `train`: hyper-parameters are chosen there, never on `test`."""
+    """`validations` are (fit, validate) pairs within `train`: hyper-parameters are chosen there, never on `test`."""
 
     name: str
     train: Rows
@@ -24,9 +24,9 @@ class Fold:
 
 
 def held_out_groups(groups: Sequence[str], copies: Sequence[int], seed: int) -> Iterator[Fold]:
-    """One fold a group (an artist's style): all copies of the others teach, the first half of its copies test.
+    """One fold for each group (an artist's style): train on all copies of the other groups, test on the first half of its copies.
 
-    A penalty is judged as the probe will be: learn from one of the other groups, name the pictures of the rest.
+    A penalty is validated as the probe will be tested: fit on one of the other groups, validate on the rest of them.
     """
     del seed
     group_of, copy_of = np.array(groups), np.array(copies)
@@ -48,10 +48,10 @@ def held_out_copies(groups: Sequence[str], copies: Sequence[int], seed: int) -> 
     copy_of = np.array(copies)
     last = int(copy_of.max())
     if last < 1:
-        raise ContractError("fresh scenes need at least two copies of each picture: raise embeddings.copies")
+        raise ContractError("fresh scenes need at least two copies of each image: raise embeddings.copies")
     train = np.flatnonzero(copy_of < last)
     if last == 1:
-        # Two copies leave one to learn from: penalties are then judged where they are fitted, which favours small ones.
+        # Two copies leave one to train on: penalties are then validated where they are fitted, which favours small ones.
         pairs: tuple[tuple[Rows, Rows], ...] = ((train, train),)
     else:
         pairs = ((np.flatnonzero(copy_of < last - 1), np.flatnonzero(copy_of == last - 1)),)
@@ -68,7 +68,7 @@ def given_splits(groups: Sequence[str], copies: Sequence[int], seed: int) -> Ite
     train, validation, test = (np.flatnonzero(group_of == split) for split in (TRAIN, VALIDATION, TEST))
     if not len(train) or not len(test):
         raise ContractError(
-            f"these embeddings are of {', '.join(sorted(set(groups)))}; a probe needs pictures of {TRAIN} and {TEST}: see "
+            f"these embeddings are of {', '.join(sorted(set(groups)))}; a probe needs images of {TRAIN} and {TEST}: see "
             "the rejects of the benchmark's shards, or name the splits in embeddings.data_sets"
         )
     if len(validation):
@@ -77,5 +77,5 @@ def given_splits(groups: Sequence[str], copies: Sequence[int], seed: int) -> Ite
     shuffled = np.random.default_rng(seed).permutation(train)
     judged = max(1, round(VALIDATION_SHARE * len(train)))
     if judged == len(train):
-        raise ContractError("one picture to learn from leaves none to choose hyper-parameters on")
+        raise ContractError("one image to train on leaves none to choose hyper-parameters on")
     yield Fold("test", train, test, ((np.sort(shuffled[judged:]), np.sort(shuffled[:judged])),))

@@ -1,40 +1,42 @@
-"""Measure encoders: a sealed embedding shard in, a sealed table of scores out."""
+"""Measure encoders: score each sealed embedding shard by every protocol, and seal a table of scores."""
 
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
-from data_specs import embedding, score
+from data_specs import embedding as embedding_record
+from data_specs import score as score_record
 from data_specs.embedding import JOINT, TEXT, TEXT_OF_CATEGORIES, Embedding
 from data_specs.errors import ContractError
 from data_specs.ids import digest, seed_of
-from data_specs.run import Metric, ScoresSpec
 from data_specs.score import Score
 from data_specs.shard import ShardAddress, ShardManifest
-from models.probes.labels import Answers, Features
-from tasks.bundles import RETRIES, RETRY_DELAYS_SECONDS, engine_failed
+from data_specs.specs.embeddings import Metric
+from data_specs.specs.scores import ScoresSpec
+from data_specs.stage import Stage
+from models.probes.labels import Labels
+from tasks.bundles import Work, bundle_task
 from tasks.engines import EngineProcess
-from tasks.events import Advanced, tell
+from tasks.events import Advanced, Emit, ignore
 from tasks.scores.folds import Fold, given_splits, held_out_copies, held_out_groups
-from tasks.scores.metrics import chance, judged
-from tasks.scores.protocols import PROTOCOLS, Judged, Problem
+from tasks.scores.metrics import chance, value_with_interval
+from tasks.scores.protocols import PROTOCOLS, Problem, ProtocolResult
 from tasks.scores.seen import Subset, subsets
 from tasks.scores.zero_shot import by_text
-from tasks.shards import make_shard, read_rows, read_shard, sealed
+from tasks.shards import make_shard, missing_first, read_rows, read_shard
 
 FOLDS = {"styles": held_out_groups, "training_styles": held_out_copies}
-"""How the benchmarks of the Tiny World are cut; others say it themselves."""
+"""How the benchmarks of the Tiny World are split; others come with splits."""
 
 
 @dataclass(frozen=True, slots=True)
-class Exam:
-    """How one embedding shard is to be judged.
+class EvaluationJob:
+    """How one embedding shard is scored.
 
-    `seed` is the drawing of the benchmark that it looked at; `appended` is what the recipe put after concepts' names
-    (`Audi A4 2008 car`), which no benchmark does.
+    `seed` is that of the benchmark's drawing; `appended` is what the recipe appends to concepts' names (`Audi A4 2008 car`),
+    which no benchmark does.
     """
 
     seed: int
@@ -43,153 +45,171 @@ class Exam:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreInputs:
+    """Embedding shard i, scored as `jobs[i]` says, gives score shard i; `concepts` is the table of what was generated."""
+
+    embeddings: Stage
+    jobs: tuple[EvaluationJob, ...]
+    concepts: ShardAddress
+
+
+ScoresWork = Work[ScoresSpec, ScoreInputs]
+
+
+@bundle_task("measure a bundle of score shards")
+def measure_bundle(work: ScoresWork, engine: EngineProcess, emit: Emit) -> int:
+    """Make the shards one after the other in one engine process; returns how many scores were made.
+
+    In a process of its own, linear algebra takes the threads that the run allows.
+    """
+    total = 0
+    for address in missing_first(work.shards, work.made_by, emit):
+        total += engine.call(measure_shard, work, address.index, emit=emit).accepted
+        emit(Advanced(work.made_by.run, work.stage.name, 1))
+    return total
+
+
+def measure_shard(work: ScoresWork, index: int, *, emit: Emit = ignore) -> ShardManifest:
+    """All scores of one embedding shard."""
+    inputs, job = work.inputs, work.inputs.jobs[index]
+
+    def outcomes() -> Iterator[Score]:
+        names = _concept_names(inputs.concepts)
+        bare = {name.removesuffix(end) for name in names for end in job.appended}
+        embeddings = list(read_shard(inputs.embeddings.shard(index), embedding_record.CONTRACT))
+        yield from score_embeddings(embeddings, job, work.settings, names | bare)
+
+    return make_shard(
+        work.stage.shard(index), score_record.CONTRACT, outcomes, made_by=work.made_by, emit=emit, tar=False
+    )
+
+
+@lru_cache(maxsize=1)
+def _concept_names(concepts: ShardAddress) -> frozenset[str]:
+    """Read once a process: the table of a run is the same for all its shards."""
+    return frozenset(read_rows(concepts, ["name"])["name"].to_pylist())
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of the pictures of a benchmark: which concept, or which of the six categories."""
+    """What is asked about the images of a benchmark: their concept, or which of six categories that is of.
+
+    `shown` are the names of the classes that each image shows; `prompts` is the group of embeddings that name these classes.
+    """
 
     benchmark: str
-    labels: tuple[tuple[str, ...], ...]
+    shown: tuple[tuple[str, ...], ...]
     prompts: str
 
 
-def questions(pictures: Sequence[Embedding]) -> Iterator[Question]:
-    benchmark = pictures[0].benchmark
-    yield Question(benchmark, tuple(one.labels for one in pictures), TEXT)
+def questions(images: Sequence[Embedding]) -> Iterator[Question]:
+    benchmark = images[0].benchmark
+    yield Question(benchmark, tuple(image.labels for image in images), TEXT)
     if benchmark == "styles":
-        yield Question("styles_categories", tuple((one.category,) for one in pictures), TEXT_OF_CATEGORIES)
+        yield Question("styles_categories", tuple((image.category,) for image in images), TEXT_OF_CATEGORIES)
 
 
-def measure(found: Sequence[Embedding], exam: Exam, spec: ScoresSpec, concepts: Set[str]) -> Iterator[Score]:
+def score_embeddings(
+    embeddings: Sequence[Embedding], job: EvaluationJob, spec: ScoresSpec, concepts: Set[str]
+) -> Iterator[Score]:
     """Every protocol on every fold of every question about one encoder's embeddings of one benchmark.
 
-    `concepts` are the names of the concept table. Raises ContractError for a benchmark that cannot be cut or asked so.
+    `concepts` are names in the concept table. Raises ContractError for a benchmark that cannot be split or scored so.
     """
-    ordered = sorted(found, key=lambda one: one.id)  # so that no score depends on the order of rows
-    pictures = [one for one in ordered if one.group not in (TEXT, TEXT_OF_CATEGORIES)]
-    if not pictures:
-        raise ContractError("an embedding shard without pictures cannot be scored; see the rejects of its benchmark")
-    benchmark, encoder = pictures[0].benchmark, pictures[0].encoder
-    seed = seed_of("scores", benchmark, exam.seed)
-    cut = FOLDS.get(benchmark, given_splits)
-    folds = list(cut([one.group for one in pictures], [one.copy for one in pictures], seed))
-    features = features_of(pictures)
-    for question in questions(pictures):
-        names = sorted({label for labels in question.labels for label in labels})
-        answers = _answers(question, names, exam.metric)
-        parts = subsets(concepts, [one.labels for one in pictures], names, answers)
+    ordered = sorted(embeddings, key=lambda each: each.id)  # so that no score depends on the order of rows
+    images = [each for each in ordered if each.group not in (TEXT, TEXT_OF_CATEGORIES)]
+    if not images:
+        raise ContractError("an embedding shard without images cannot be scored; see the rejects of its benchmark")
+    benchmark, encoder = images[0].benchmark, images[0].encoder
+    seed = seed_of("scores", benchmark, job.seed)
+    split = FOLDS.get(benchmark, given_splits)
+    folds = list(split([image.group for image in images], [image.copy for image in images], seed))
+    features_ND = np.stack([np.frombuffer(image.feature, "<f4") for image in images])
+    for question in questions(images):
+        classes = sorted({name for names in question.shown for name in names})
+        labels = _labels(question, classes, job.metric)
+        parts = subsets(concepts, [image.labels for image in images], classes, labels)
+        prompts = [each for each in ordered if each.group == question.prompts]
         for fold in folds:
-            _require_taught(question.benchmark, fold, answers, names)
-            problem = Problem(features, answers, len(names), fold, exam.metric, seed)
-            if encoder == JOINT:
-                prompts = [one for one in ordered if one.group == question.prompts]
-                outcomes: Iterator[Judged] = iter([by_text(problem, names, prompts)])
-            else:
-                outcomes = (one for name in dict.fromkeys(spec.protocols) for one in PROTOCOLS[name](problem, spec))
-            for outcome in outcomes:
-                yield from _scores(outcome, problem, question.benchmark, encoder, exam, parts)
+            _require_trained(question.benchmark, fold, labels, classes)
+            problem = Problem(features_ND, labels, len(classes), fold, job.metric, seed)
+            for result in _results(problem, encoder, spec, classes, prompts):
+                yield from _scores(result, problem, question.benchmark, encoder, job, parts)
 
 
-def features_of(found: Sequence[Embedding]) -> Features:
-    return np.stack([np.frombuffer(one.feature, "<f4") for one in found])
+def _results(
+    problem: Problem, encoder: str, spec: ScoresSpec, classes: Sequence[str], prompts: Sequence[Embedding]
+) -> Iterator[ProtocolResult]:
+    """Embeddings in one space with prompts are scored by those alone, others by the protocols of the recipe."""
+    if encoder == JOINT:
+        yield by_text(problem, classes, prompts)
+        return
+    for name in dict.fromkeys(spec.protocols):
+        yield from PROTOCOLS[name](problem, spec)
 
 
-def _answers(question: Question, names: Sequence[str], metric: Metric) -> Answers:
-    place = {name: number for number, name in enumerate(names)}
+def _labels(question: Question, classes: Sequence[str], metric: Metric) -> Labels:
+    number_of = {name: number for number, name in enumerate(classes)}
     if metric == "map11":
-        answers = np.zeros((len(question.labels), len(names)), np.int64)
-        for row, labels in enumerate(question.labels):
-            answers[row, [place[label] for label in labels]] = 1
-        return answers
-    if several := next((labels for labels in question.labels if len(labels) != 1), None):
+        labels_NC = np.zeros((len(question.shown), len(classes)), np.int64)
+        for row, names in enumerate(question.shown):
+            labels_NC[row, [number_of[name] for name in names]] = 1
+        return labels_NC
+    if several := next((names for names in question.shown if len(names) != 1), None):
         raise ContractError(
-            f"{question.benchmark}: a picture shows {', '.join(several) or 'no class'}; {metric} needs exactly one class, "
+            f"{question.benchmark}: an image shows {', '.join(several) or 'no class'}; {metric} needs exactly one class, "
             "map11 takes any number"
         )
-    return np.array([place[label] for [label] in question.labels], dtype=np.int64)
+    return np.array([number_of[name] for [name] in question.shown], dtype=np.int64)
 
 
-def _require_taught(benchmark: str, fold: Fold, answers: Answers, names: Sequence[str]) -> None:
-    def shown(rows: Answers) -> set[int]:
-        return set(np.unique(answers[rows])) if answers.ndim == 1 else set(np.flatnonzero(answers[rows].any(0)))
+def _require_trained(benchmark: str, fold: Fold, labels: Labels, classes: Sequence[str]) -> None:
+    """Raises ContractError for classes that are tested and that no training row shows."""
 
-    if strange := sorted(shown(fold.test) - shown(fold.train)):
-        listed = ", ".join(names[place] for place in strange[:5])
+    def shown(rows: Labels) -> set[int]:
+        return set(np.unique(labels[rows])) if labels.ndim == 1 else set(np.flatnonzero(labels[rows].any(0)))
+
+    if unknown := sorted(shown(fold.test) - shown(fold.train)):
+        listed = ", ".join(classes[number] for number in unknown[:5])
         raise ContractError(
-            f"{benchmark}: {len(strange)} classes are tested and never taught ({listed}{', ...' if strange[5:] else ''}); "
-            "give the training split pictures of them, or take them out of the test"
+            f"{benchmark}: {len(unknown)} classes are tested and never trained on ({listed}{', ...' if unknown[5:] else ''}); "
+            "give the training split images of them, or take them out of the test split"
         )
 
 
 def _scores(
-    outcome: Judged, problem: Problem, benchmark: str, encoder: str, exam: Exam, parts: Sequence[Subset]
+    result: ProtocolResult,
+    problem: Problem,
+    benchmark: str,
+    encoder: str,
+    job: EvaluationJob,
+    parts: Sequence[Subset],
 ) -> Iterator[Score]:
-    fold, shown = problem.fold, "trained" if encoder == JOINT else encoder
+    fold, name = problem.fold, "trained" if encoder == JOINT else encoder
     for part in parts:
-        within = np.flatnonzero(part.rows[fold.test])
-        if not len(within):
+        rows = np.flatnonzero(part.rows[fold.test])
+        if not len(rows):
             continue
-        answers, tries = problem.answers[fold.test][within], [tried[within] for tried in outcome.tries]
-        if problem.answers.ndim == 2:
-            answers, tries = answers[:, part.classes], [tried[:, part.classes] for tried in tries]
-            if not answers.any():
+        labels, repeats = problem.labels[fold.test][rows], [decisions_MC[rows] for decisions_MC in result.repeats]
+        if problem.labels.ndim == 2:
+            labels, repeats = labels[:, part.classes], [decisions_MC[:, part.classes] for decisions_MC in repeats]
+            if not labels.any():
                 continue
-        value, low, high = judged(exam.metric, tries, answers, problem.seed)
+        value, low, high = value_with_interval(job.metric, repeats, labels, problem.seed)
         yield Score(
-            id=digest(shown, benchmark, part.name, outcome.protocol, fold.name, exam.seed),
-            encoder=shown,
+            id=digest(name, benchmark, part.name, result.protocol, fold.name, job.seed),
+            encoder=name,
             benchmark=benchmark,
             subset=part.name,
-            protocol=outcome.protocol,
-            metric=exam.metric,
+            protocol=result.protocol,
+            metric=job.metric,
             fold=fold.name,
-            seed=exam.seed,
+            seed=job.seed,
             value=value,
             low=low,
             high=high,
-            chance=chance(exam.metric, answers, problem.classes),
+            chance=chance(job.metric, labels, problem.classes),
             train_size=len(fold.train),
-            test_size=len(within),
-            settings={name: float(setting) for name, setting in outcome.settings.items()},
+            test_size=len(rows),
+            settings={setting: float(used) for setting, used in result.settings.items()},
         )
-
-
-def measure_shard(
-    source: ShardAddress, exam: Exam, concepts: ShardAddress, address: ShardAddress, spec: ScoresSpec, *, run: str = ""
-) -> ShardManifest:
-    """All scores of one embedding shard; `concepts` is the table of what was generated."""
-
-    def outcomes() -> Iterator[Score]:
-        names = read_rows(concepts)["name"].to_pylist()
-        bare = {name.removesuffix(end) for name in names for end in exam.appended}
-        yield from measure(list(read_shard(source, embedding.CONTRACT)), exam, spec, bare.union(names))
-
-    return make_shard(address, score.CONTRACT, outcomes, run=run, tar=False)
-
-
-@task(
-    name="measure a bundle of score shards",
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_DELAYS_SECONDS,
-    retry_condition_fn=engine_failed,
-    cache_policy=NO_CACHE,
-)
-def measure_bundle(
-    sources: Sequence[ShardAddress],
-    exams: Sequence[Exam],
-    concepts: ShardAddress,
-    addresses: Sequence[ShardAddress],
-    spec: ScoresSpec,
-    engine: EngineProcess,
-    *,
-    run: str,
-) -> int:
-    """Shards of a bundle one after the other, in a process whose linear algebra takes the threads that the run allows.
-
-    `sources[i]`, judged as `exams[i]` says, gives the room's shard i. Returns how many scores were made.
-    """
-    total = 0
-    for address in addresses:
-        if not sealed(address):
-            source, exam = sources[address.index], exams[address.index]
-            total += engine.call(measure_shard, source, exam, concepts, address, spec, run=run).accepted
-            tell(Advanced("scores", 1))
-    return total

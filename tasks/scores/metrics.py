@@ -1,4 +1,4 @@
-"""Decisions and right answers enter; one number in [0, 1], and the interval that it may lie in, leave. Pure.
+"""Metrics of decisions against labels, in [0, 1], and their confidence intervals. Pure.
 
 Legend: M test rows, C classes.
 """
@@ -11,44 +11,44 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from data_specs.run import Metric
-from models.probes.labels import Answers, Decisions, targets_of
+from data_specs.specs.embeddings import Metric
+from models.probes.labels import Decisions, Labels, targets_of
 
 RECALLS = np.linspace(0.0, 1.0, 11)
 RESAMPLES = 200
 CONFIDENCE = 0.95
-Guesses = NDArray[Any]
+Predictions = NDArray[Any]
 
 
-def measured(metric: Metric, decisions_MC: Decisions, answers: Answers) -> float:
-    return METRICS[metric](_looked_at(metric, decisions_MC), answers)
+def value_of(metric: Metric, decisions_MC: Decisions, labels: Labels) -> float:
+    return METRICS[metric](_predictions(metric, decisions_MC), labels)
 
 
-def _looked_at(metric: Metric, decisions_MC: Decisions) -> Guesses:
-    """mAP ranks pictures by all decisions; the others count the surest alone, [M]."""
+def _predictions(metric: Metric, decisions_MC: Decisions) -> Predictions:
+    """All decisions for mAP, which ranks images by them; else the class with the largest, [M]."""
     return decisions_MC if metric == "map11" else decisions_MC.argmax(1)
 
 
-def top1(guesses_M: Guesses, answers: Answers) -> float:
-    return float(np.mean(guesses_M == answers))
+def top1(predictions_M: Predictions, labels: Labels) -> float:
+    return float(np.mean(predictions_M == labels))
 
 
-def mean_per_class(guesses_M: Guesses, answers: Answers) -> float:
-    """Each class that is tested counts the same, however many pictures show it."""
-    count = np.bincount(answers)
-    rights = np.bincount(answers, weights=guesses_M == answers)
-    return float(np.mean(rights[count > 0] / count[count > 0]))
+def mean_per_class(predictions_M: Predictions, labels: Labels) -> float:
+    """The mean over tested classes of the share of their images that is named rightly."""
+    count = np.bincount(labels)
+    correct = np.bincount(labels, weights=predictions_M == labels)
+    return float(np.mean(correct[count > 0] / count[count > 0]))
 
 
-def map11(decisions_MC: Guesses, answers: Answers) -> float:
+def map11(decisions_MC: Predictions, labels: Labels) -> float:
     """VOC 2007's: a class's mean over 11 recalls of the best precision reached there or beyond; the mean over classes.
 
-    Classes that no picture shows have none; not a number where that is all of them.
+    Classes that no image shows are left out; nan where that is all of them.
     """
-    targets_MC = targets_of(answers, decisions_MC.shape[1])
+    targets_MC = targets_of(labels, decisions_MC.shape[1])
     found = []
     for place in np.flatnonzero(targets_MC.any(0)):
-        # Stable: pictures of equal decisions keep their order.
+        # Stable: images of equal decisions keep their order.
         hits = targets_MC[np.argsort(-decisions_MC[:, place], kind="stable"), place].cumsum()
         precision, recall = hits / np.arange(1, len(hits) + 1), hits / hits[-1]
         best_from_here = np.maximum.accumulate(precision[::-1])[::-1]
@@ -57,41 +57,40 @@ def map11(decisions_MC: Guesses, answers: Answers) -> float:
     return float(np.mean(found)) if found else math.nan
 
 
-METRICS: dict[Metric, Callable[[Guesses, Answers], float]] = {
+METRICS: dict[Metric, Callable[[Predictions, Labels], float]] = {
     "top1": top1,
     "mean_per_class": mean_per_class,
     "map11": map11,
 }
 
 
-def chance(metric: Metric, answers: Answers, classes: int) -> float:
-    """Of guesses that do not look: one class of all, or for mAP how often a class is there."""
+def chance(metric: Metric, labels: Labels, classes: int) -> float:
+    """The value of guessing: one of all classes or, for mAP, the share of images that show a class."""
     if metric == "map11":
-        shares_C = targets_of(answers, classes).mean(0)
+        shares_C = targets_of(labels, classes).mean(0)
         return float(shares_C[shares_C > 0].mean())
     return 1.0 / classes
 
 
-def judged(metric: Metric, tries: Sequence[Decisions], answers: Answers, seed: int) -> tuple[float, float, float]:
-    """The value and its 95 % interval: over repeats if there are several, else over the draw of the test pictures.
-
-    Over repeats by Student's t; over pictures by the percentiles of a bootstrap.
-    """
-    values = [measured(metric, decisions_MC, answers) for decisions_MC in tries]
+def value_with_interval(
+    metric: Metric, repeats: Sequence[Decisions], labels: Labels, seed: int
+) -> tuple[float, float, float]:
+    """The value and its 95 % interval: by Student's t over several repeats, or by a bootstrap of the test images."""
+    values = [value_of(metric, decisions_MC, labels) for decisions_MC in repeats]
     value = float(np.mean(values))
-    if len(tries) > 1:
+    if len(repeats) > 1:
         half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5)
         return value, max(0.0, value - half), min(1.0, value + half)
-    low, high = _bootstrap(metric, tries[0], answers, seed)
+    low, high = _bootstrap(metric, repeats[0], labels, seed)
     return value, min(low, value), max(high, value)
 
 
-def _bootstrap(metric: Metric, decisions_MC: Decisions, answers: Answers, seed: int) -> tuple[float, float]:
-    generator, guesses = np.random.default_rng(seed), _looked_at(metric, decisions_MC)
-    drawn = []
+def _bootstrap(metric: Metric, decisions_MC: Decisions, labels: Labels, seed: int) -> tuple[float, float]:
+    generator, predictions = np.random.default_rng(seed), _predictions(metric, decisions_MC)
+    resampled = []
     for _ in range(RESAMPLES):
-        rows = generator.integers(0, len(answers), len(answers))
-        drawn.append(METRICS[metric](guesses[rows], answers[rows]))
+        rows = generator.integers(0, len(labels), len(labels))
+        resampled.append(METRICS[metric](predictions[rows], labels[rows]))
     tail = 100 * (1 - CONFIDENCE) / 2
-    # A draw that shows no class at all says nothing.
-    return float(np.nanpercentile(drawn, tail)), float(np.nanpercentile(drawn, 100 - tail))
+    # A sample that shows no class at all has no value.
+    return float(np.nanpercentile(resampled, tail)), float(np.nanpercentile(resampled, 100 - tail))

@@ -1,41 +1,41 @@
-"""Sealed tables of scores enter; one line a benchmark and protocol leaves: this encoder beside what it must beat."""
+"""Summarise sealed scores: one line for each benchmark and protocol, this encoder beside its baselines."""
 
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from data_specs.shard import ShardAddress
+from data_specs.stage import Stage
 from tasks.shards import read_rows
 
 NAMES = {"trained": "this encoder", "random": "random init", "hog": "HOG + colour"}
 ORDER = ("styles", "styles_categories", "training_styles")
 SUBSETS = {"all": "", "seen": ", concepts seen", "unseen": ", concepts not seen"}
 PROTOCOLS = ("ridge", "logistic", "sgd", "sgd_best", "zero_shot", "knn")
-"""The order in which they are shown; those of a few shots last."""
+"""In the order in which they are shown; few-shot protocols last."""
 
 
 def place(benchmark: str, subset: str, protocol: str) -> tuple[int, str, int, int, int, str]:
-    """What tables are sorted by: the hardest benchmark first, then whole benchmarks, then linear probes.
+    """The sort key of score tables: the hardest benchmark first, then whole benchmarks, then linear probes.
 
-    Few-shot tables by the number of shots.
+    Few-shot tables are sorted by the number of shots.
     """
     known = PROTOCOLS.index(protocol) if protocol in PROTOCOLS else len(PROTOCOLS)
     hard = ORDER.index(benchmark) if benchmark in ORDER else len(ORDER)
     return hard, benchmark, list(SUBSETS).index(subset), known, len(protocol), protocol
 
 
-def headline(addresses: Sequence[ShardAddress]) -> list[str]:
-    """A spread is the sample standard deviation over drawings and initialisations."""
+def headline(stage: Stage) -> list[str]:
+    """The lines. A spread is the sample standard deviation over drawings of the benchmark and initialisations."""
     grouped: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
-    for row in scored(addresses):
+    for row in scored(stage):
         grouped[row["benchmark"], row["subset"], row["protocol"]].append(row)
     return [_line(*key, grouped[key]) for key in sorted(grouped, key=lambda key: place(*key))]
 
 
-def scored(addresses: Sequence[ShardAddress]) -> Iterator[dict[str, Any]]:
-    """Every row of the room."""
-    for address in addresses:
+def scored(stage: Stage) -> Iterator[dict[str, Any]]:
+    """Every row of the stage, whose shards must be sealed."""
+    for address in stage.shards():
         yield from read_rows(address).to_pylist()
 
 
@@ -44,8 +44,8 @@ def _line(benchmark: str, subset: str, protocol: str, rows: Sequence[Mapping[str
     for row in rows:
         kinds[row["encoder"].partition("-")[0]][row["encoder"], row["seed"]].append(row["value"])
     known = [kind for kind in NAMES if kind in kinds] + sorted(set(kinds) - set(NAMES))
-    said = [f"{NAMES.get(kind, kind)} {_percent(list(kinds[kind].values()))}" for kind in known]
-    return f"{benchmark}{SUBSETS[subset]} ({protocol}): {', '.join(said)}, chance {100 * rows[0]['chance']:.2f} %"
+    parts = [f"{NAMES.get(kind, kind)} {_percent(list(kinds[kind].values()))}" for kind in known]
+    return f"{benchmark}{SUBSETS[subset]} ({protocol}): {', '.join(parts)}, chance {100 * rows[0]['chance']:.2f} %"
 
 
 def _percent(folds_of_each: Sequence[Sequence[float]]) -> str:

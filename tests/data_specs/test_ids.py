@@ -26,12 +26,12 @@ def test_keys_hold_no_dot_because_webdataset_cuts_there():
     assert "." not in caption_id(concept_id("object", "U.S. dollar"), 0, 3, 4, "a U.S. dollar.")
 
 
-def test_ten_thousand_pictures_have_ten_thousand_seeds():
+def test_ten_thousand_images_have_ten_thousand_seeds():
     seeds = {image_seed(0, f"caption-{caption}", copy) for caption in range(2500) for copy in range(4)}
     assert len(seeds) == 10_000
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-def test_a_redrawn_picture_starts_from_other_noise():
+def test_a_redrawn_image_starts_from_other_noise():
     assert image_seed(0, "c", 1, 0) != image_seed(0, "c", 1, 1)
     assert seed_of("a", 1) == seed_of("a", "1")

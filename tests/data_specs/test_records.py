@@ -5,21 +5,20 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from data_specs import caption, checkpoint, concept, embedding, image_group, score
-from data_specs import selection as choice
+from data_specs import caption, checkpoint, concept, embedding, image_group, score, selection
 from data_specs.checkpoint import Checkpoint
 from data_specs.embedding import Embedding
 from data_specs.errors import ContractError
 from data_specs.image_group import PassedOver
 from data_specs.score import Score
-from data_specs.selection import Choice
+from data_specs.selection import CaptionVerdict
 from support.builders import MODEL, make_caption, make_concept, make_group
 
 RECORDS = [
     (concept.CONTRACT, make_concept("café ☕")),
     (caption.CONTRACT, make_caption()),
-    (choice.CONTRACT, Choice(make_caption().id, "duplicate_elsewhere", make_caption(slot=1).id, 3)),
-    (choice.CONTRACT, Choice(make_caption().id, "kept", keys=(-(2**63), 5), names=(0, 7))),
+    (selection.CONTRACT, CaptionVerdict(make_caption().id, "duplicate_elsewhere", make_caption(slot=1).id, 3)),
+    (selection.CONTRACT, CaptionVerdict(make_caption().id, "kept", keys=(-(2**63), 5), names=(0, 7))),
     (image_group.CONTRACT, make_group()),
     (
         image_group.CONTRACT,
@@ -64,17 +63,17 @@ def test_a_sample_with_an_unknown_or_missing_field_is_refused_by_name(contract, 
             contract.decode(sample | {"json": payload})
 
 
-def test_a_group_without_one_of_its_pictures_is_refused():
+def test_a_group_without_one_of_its_images_is_refused():
     sample = image_group.encode(make_group())
     del sample["2.jpg"]
-    with pytest.raises(ContractError, match=r"lacks its picture 2\.jpg"):
+    with pytest.raises(ContractError, match=r"lacks its image 2\.jpg"):
         image_group.decode(sample)
 
 
-def test_a_picture_that_is_not_the_recorded_one_is_found_on_request():
-    sample = image_group.encode(make_group()) | {"1.jpg": b"another picture"}
+def test_a_image_that_is_not_the_recorded_one_is_found_on_request():
+    sample = image_group.encode(make_group()) | {"1.jpg": b"another image"}
     image_group.decode(sample)
-    with pytest.raises(ContractError, match="picture 1"):
+    with pytest.raises(ContractError, match="image 1"):
         image_group.decode(sample, check_digests=True)
 
 

@@ -67,7 +67,7 @@ def test_a_worker_keeps_to_the_settings_of_every_other_door(kind):
 
 
 @pytest.mark.parametrize("kind", GPU_KINDS)
-def test_kinds_with_a_gpu_share_their_layers_word_for_word_and_hold_one_room_at_a_time(kind):
+def test_kinds_with_a_gpu_share_their_layers_word_for_word_and_hold_one_stage_at_a_time(kind):
     def installed(kind: str) -> str:
         return text(kind).split("FROM ")[1]
 

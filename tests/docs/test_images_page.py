@@ -1,4 +1,4 @@
-"""docs/images.md: its recipes are recipes, its knobs and commands are there."""
+"""docs/images.md: its recipes are recipes, its settings and commands are there."""
 
 import re
 import shlex
@@ -9,7 +9,8 @@ import pytest
 from ruamel.yaml import YAML
 from typer.main import get_command
 
-from data_specs.run import LoraSpec, RunSpec, SafetySpec, ScorerSpec
+from data_specs.specs.images import LoraSpec, SafetySpec, ScorerSpec
+from data_specs.specs.run import RunSpec
 from flows.cli.app import app
 
 PAGE = (Path(__file__).parents[2] / "docs" / "images.md").read_text(encoding="utf-8")
@@ -29,14 +30,14 @@ def test_a_recipe_of_the_page_is_one(recipe):
     RunSpec.model_validate(read(recipe))
 
 
-def test_every_knob_that_is_named_exists():
+def test_every_setting_that_is_named_exists():
     known = {name for spec in (RunSpec, ScorerSpec, SafetySpec, LoraSpec) for name in spec.model_fields}
-    known |= {name for room in RunSpec.model_fields.values() for name in getattr(room.annotation, "model_fields", {})}
-    for knob in re.findall(r"`(?:(?:images|encoder|captions|execution)\.)([a-z_.]+)", PAGE):
-        assert set(knob.split(".")) <= known, knob
+    known |= {name for stage in RunSpec.model_fields.values() for name in getattr(stage.annotation, "model_fields", {})}
+    for setting in re.findall(r"`(?:(?:images|encoder|captions|execution)\.)([a-z_.]+)", PAGE):
+        assert set(setting.split(".")) <= known, setting
     for table in re.findall(r"^\| (`[a-z_`, .]+`) \|", PAGE.partition("## Seeds")[0], re.MULTILINE):
-        for knob in re.findall(r"`([a-z_.]+)`", table):
-            assert set(knob.split(".")) - {"execution"} <= known, knob
+        for setting in re.findall(r"`([a-z_.]+)`", table):
+            assert set(setting.split(".")) - {"execution"} <= known, setting
     lora = read(re.search(r"`loras: (\[.*?\])`", PAGE)[1])
     assert LoraSpec.model_validate(lora[0])
 

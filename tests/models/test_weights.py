@@ -49,19 +49,19 @@ def info(name="org/model", *files):
 def test_what_cannot_be_had_is_refused(monkeypatch, answer, said):
     hub(monkeypatch, answer)
     with pytest.raises(SpecError, match=f"captions.model: .*{said}"):
-        require_reachable("org/model", "abc", knob="captions.model")
+        require_reachable("org/model", "abc", setting="captions.model")
 
 
 def test_a_name_that_no_hub_could_know_is_refused_without_asking(monkeypatch):
     with pytest.raises(SpecError, match="neither a folder here nor a hub id"):
-        require_reachable("a/b/c/d", "abc", knob="captions.model")
+        require_reachable("a/b/c/d", "abc", setting="captions.model")
 
 
 def test_what_is_there_passes(monkeypatch, tmp_path):
     asked = hub(monkeypatch, info("org/model", "config.json", "model.safetensors"))
-    require_reachable("org/model", "abc", knob="captions.model")
+    require_reachable("org/model", "abc", setting="captions.model")
     assert asked == [("org/model", "abc")]
-    require_reachable(str(tmp_path), None, knob="captions.model")  # a folder
+    require_reachable(str(tmp_path), None, setting="captions.model")  # a folder
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **__: "/cache/config.json")
-    require_reachable("org/model", "abc", knob="captions.model")
+    require_reachable("org/model", "abc", setting="captions.model")
     assert len(asked) == 1

@@ -4,9 +4,11 @@ import hashlib
 
 from data_specs.caption import Caption, Sampling
 from data_specs.concept import Concept
-from data_specs.ids import caption_id, concept_id
+from data_specs.ids import Lineage, caption_id, concept_id
 from data_specs.image_group import Image, ImageGroup, Rendering
 from data_specs.model_identity import ModelIdentity
+from data_specs.shard import ShardAddress
+from data_specs.stage import Stage
 
 MODEL = ModelIdentity("fake", "0")
 
@@ -48,3 +50,8 @@ def make_group(caption: Caption | None = None, copies: int = 4) -> ImageGroup:
         for copy, data in enumerate(pixels)
     )
     return ImageGroup(caption, Rendering(MODEL, "DDIMScheduler", 50, 2.5, "", 64, 64, "float32"), images, pixels)
+
+
+def stage_of(address: ShardAddress, count: int = 1) -> Stage:
+    """The stage that a shard is of, with so many shards."""
+    return Stage(name=address.stage, lineage=Lineage(address.lineage), folder=address.folder, count=count, facts={})

@@ -1,4 +1,4 @@
-"""The whole walk with real engines, cut small, through the command line as a person runs it."""
+"""The whole run with real engines, cut small, through the command line as a person runs it."""
 
 import json
 import os
@@ -30,8 +30,8 @@ SMALL = {
 
 
 def sets(**overrides: Any) -> list[str]:
-    knobs = SMALL | {name.replace("__", "."): value for name, value in overrides.items()}
-    return [part for name, value in knobs.items() for part in ("--set", f"{name}={value}")]
+    settings = SMALL | {name.replace("__", "."): value for name, value in overrides.items()}
+    return [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
 
 
 def free_port() -> int:
@@ -62,7 +62,7 @@ class CommandLine:
 
     def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.cli.app", *arguments],
+            [sys.executable, "-m", "flows.cli", *arguments],
             env=self.environment,
             text=True,
             stdout=subprocess.PIPE,
@@ -85,18 +85,18 @@ class CommandLine:
         return json.loads(self(*arguments, "--json"))
 
 
-def manifests(root: Path, *rooms: str) -> dict[str, bytes]:
-    """Path below the root -> bytes, of every manifest of the rooms."""
+def manifests(root: Path, *stages: str) -> dict[str, bytes]:
+    """Path below the root -> bytes, of every manifest of the stages."""
     return {
         str(path.relative_to(root)): path.read_bytes()
-        for room in rooms
-        for path in sorted((root / room).rglob(f"{room}-[0-9]*.json"))
+        for stage in stages
+        for path in sorted((root / stage).rglob(f"{stage}-[0-9]*.json"))
         if not path.name.endswith(".made.json")
     }
 
 
-def times(root: Path, *rooms: str) -> dict[Path, int]:
-    return {path: path.stat().st_mtime_ns for room in rooms for path in (root / room).rglob("*.*") if path.is_file()}
+def times(root: Path, *stages: str) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for stage in stages for path in (root / stage).rglob("*.*") if path.is_file()}
 
 
 def descendants(pid: int) -> list[int]:

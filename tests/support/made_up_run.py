@@ -1,5 +1,6 @@
-"""A root and a recipe enter; a small run leaves, made without engines: six sealed rooms, pointers, metrics and scores."""
+"""Make a small run without engines: its plan, six sealed stages, metrics and scores."""
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -16,16 +17,22 @@ from data_specs.embedding import Embedding
 from data_specs.ids import caption_id, concept_id, digest, seed_of
 from data_specs.model_identity import ModelIdentity
 from data_specs.rejection import Rejection
-from data_specs.run import ROOMS, Run, RunSpec
 from data_specs.score import Score
+from data_specs.shard import MadeBy
+from data_specs.stage import STAGES
 from flows.execution.select_captions import select_captions
-from flows.runs.folder import point, summarise, write_recipe
-from flows.runs.resolve import Room, rooms
+from flows.execution.stage_run import sum_up
+from flows.runs.plan import RunPlan, record_sealed, write_plan
+from flows.runs.planning import resolve_plan
+from flows.runs.request import Request
+from flows.runs.resolve import write_facts
 from models.renderer.fake import FakeRenderer
 from models.renderer.protocol import Pixels, Renderer
 from models.scorer.protocol import Checker, Scorer
 from tasks import storage
-from tasks.images.render import Work, render_shard
+from tasks.bundles import Work
+from tasks.events import ignore
+from tasks.images.render import ImageInputs, render_shard
 from tasks.images.render_queue import RenderQueue
 from tasks.shards import make_shard
 
@@ -34,7 +41,7 @@ NAMES = [
     *((name, "place") for name in ("beach", "library")),
     *((name, "texture") for name in ("marble", "woven wool")),
 ]
-SPEC = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "captions": {"engine": "fake", "total": 48, "per_shard": 12},
     "images": {"engine": "fake", "size": 16, "format": "png"},
     "encoder": {"steps": 60},
@@ -50,27 +57,30 @@ def make_run(
     scorer: Scorer | None = None,
     checker: Checker | None = None,
     **overrides: Any,
-) -> Run:
-    """`overrides` are knobs by room, beside those of `SPEC`; what looks at pictures needs its knobs too."""
-    both = {room: SPEC.get(room, {}) | overrides.get(room, {}) for room in {*SPEC, *overrides}}
-    run = Run(name=name, root=root, spec=RunSpec.model_validate(both))
-    write_recipe(run, {"recipe": "tiny", "knobs": {"captions": {"total": 48}}})
-    walked = rooms(run.spec, root)
+) -> RunPlan:
+    """The plan of a run of the tiny recipe whose stages up to `until` are sealed, with made-up records.
+
+    `overrides` are settings by stage, beside those of `SETTINGS`. A scorer or checker needs its settings there too.
+    """
+    settings = {stage: SETTINGS.get(stage, {}) | overrides.get(stage, {}) for stage in {*SETTINGS, *overrides}}
+    plan = resolve_plan(Request("tiny", name, root, until=until, settings=settings))
+    write_plan(plan)
     makers = {
         "concepts": _concepts,
         "captions": _captions,
-        "images": lambda at, run: _images(
-            at, run, RenderQueue(renderer or FakeRenderer(16), run.spec.images, scorer, checker)
+        "images": lambda plan: _images(
+            plan, RenderQueue(renderer or FakeRenderer(16), plan.spec.images, scorer, checker)
         ),
         "encoder": _encoder,
         "embeddings": _embeddings,
         "scores": _scores,
     }
-    for room in ROOMS[: ROOMS.index(until) + 1]:
-        walked[room].remember()
-        makers[room](walked, run)
-        point(run, summarise(walked[room], made=len(walked[room].shards)), seconds=1.5 + 20 * ROOMS.index(room))
-    return run
+    for stage in plan.requested:
+        found = plan.stages[stage]
+        write_facts(found)
+        makers[stage](plan)
+        record_sealed(plan, sum_up(found, found.count, 1.5 + 20 * STAGES.index(stage)))
+    return plan
 
 
 def concepts() -> list[Concept]:
@@ -80,15 +90,15 @@ def concepts() -> list[Concept]:
     ]
 
 
-def _concepts(walked: dict[str, Room], run: Run) -> None:
+def _concepts(plan: RunPlan) -> None:
     outcomes = [*concepts(), Rejection("x", "merged", "'Dog' of list is 'dog' of list")]
-    make_shard(walked["concepts"].table, concept.CONTRACT, lambda: outcomes, run=run.name, tar=False)
+    make_shard(plan.stages["concepts"].table, concept.CONTRACT, lambda: outcomes, made_by=MadeBy(plan.name), tar=False)
 
 
-def _captions(walked: dict[str, Room], run: Run) -> None:
-    for address in walked["captions"].shards:
-        outcomes = list(_planned(address.index, run.spec.captions.per_shard))
-        make_shard(address, caption.CONTRACT, lambda kept=outcomes: kept, run=run.name)
+def _captions(plan: RunPlan) -> None:
+    for address in plan.stages["captions"].shards():
+        outcomes = list(_planned(address.index, plan.spec.captions.per_shard))
+        make_shard(address, caption.CONTRACT, lambda kept=outcomes: kept, made_by=MadeBy(plan.name))
 
 
 def _planned(shard: int, count: int) -> Iterable[Caption | Rejection]:
@@ -98,8 +108,8 @@ def _planned(shard: int, count: int) -> Iterable[Caption | Rejection]:
         strategy = ("concept", "background", "relation")[(slot + shard) % 3] if about.kind == "object" else "concept"
         background = "a sunny meadow" if strategy == "background" else None
         relation, other = ("next to", "suitcase") if strategy == "relation" else (None, None)
-        aim = f" in {background}" if background else f" next to a {other}" if other else ""
-        text = f"A {about.name}{aim}, no. {shard * count + slot}"
+        prompt_target = f" in {background}" if background else f" next to a {other}" if other else ""
+        text = f"A {about.name}{prompt_target}, no. {shard * count + slot}"
         key = f"{about.id}-{shard:06d}-{slot:05d}"
         if slot % 4 == 0:
             yield Rejection(f"{key}-0", "concept_missing", "A photo of <b>something</b> else entirely")
@@ -127,37 +137,39 @@ def _planned(shard: int, count: int) -> Iterable[Caption | Rejection]:
         )
 
 
-def _images(walked: dict[str, Room], run: Run, queue: RenderQueue) -> None:
-    select_captions(run, run.name)
-    shards = (walked[name].shards for name in ("captions", "selection", "images"))
-    for shard in zip(*shards, strict=True):
-        render_shard(Work(*shard), queue, run.spec.images, seed=0, run=run.name)
+def _images(plan: RunPlan, queue: RenderQueue) -> None:
+    made_by, stage = MadeBy(plan.name), plan.stages["images"]
+    select_captions(plan, made_by, ignore)
+    inputs = ImageInputs(plan.stages["captions"], plan.stages["selection"])
+    work = Work(stage, tuple(range(stage.count)), plan.spec.images, inputs, plan.spec.seed, made_by)
+    for index in work.indices:
+        render_shard(work, index, queue)
 
 
 class ByConcept:
-    """A scorer whose means are known: dogs are drawn best, each further concept 0.02 worse; a picture's red adds a little."""
+    """A scorer whose means are known: dogs are drawn best, each further concept 0.02 worse; an image's red adds a little."""
 
     identity = ModelIdentity("by-concept", "0")
 
-    def score(self, pictures: Sequence[Pixels], texts: Sequence[str]) -> list[float]:
-        return [0.3 - 0.02 * _place(text) + 0.01 * red(each) for each, text in zip(pictures, texts, strict=True)]
+    def score(self, images: Sequence[Pixels], texts: Sequence[str]) -> list[float]:
+        return [0.3 - 0.02 * _place(text) + 0.01 * red(each) for each, text in zip(images, texts, strict=True)]
 
 
 class ByRed:
-    """A checker that finds every picture unsafe which is more than 0.5 red."""
+    """A checker that finds every image unsafe that is more than 0.5 red."""
 
     identity = ModelIdentity("by-red", "0")
 
-    def check(self, pictures: Sequence[Pixels]) -> list[float]:
-        return [red(each) - 0.5 for each in pictures]
+    def check(self, images: Sequence[Pixels]) -> list[float]:
+        return [red(each) - 0.5 for each in images]
 
 
 def looked_at(folder: Path, **images: Any) -> dict[str, Any]:
-    """What `make_run` takes for pictures that are scored, and flagged where they are unsafe; `images` are more knobs."""
+    """What `make_run` takes for images that are scored, and flagged where they are unsafe; `images` are more settings."""
     folder.mkdir()
     (folder / "model.safetensors").touch()  # what a checker's identity is the digest of
-    knobs = {"scorer": {"engine": "fake", "model": "fake"}, "safety": {"policy": "keep", "model": str(folder)}}
-    return {"scorer": ByConcept(), "checker": ByRed(), "images": knobs | images}
+    settings = {"scorer": {"engine": "fake", "model": "fake"}, "safety": {"policy": "keep", "model": str(folder)}}
+    return {"scorer": ByConcept(), "checker": ByRed(), "images": settings | images}
 
 
 def red(pixels: Pixels) -> float:
@@ -168,8 +180,8 @@ def _place(text: str) -> int:
     return next(number for number, (name, _) in enumerate(NAMES) if text.startswith(f"A {name}"))
 
 
-def _encoder(walked: dict[str, Room], run: Run) -> None:
-    room, images, steps = walked["encoder"], walked["images"], run.spec.encoder.steps
+def _encoder(plan: RunPlan) -> None:
+    stage, images, steps = plan.stages["encoder"], plan.stages["images"], plan.spec.encoder.steps
     log = [
         {
             "step": step,
@@ -180,23 +192,24 @@ def _encoder(walked: dict[str, Room], run: Run) -> None:
         for step in range(steps)
     ]
     text = "".join(json.dumps(line) + "\n" for line in log) + '{"step": 60, "lo'
-    storage.write_bytes(f"{room.folder}/metrics.jsonl", text.encode())
-    storage.write_bytes(f"{room.folder}/encoder/config.json", b"{}" * 500)
-    seen = tuple(address.stem for address in images.shards)
+    storage.write_bytes(f"{stage.folder}/metrics.jsonl", text.encode())
+    config = b"{}" * 500
+    storage.write_bytes(f"{stage.folder}/encoder/config.json", config)
+    seen = tuple(address.stem for address in images.shards())
     made = Checkpoint(
-        f"{room.lineage}-{steps}", steps, steps, "vit_tiny", "synclr", 0, steps * 64, images.lineage, seen,
-        {"encoder/config.json": "0" * 64}, {"ibot": 3.5, "multi_positive": 3.0},
+        f"{stage.lineage}-{steps}", steps, steps, "vit_tiny", "synclr", 0, steps * 64, images.lineage, seen,
+        {"encoder/config.json": hashlib.sha256(config).hexdigest()}, {"ibot": 3.5, "multi_positive": 3.0},
     )  # fmt: skip
-    make_shard(room.table, checkpoint.CONTRACT, lambda: [made], run=run.name, tar=False)
+    make_shard(stage.table, checkpoint.CONTRACT, lambda: [made], made_by=MadeBy(plan.name), tar=False)
 
 
-def _embeddings(walked: dict[str, Room], run: Run) -> None:
-    for address in walked["embeddings"].shards:
+def _embeddings(plan: RunPlan) -> None:
+    for address in plan.stages["embeddings"].shards():
         made = Embedding(f"e{address.index}", "trained", "styles", "twemoji", ("dog",), "animals", 0, 2, b"\0" * 8)
-        make_shard(address, embedding.CONTRACT, lambda one=made: [one], run=run.name)
+        make_shard(address, embedding.CONTRACT, lambda one=made: [one], made_by=MadeBy(plan.name))
 
 
-def _scores(walked: dict[str, Room], run: Run) -> None:
+def _scores(plan: RunPlan) -> None:
     first = Score("", "", "styles", "all", "ridge", "top1", "", 0, 0.0, 0.0, 0.0, 1 / 192, 3072, 768, {"penalty": 1.0})
     made = []
     for benchmark, chance in (("styles", 1 / 192), ("training_styles", 1 / 192)):
@@ -218,6 +231,6 @@ def _scores(walked: dict[str, Room], run: Run) -> None:
                         )
                     )
     contract: Contract[Score] = score.CONTRACT
-    for address in walked["scores"].shards:
+    for address in plan.stages["scores"].shards():
         found = made if address.index == 0 else []
-        make_shard(address, contract, lambda found=found: found, run=run.name, tar=False)
+        make_shard(address, contract, lambda found=found: found, made_by=MadeBy(plan.name), tar=False)

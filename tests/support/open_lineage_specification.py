@@ -1,6 +1,6 @@
-"""The classes of OpenLineage's client, which are generated from the published specification, enter; JSON Schema leaves.
+"""Check OpenLineage events against JSON Schema that is derived from the client's classes, which follow the specification.
 
-So each event is held against the version that its `schemaURL` and each facet's `_schemaURL` name, without a network.
+So each event is checked against the version that its `schemaURL` and each facet's `_schemaURL` name, without a network.
 """
 
 import importlib
@@ -39,7 +39,7 @@ def _moment(value: object) -> bool:
 
 
 def faults(event: dict[str, Any]) -> list[str]:
-    """Everything in which an event differs from the specification; empty if nothing."""
+    """List everything in which an event differs from the specification."""
     found = [error.message for error in _validator(base.RunEvent).iter_errors(event)]
     if event.get("schemaURL") != base.RunEvent._get_schema():
         found.append(f"schemaURL {event.get('schemaURL')}")
@@ -100,14 +100,14 @@ def _type(hint: Any) -> dict[str, Any]:
     if origin is list:
         return {"type": "array", "items": _within(arguments[0])}
     if origin is dict:
-        return {"type": "object"}  # facets, which are looked at one by one
+        return {"type": "object"}  # facets, which are checked one by one
     if isinstance(hint, type) and issubclass(hint, Enum):
         return {"enum": [member.value for member in hint]}
     return _object(hint) if attr.has(hint) else {}
 
 
 def _within(hint: Any) -> dict[str, Any]:
-    """Fields of a schema hold fields: one level is enough here, each deeper one is looked at as an object."""
+    """Fields of a schema hold fields: one level is enough here, each deeper one is checked as an object."""
     if attr.has(hint) and any(field.name == "fields" for field in attr.fields(hint)):
         return {
             "type": "object",

@@ -1,4 +1,4 @@
-"""A page of Chromium enters; a person who reads, clicks and types leaves, and whose every request is remembered."""
+"""A person at a page of Chromium, who reads, clicks and types, and whose every request is remembered."""
 
 import io
 import os
@@ -18,8 +18,8 @@ CLICK_SECONDS = 60
 WRITES = re.compile(r"/api/(deployments/[^/]+/(schedules|create_flow_run)|flow_runs/[^/]+/set_state)$")
 TRIES = 5
 FINAL = re.compile("Completed|Failed|Crashed|Cancelled")
-PICTURES = os.environ.get("SYNCLR_TEST_PICTURES")
-PICTURE_WIDTH, PICTURE_COLOURS, PICTURE_BYTES = 1200, 96, 120_000
+IMAGES = os.environ.get("SYNCLR_TEST_IMAGES")
+IMAGE_WIDTH, IMAGE_COLOURS, IMAGE_BYTES = 1200, 96, 120_000
 
 
 class Person:
@@ -76,23 +76,23 @@ class Person:
         self.open_deployment(deployment)
         self.page.locator(".run-menu__run-button").click()
         self.page.get_by_text("Custom run", exact=True).click()
-        self.knob("recipe").wait_for()
+        self.setting("recipe").wait_for()
 
     def link(self, text: str) -> Locator:
         return self.page.get_by_role("link", name=text, exact=True)
 
-    def knob(self, *path: str) -> Locator:
-        """A box of the form: `captions`, `total`."""
+    def setting(self, *path: str) -> Locator:
+        """A box of the form: `settings`, `captions`, `total`."""
         found = self.page.locator("body")
         for name in path:
             label = f".schema-form-property__label:text-matches('^{name}( \\\\(Optional\\\\))?$')"
             found = found.locator(f".schema-form-property:has(> .p-label__header {label})")
         return found.first
 
-    def fill_in(self, knobs: Mapping[str, Any]) -> None:
-        """`captions.total` -> what to type; a list or `Choice` is chosen from those offered."""
-        for path, value in knobs.items():
-            box = self.knob(*path.split("."))
+    def fill_in(self, settings: Mapping[str, Any]) -> None:
+        """`settings.captions.total` -> what to type; a list or `Choice` is chosen from those offered."""
+        for path, value in settings.items():
+            box = self.setting(*path.split("."))
             if box.locator(".p-select").count():
                 for word in value if isinstance(value, list) else [value]:
                     self.choose(box, word)
@@ -143,11 +143,11 @@ class Person:
     def _id(url: str | None) -> str:
         return urlsplit(url or "").path.rsplit("/", 1)[1]
 
-    def open_artifact(self, room: str, what: str) -> None:
-        """From the page of a walk, by way of the links on its summary."""
+    def open_artifact(self, stage: str, what: str) -> None:
+        """From the page of a run, by way of the links on its summary."""
         self.tab("Artifacts")
         self.page.locator("a[href*='/artifacts/']", has_text="-run-summary").first.click()
-        row = self.page.get_by_role("row", name=re.compile(rf"^\s*{room}\b"))
+        row = self.page.get_by_role("row", name=re.compile(rf"^\s*{stage}\b"))
         with self.page.context.expect_page() as opened:  # links of artifacts open beside
             row.get_by_role("link", name=what, exact=True).click()
         self.page = opened.value
@@ -155,7 +155,7 @@ class Person:
         self.page.locator(".p-tab", has_text="Raw").wait_for()
 
     def watch_it_end(self, seconds: float) -> str:
-        """In the list of runs: the graph of a run, drawn without a GPU, would take the cores from the walk."""
+        """In the list of runs: the graph of a run, drawn without a GPU, would take the cores from the run."""
         until = time.monotonic() + seconds
         badge = self.page.locator(".state-badge").first
         while not FINAL.search(badge.inner_text()) and time.monotonic() < until:
@@ -167,21 +167,21 @@ class Person:
     def tab(self, name: str) -> None:
         self.page.locator(".p-tab", has_text=re.compile(rf"^\s*{name}\s*$")).first.click()
 
-    def picture(self, name: str) -> None:
-        """For the documentation, where `SYNCLR_TEST_PICTURES` names a folder."""
-        if PICTURES:
+    def image(self, name: str) -> None:
+        """For the documentation, where `SYNCLR_TEST_IMAGES` names a folder."""
+        if IMAGES:
             self.page.wait_for_timeout(700)  # animations
-            drawn = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB").quantize(PICTURE_COLOURS)
-            path = Path(PICTURES) / f"{name}.png"
+            drawn = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB").quantize(IMAGE_COLOURS)
+            path = Path(IMAGES) / f"{name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             drawn.save(path, optimize=True)
-            assert drawn.width == PICTURE_WIDTH and path.stat().st_size < PICTURE_BYTES, path
+            assert drawn.width == IMAGE_WIDTH and path.stat().st_size < IMAGE_BYTES, path
 
 
 @contextmanager
 def browsing(browser: Browser, address: str, folder: Path) -> Iterator[Person]:
     """What they saw last is in `page.png` and `page.txt` of the folder if the block fails."""
-    page = browser.new_page(viewport={"width": PICTURE_WIDTH, "height": 900}, timezone_id="UTC", locale="en-GB")
+    page = browser.new_page(viewport={"width": IMAGE_WIDTH, "height": 900}, timezone_id="UTC", locale="en-GB")
     page.context.set_default_timeout(CLICK_SECONDS * SECONDS)
     person = Person(page, address)
     try:

@@ -82,7 +82,7 @@ def sd15() -> DiffusionPipeline:
         attention_head_dim=2,  # heads, in a U-Net of this age; its 8 cost most of the time at 512 pixels
         cross_attention_dim=WIDTH,
     )
-    # As it is published: PNDM, with the steps' offset that DDIM takes over.
+    # As it is published: PNDM, with the steps' offset that DDIM reuses.
     scheduler = PNDMScheduler(**BETAS, steps_offset=1, set_alpha_to_one=False, skip_prk_steps=True)
     parts = {"text_encoder": clip(), "tokenizer": clip_tokenizer(), "feature_extractor": None}
     return StableDiffusionPipeline(

@@ -1,4 +1,4 @@
-"""A root and a Prefect home enter; server, worker and deployments as `synclr ui` brings them up leave, and are looked into."""
+"""Server, worker and deployments as `synclr ui` brings them up, to be looked into."""
 
 import os
 import signal
@@ -19,11 +19,11 @@ import psutil
 
 from support.command_line import ROOT, CommandLine, free_port, hear_ctrl_c
 
-Found = TypeVar("Found")
+Answer = TypeVar("Answer")
 OPEN = ["RUNNING", "PENDING", "CANCELLING"]
 START_SECONDS, STOP_SECONDS = 240, 120
-WALK_SECONDS = 1200
-"""Long for a machine that does other things; on two idle cores a walk takes about one minute."""
+RUN_SECONDS = 1200
+"""Long for a machine that does other things; on two idle cores a run takes about one minute."""
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Stack:
         named = {"deployments": {"name": {"any_": [deployment]}}, "sort": "EXPECTED_START_TIME_DESC"}
         return self.post("/flow_runs/filter", named)
 
-    def wait_for_end(self, run_id: str, seconds: float = WALK_SECONDS) -> dict[str, Any]:
+    def wait_for_end(self, run_id: str, seconds: float = RUN_SECONDS) -> dict[str, Any]:
         """A crashed run is none that ended: it is put back."""
         final = ("COMPLETED", "FAILED", "CANCELLED")
         return wait_until(
@@ -124,7 +124,7 @@ class Stack:
 
     def flow_process(self, run_id: str) -> psutil.Process:
         """The process that owned up to the run (see `flows/server/recovery.py`)."""
-        label = wait_until(lambda: self.run(run_id)["labels"].get("synclr.process"), WALK_SECONDS, self.explain(run_id))
+        label = wait_until(lambda: self.run(run_id)["labels"].get("synclr.process"), RUN_SECONDS, self.explain(run_id))
         return psutil.Process(int(label.split(":")[-2]))
 
     def press_ctrl_c(self) -> int:
@@ -167,7 +167,7 @@ def standing(folder: Path, environment: Mapping[str, str], password: str | None 
     own = {"SYNCLR_ROOT": str(root), "PREFECT_HOME": str(home), "PYTHONPATH": str(ROOT)}
     with said.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli.app", "ui", "--port", address.rsplit(":", 1)[1]],
+            [sys.executable, "-m", "flows.cli", "ui", "--port", address.rsplit(":", 1)[1]],
             env=os.environ | own | environment,
             stdout=stream,
             stderr=stream,
@@ -175,7 +175,7 @@ def standing(folder: Path, environment: Mapping[str, str], password: str | None 
         )
     stack = Stack(process, address, root, home, said, password)
     try:
-        wait_until(lambda: "start a walk:" in said.read_text(), START_SECONDS, said.read_text, while_runs=process)
+        wait_until(lambda: "start a run:" in said.read_text(), START_SECONDS, said.read_text, while_runs=process)
         yield stack
     finally:
         stack.seen.stop()
@@ -191,11 +191,11 @@ def standing(folder: Path, environment: Mapping[str, str], password: str | None 
 
 
 def wait_until(
-    found: Callable[[], Found],
+    found: Callable[[], Answer],
     seconds: float,
     explained: Callable[[], str],
     while_runs: "subprocess.Popen[bytes] | None" = None,
-) -> Found:
+) -> Answer:
     """The first true answer; what `explained` says, if there is none in time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until and not (while_runs and while_runs.poll() is not None):

@@ -19,7 +19,7 @@ SHARED = {
     "cars": ["City Street", "Desert Road"],
     "airplanes": ["Clear Sky", "Runway"],
     "food": ["Wooden Table", "Picnic Blanket"],
-    "pets": ["Living Room"],
+    "pets": ["Living Stage"],
     "flowers": ["Botanical Garden"],
     "birds": ["Marsh"],
 }

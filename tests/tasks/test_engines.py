@@ -10,66 +10,87 @@ from pathlib import Path
 
 import pytest
 
-from data_specs.errors import EngineError, SpecError
-from data_specs.run import ExecutionSpec, ImagesSpec
-from tasks.engines import EngineProcess, StoppedError, engine_threads, loaded
-from tasks.events import Advanced, listening, tell
+from data_specs.errors import EngineError, SpecError, StoppedError
+from data_specs.specs.images import ImagesSpec
+from data_specs.specs.run import ExecutionSpec
+from tasks.engines import EngineProcess, engine_threads, loaded
+from tasks.events import Advanced, ignore
 
 ROOT = Path(__file__).parents[2]
 
 
+def _pid(*, emit=ignore):
+    return os.getpid()
+
+
+def _number(text, *, emit):
+    return int(text)
+
+
+def _exit(code, *, emit):
+    os._exit(code)
+
+
+def _sleep(seconds, *, emit):
+    time.sleep(seconds)
+
+
+def _system(command, *, emit):
+    return os.system(command)
+
+
 def test_calls_share_one_process_that_is_not_this_one():
     with EngineProcess(1) as engine:
-        pids = {engine.call(os.getpid) for _ in range(3)}
+        pids = {engine.call(_pid) for _ in range(3)}
     assert len(pids) == 1 and os.getpid() not in pids
 
 
-def test_the_process_and_so_its_gpu_memory_is_gone_when_the_room_ends():
+def test_the_process_and_so_its_gpu_memory_is_gone_when_the_stage_ends():
     with EngineProcess(1) as engine:
-        pid = engine.call(os.getpid)
+        pid = engine.call(_pid)
         assert Path(f"/proc/{pid}").exists()
     assert not Path(f"/proc/{pid}").exists()
 
 
 def test_what_a_call_raises_is_raised_here():
     with EngineProcess(1) as engine, pytest.raises(ValueError, match="invalid literal"):
-        engine.call(int, "x")
+        engine.call(_number, "x")
 
 
 def test_a_process_that_dies_is_an_engine_error_and_the_next_call_starts_another():
     with EngineProcess(1) as engine:
-        first = engine.call(os.getpid)
+        first = engine.call(_pid)
         with pytest.raises(EngineError, match="died"):
-            engine.call(os._exit, 9)
-        assert engine.call(os.getpid) != first
+            engine.call(_exit, 9)
+        assert engine.call(_pid) != first
 
 
 @pytest.mark.parametrize(("error", "anew"), [(EngineError, True), (SpecError, False)])
 def test_after_a_failure_of_the_engine_the_next_call_starts_another_and_after_a_wrong_request_not(error, anew):
     with EngineProcess(1) as engine:
-        first = engine.call(os.getpid)
+        first = engine.call(_pid)
         with pytest.raises(error):
             engine.call(_raise, error)
-        assert (engine.call(os.getpid) != first) == anew
+        assert (engine.call(_pid) != first) == anew
         assert Path(f"/proc/{first}").exists() != anew
 
 
-def _raise(error):
+def _raise(error, *, emit):
     raise error("planted")
 
 
-def test_what_a_child_tells_is_told_here_while_the_call_lasts_and_all_of_it_before_it_returns():
-    told = []
-    with EngineProcess(1) as engine, listening(lambda event: told.append((event, time.monotonic()))):
-        engine.call(_tell, 300)
+def test_what_a_child_emits_arrives_while_the_call_lasts_and_all_of_it_before_it_returns():
+    heard = []
+    with EngineProcess(1) as engine:
+        engine.call(_emit, 300, emit=lambda event: heard.append((event, time.monotonic())))
         returned = time.monotonic()
-    assert [event for event, _ in told] == [Advanced("images", number, "x" * 100) for number in range(300)]
-    assert told[0][1] < returned - 1
+    assert [event for event, _ in heard] == [Advanced("run", "images", number, "x" * 100) for number in range(300)]
+    assert heard[0][1] < returned - 1
 
 
-def _tell(count):
+def _emit(count, *, emit):
     for number in range(count):
-        tell(Advanced("images", number, "x" * 100))
+        emit(Advanced("run", "images", number, "x" * 100))
         if number == 0:
             time.sleep(5)
 
@@ -79,7 +100,7 @@ def test_ctrl_c_while_an_engine_starts_ends_it_too(after):
     with ThreadPoolExecutor(1) as pool:
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt), EngineProcess(1) as engine:
-            call = pool.submit(engine.call, time.sleep, 120)
+            call = pool.submit(engine.call, _sleep, 120)
             time.sleep(after)
             raise KeyboardInterrupt
         with pytest.raises(StoppedError):
@@ -90,7 +111,7 @@ def test_ctrl_c_while_an_engine_starts_ends_it_too(after):
 def test_what_an_engine_prints_goes_to_its_log(tmp_path):
     log = tmp_path / "logs" / "engine.log"
     with EngineProcess(1, log) as engine:
-        engine.call(os.system, "echo out; echo err >&2")
+        engine.call(_system, "echo out; echo err >&2")
     assert log.read_text().split() == ["out", "err"]
 
 
@@ -113,7 +134,7 @@ def test_a_spec_error_inside_the_process_keeps_its_kind():
         engine.call(_refuse)
 
 
-def _refuse():
+def _refuse(*, emit):
     raise SpecError("nothing to do")
 
 
@@ -121,9 +142,11 @@ def test_a_killed_parent_takes_its_engine_along(tmp_path):
     script = (
         "import os, time\n"
         "from tasks.engines import EngineProcess\n"
+        "def pid(*, emit):\n"
+        "    return os.getpid()\n"
         "if __name__ == '__main__':\n"
         "    with EngineProcess(1) as engine:\n"
-        "        print(engine.call(os.getpid), flush=True)\n"
+        "        print(engine.call(pid), flush=True)\n"
         "        time.sleep(120)\n"
     )
     (tmp_path / "parent.py").write_text(script)

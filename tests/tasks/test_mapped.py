@@ -92,7 +92,7 @@ def test_what_killed_processes_held_is_removed_by_the_next(
     assert copies(tmp_path) == []
 
 
-def test_a_disk_without_room_and_a_file_that_is_not_there_are_told_apart(
+def test_a_disk_without_stage_and_a_file_that_is_not_there_are_told_apart(
     remote: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(FileNotFoundError):

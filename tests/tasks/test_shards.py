@@ -15,20 +15,21 @@ import pytest
 from data_specs.caption import CONTRACT
 from data_specs.errors import ContractError, EngineError
 from data_specs.rejection import Rejection
-from support.builders import make_caption
+from data_specs.shard import MadeBy
+from support.builders import make_caption, stage_of
 from tasks import storage
-from tasks.events import listening
 from tasks.shards import (
-    all_sealed,
     make_shard,
+    manifests,
     missing,
     missing_first,
     open_shard,
     read_rejects,
     read_rows,
     read_shard,
-    require_all_sealed,
+    require_manifests,
     sealed,
+    sealed_shards,
     verify_shard,
 )
 
@@ -68,7 +69,7 @@ def test_the_same_content_is_the_same_bytes_wherever_it_is_made(tmp_path, addres
     here = address()
     there = here.model_copy(update={"folder": str(tmp_path / "elsewhere")})
     for place in (here, there):
-        make_shard(place, CONTRACT, lambda: CAPTIONS, run=place.folder)
+        make_shard(place, CONTRACT, lambda: CAPTIONS, made_by=MadeBy(place.folder))
     for suffix in ("tar", "parquet", "rejects.jsonl", "json"):
         assert storage.read_bytes(here.file(suffix)) == storage.read_bytes(there.file(suffix))
 
@@ -193,7 +194,7 @@ def _hold(address, ready, let_go):
         let_go.wait(60)
         yield from CAPTIONS
 
-    make_shard(address, CONTRACT, slow, run="first")
+    make_shard(address, CONTRACT, slow, made_by=MadeBy("first", "flow-run-1"))
 
 
 def _stuck(address, ready, _let_go):
@@ -237,13 +238,20 @@ def other_process():
         process.join()
 
 
-def test_a_second_process_waits_for_the_shard_and_says_so(address, other_process, caplog):
+def test_a_second_process_waits_for_the_shard_and_says_so(address, other_process):
     _, let_go = other_process(_hold, address())
-    with listening(lambda event: let_go.set() if "being made by another process" in str(event) else None):
-        manifest = make_shard(address(), CONTRACT, lambda: pytest.fail("made twice"))
+    notices = []
+
+    def emit(event):
+        notices.append(event)
+        let_go.set()
+
+    manifest = make_shard(address(), CONTRACT, lambda: pytest.fail("made twice"), made_by=MadeBy("second"), emit=emit)
     assert manifest.accepted == 5
-    assert let_go.is_set() and "being made by another process" in caplog.text
-    assert json.loads(storage.read_bytes(address().file("made.json")))["run"] == "first"
+    assert [(one.run, one.stage) for one in notices] == [("second", "captions")]
+    assert "being made by another process" in notices[0].text
+    made = json.loads(storage.read_bytes(address().file("made.json")))
+    assert (made["run"], made["flow_run"]) == ("first", "flow-run-1")
 
 
 def test_a_second_process_takes_other_shards_first(address, other_process):
@@ -256,14 +264,15 @@ def test_a_second_process_takes_other_shards_first(address, other_process):
     assert order == [1, 2, 0]
 
 
-def test_a_room_is_looked_at_at_once_as_shard_by_shard(address):
+def test_a_stage_is_read_at_once_as_shard_by_shard(address):
     for index in (0, 2):
         make_shard(address(index), CONTRACT, list)
-    three = [address(index) for index in range(3)]
-    assert missing(three) == [address(1)] and missing([]) == []
-    assert all_sealed(three) == [sealed(one) for one in three]
+    stage = stage_of(address(), count=3)
+    assert missing(stage) == [1] and sealed_shards(stage) == [address(0), address(2)]
+    assert manifests(stage) == [sealed(one) for one in stage.shards()]
+    assert missing(stage_of(address(), count=0)) == []
     with pytest.raises(ContractError, match="000001.json is missing"):
-        require_all_sealed(three)
+        require_manifests(stage)
 
 
 @pytest.mark.parametrize("stuck", [_stuck, _stuck_at_the_seal])

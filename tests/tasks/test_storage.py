@@ -12,9 +12,9 @@ import pytest
 from data_specs.caption import CONTRACT
 from data_specs.errors import SpecError
 from data_specs.shard import ShardAddress
-from support.builders import make_caption
+from support.builders import make_caption, stage_of
 from tasks import storage
-from tasks.shards import all_sealed, make_shard, missing, open_shard, read_rows, read_shard, sealed, verify_shard
+from tasks.shards import make_shard, manifests, missing, open_shard, read_rows, read_shard, sealed, verify_shard
 
 CAPTIONS = [make_caption(slot=slot) for slot in range(3)]
 
@@ -53,7 +53,7 @@ def s3_root():
 
 
 def at(root, index=0):
-    return ShardAddress(folder=f"{root}/captions/abc", room="captions", lineage="abc", index=index)
+    return ShardAddress(folder=f"{root}/captions/abc", stage="captions", lineage="abc", index=index)
 
 
 @pytest.mark.slow
@@ -71,8 +71,8 @@ def test_a_shard_on_s3_is_the_shard_on_disk(s3_root, tmp_path):
     assert verify_shard(remote, CONTRACT) == []
     assert make_shard(remote, CONTRACT, lambda: pytest.fail("made twice")) == manifest
     assert "captions-000000.json" in storage.names(remote.folder)
-    both = [remote, at(s3_root, 1)]
-    assert all_sealed(both) == [manifest, None] and missing(both) == both[1:]
+    both = stage_of(remote, count=2)
+    assert manifests(both) == [manifest, None] and missing(both) == [1]
 
 
 @pytest.mark.slow
@@ -128,7 +128,7 @@ def test_what_a_dead_process_left_is_swept_and_what_a_living_one_writes_is_not(t
     assert sorted(tmp_path.iterdir()) == sorted([living, elsewhere, split])
 
 
-def test_a_checkpoint_that_a_killed_training_was_writing_is_swept_with_its_room(tmp_path):
+def test_a_checkpoint_that_a_killed_training_was_writing_is_swept_with_its_stage(tmp_path):
     left = tmp_path / "checkpoints" / f"step-00000002.safetensors.part-{storage.HOST}-4194999"
     left.parent.mkdir()
     left.touch()

@@ -12,8 +12,8 @@ from models.tiny_world.scenes import Scene
 from models.tiny_world.world import read_world
 from support.builders import make_caption
 from tiny_renderer.captions_of_scenes import CaptionPool, read_prose
-from tiny_renderer.image_set import spoken_scene
-from tiny_renderer.prose_of_captions import prose_of, write_prose
+from tiny_renderer.image_set import scene_of_sentence
+from tiny_renderer.prose_of_captions import prose_of, write_prose_file
 
 WORLD = read_world()
 ALONE = replace(make_caption("dog"), strategy="concept", background=None)
@@ -66,7 +66,7 @@ def test_the_same_captions_give_the_same_bytes_and_each_is_accounted_for(tmp_pat
     texts = ("A dog in the rain.", "A dog in the rain", "A dog and a cat.", "A lone dog.")
     captions = [replace(ALONE, text=text) for text in texts]
     paths = [tmp_path / name / "prose.jsonl.gz" for name in "ab"]
-    counts = [write_prose(prose_of(captions, WORLD), path) for path in paths]
+    counts = [write_prose_file(prose_of(captions, WORLD), path) for path in paths]
     assert counts[0] == counts[1] == {"kept": 2, "repeated": 1, "second_object": 1}
     assert paths[0].read_bytes() == paths[1].read_bytes()
     refused = [json.loads(line) for line in (tmp_path / "a" / "prose.rejects.jsonl").read_text().splitlines()]
@@ -76,11 +76,11 @@ def test_the_same_captions_give_the_same_bytes_and_each_is_accounted_for(tmp_pat
 
 def test_a_sentence_with_a_detail_is_said_of_scenes_that_have_it_alone(tmp_path: Path) -> None:
     related = replace(RELATED, text="A dog behind a car in thick fog.")
-    write_prose(prose_of([replace(ALONE, text="A dog in the rain."), related], WORLD), tmp_path / "prose.jsonl.gz")
+    write_prose_file(prose_of([replace(ALONE, text="A dog in the rain."), related], WORLD), tmp_path / "prose.jsonl.gz")
     rainy, foggy = read_prose(tmp_path / "prose.jsonl.gz", WORLD)
     pool, rng = CaptionPool([rainy, foggy], share=1.0), np.random.default_rng(0)
     assert pool.caption(Scene("noto", "dog", None, detail="rainy"), rng)[0] == rainy.text
     assert pool.caption(Scene("noto", "dog", None), rng)[0] not in (rainy.text, foggy.text)
-    shown = spoken_scene(Scene("noto", "cat", "farm"), foggy)
+    shown = scene_of_sentence(Scene("noto", "cat", "farm"), foggy)
     assert shown == Scene("noto", "dog", "farm", "behind", "car", detail="foggy")
     assert pool.caption(shown, rng)[0] == foggy.text

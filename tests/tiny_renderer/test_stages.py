@@ -5,45 +5,49 @@ from pathlib import Path
 import pytest
 
 from data_specs.errors import ContractError, SpecError
-from tiny_renderer.image_set import PictureSet
-from tiny_renderer.stages import Plan, Workshop, encode_scenes, plan_of, render_scenes
-from tiny_renderer.train import _lengths
+from tiny_renderer.image_set import SceneSet
+from tiny_renderer.stages import TrainingPlan, TrainingRun, encode_scenes, render_scenes, training_plan
+from tiny_renderer.train import parse_lengths
 
 
 def test_a_plan_has_other_lengths_and_fewer_scenes() -> None:
-    plan = plan_of(_lengths(["denoiser=7"]), ["noto"], 64)
-    assert (plan.denoiser.steps, plan.styles, plan.scenes, plan.held_out, plan.spoken) == (7, ("noto",), 64, 64, 64)
-    assert plan.denoiser.rate == Plan().denoiser.rate and plan_of() == Plan()
+    plan = training_plan(parse_lengths(["denoiser=7"]), ["noto"], 64)
+    assert (plan.denoiser.steps, plan.styles, plan.scenes, plan.held_out, plan.prose_scenes) == (
+        7,
+        ("noto",),
+        64,
+        64,
+        64,
+    )
+    assert plan.denoiser.rate == TrainingPlan().denoiser.rate and training_plan() == TrainingPlan()
 
 
 @pytest.mark.parametrize("given", ["denoiser", "denoiser=", "=5", "denoiser=-1", "denoiser=1.5"])
 def test_a_length_of_another_form_is_refused(given: str) -> None:
     with pytest.raises(SpecError, match="STAGE=STEPS"):
-        _lengths([given])
+        parse_lengths([given])
 
 
 def test_a_stage_or_style_that_there_is_not_is_refused() -> None:
     for wrong in ({"denoizer": 5}, {"scenes": 5}, {"denoiser": 0}):
         with pytest.raises(SpecError, match="autoencoder, reader, denoiser, decoder"):
-            plan_of(wrong)
+            training_plan(wrong)
     with pytest.raises(SpecError, match="twemoji is no training style; those are fluent-3d, "):
-        plan_of(styles=["noto", "twemoji"])
+        training_plan(styles=["noto", "twemoji"])
 
 
-def test_an_evaluation_style_makes_no_set_of_pictures(tmp_path: Path) -> None:
+def test_an_evaluation_style_makes_no_set_of_images(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="openmoji"):
-        PictureSet(tmp_path, "training-*", ["openmoji"])
+        SceneSet(tmp_path, "training-*", ["openmoji"])
 
 
 def test_latents_are_not_mixed_with_those_of_an_autoencoder_that_learnt_on(tmp_path: Path) -> None:
-    shop = Workshop(tmp_path, plan_of(scenes=2))
-    render_scenes(shop)
-    encode_scenes(shop)
+    run = TrainingRun(tmp_path, training_plan(scenes=2))
+    render_scenes(run)
+    encode_scenes(run)
     before = (tmp_path / "scaling_factor.txt").read_text()
-    encode_scenes(shop)
-    assert (tmp_path / "scaling_factor.txt").read_text() == before and len(
-        list(shop.folder.rglob("latents/all/*"))
-    ) == 2
+    encode_scenes(run)
+    assert (tmp_path / "scaling_factor.txt").read_text() == before and len(list(run.folder.rglob("latents/all/*"))) == 2
     (tmp_path / "latents" / "autoencoder_steps.txt").write_text("5")
     with pytest.raises(ContractError, match="after 5 steps, which has made 0"):
-        encode_scenes(shop)
+        encode_scenes(run)

@@ -1,4 +1,4 @@
-"""The flow that trains the tiny renderer: a few steps of every stage end in a folder that the stock pipeline draws with."""
+"""The command that trains the tiny renderer: a few steps of every stage end in a folder that the stock pipeline draws with."""
 
 import json
 import os
@@ -15,7 +15,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PREFECT_HOME": arguments[1] + "/prefect", "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [sys.executable, "-m", "tiny_renderer.train", *arguments],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False,
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
 
 

@@ -7,17 +7,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from data_specs.errors import ContractError
+from data_specs.errors import ContractError, StoppedError
 from tiny_renderer.snapshots import averaged_weights, read_snapshot, write_snapshot
-from tiny_renderer.training_loop import Interrupted, Schedule, Training
+from tiny_renderer.training_loop import RendererTraining, TrainingSchedule
 
-SCHEDULE = Schedule(steps=12, batch=4, rate=1e-2, warmup=3, decay=0.9)
+SCHEDULE = TrainingSchedule(steps=12, batch=4, rate=1e-2, warmup=3, decay=0.9)
 
 
-def start(folder: Path) -> tuple[nn.Linear, Training]:
+def start(folder: Path) -> tuple[nn.Linear, RendererTraining]:
     torch.manual_seed(0)
     model = nn.Linear(3, 2)
-    return model, Training("toy", {"model": model}, SCHEDULE, folder)
+    return model, RendererTraining("toy", {"model": model}, SCHEDULE, folder)
 
 
 def finish(folder: Path, stop_at: int | None = None) -> dict[str, Tensor]:
@@ -25,14 +25,14 @@ def finish(folder: Path, stop_at: int | None = None) -> dict[str, Tensor]:
 
     def losses_of(step: int) -> Mapping[str, Tensor]:
         if step == stop_at:
-            raise Interrupted
+            raise StoppedError
         inputs = torch.randn(4, 3, generator=torch.Generator().manual_seed(step))
         return {"error": (model(inputs) - 1).square().mean()}
 
     try:
         for report in training.run(losses_of):
             assert report.losses["error"] > 0
-    except Interrupted:
+    except StoppedError:
         training.snapshot()
     training.load_average()
     return {name: value.clone() for name, value in model.state_dict().items()}
@@ -80,11 +80,11 @@ def test_a_loss_that_is_no_number_ends_the_training_and_spares_the_snapshot(tmp_
 def test_a_snapshot_of_other_sizes_is_refused(tmp_path: Path) -> None:
     start(tmp_path)[1].snapshot()
     with pytest.raises(ContractError, match="other sizes"):
-        Training("toy", {"model": nn.Linear(3, 4)}, SCHEDULE, tmp_path)
+        RendererTraining("toy", {"model": nn.Linear(3, 4)}, SCHEDULE, tmp_path)
 
 
 def test_the_rate_rises_stays_and_falls() -> None:
-    schedule = Schedule(steps=100, batch=1, rate=1.0, warmup=10, cool=0.5)
+    schedule = TrainingSchedule(steps=100, batch=1, rate=1.0, warmup=10, cool=0.5)
     rates = [schedule.rate_at(step) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[10] == rates[49] == 1.0
     assert all(later <= earlier for earlier, later in zip(rates[50:], rates[51:], strict=False)) and rates[-1] < 0.03

@@ -1,4 +1,4 @@
-"""The bar on the server ends where the room ends, whenever the server takes its time."""
+"""The bar on the server ends where the stage ends, whenever the server takes its time."""
 
 from types import SimpleNamespace
 from typing import Any, Self
@@ -13,7 +13,7 @@ FLOW_RUN = "0199a0de-0000-7000-8000-000000000000"
 
 
 class SlowServer:
-    """All of the room's work happens while the artifact is being created."""
+    """All of the stage's work happens while the artifact is being created."""
 
     def __init__(self) -> None:
         self.bar: ProgressArtifact
@@ -27,8 +27,8 @@ class SlowServer:
 
     def create_artifact(self, artifact: Any) -> SimpleNamespace:
         self.shown.append(artifact.data)
-        self.bar(Advanced("captions", 40))
-        self.bar(Finished("captions", 1.0))
+        self.bar(Advanced("tiny", "captions", 40))
+        self.bar(Finished("tiny", "captions", 1.0))
         return SimpleNamespace(id="one")
 
     def update_artifact(self, artifact: str, change: Any) -> None:
@@ -41,5 +41,5 @@ def test_what_happens_while_the_artifact_is_created_is_shown(monkeypatch: pytest
     monkeypatch.setattr(module, "get_client", lambda **_: server)
     with ProgressArtifact("tiny", "captions", FLOW_RUN) as bar:
         server.bar = bar
-        bar(Started("captions", "captions", 40, 0))
+        bar(Started("tiny", "captions", "captions", 40, 0))
     assert server.shown == [0.0, 100.0]

@@ -12,7 +12,7 @@ from data_specs.errors import SpecError
 from data_specs.rejection import Rejection
 from data_specs.shard import ShardAddress
 from flows.cli.app import app
-from flows.runs.recipes import resolve
+from flows.runs.recipes import resolve_recipe
 from support.command_line import CommandLine
 from support.synclr_lists import IMAGENET, LABELS, PLACES, SHARED, write_lists
 from tasks.concepts.ingest import ingest
@@ -64,14 +64,14 @@ def check_mergers(rejects):
     said = next(each.text for each in rejects if "'pizza'" in each.text)
     assert said == (
         "'pizza' of labels.json:imagenet is 'pizza' of labels.json:food101: the same name; "
-        "its category 'in1k' is not taken over"
+        "its category 'in1k' is dropped"
     )
 
 
 def test_the_papers_lists_become_the_scripts_table(tmp_path, monkeypatch):
     write_lists(tmp_path)
     monkeypatch.chdir(tmp_path)
-    spec = resolve("paper").concepts
+    spec = resolve_recipe("paper").concepts
     assert (spec.kinds, spec.categories) == (KINDS, CATEGORIES)
     outcomes = ingest(spec)
     concepts = [each for each in outcomes if isinstance(each, Concept)]
@@ -119,19 +119,19 @@ def test_what_merged_with_what_and_why_is_a_table(tmp_path, monkeypatch):
 def test_without_its_lists_the_paper_recipe_names_every_file_that_is_missing_and_where(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SpecError) as caught:
-        ingest(resolve("paper").concepts)
+        ingest(resolve_recipe("paper").concepts)
     said = str(caught.value)
     for name in ("labels.json", "ds_background_dict.json", "imgnet_background_dict.json", "places.txt"):
         assert said.count(f"'lists/{name}'") == 1
     assert str(tmp_path) in said and "docs/concepts.md" in said and "\n" not in said
-    own = resolve("paper", {"concepts": {"sources": [{"use": "tiny_world"}]}}).concepts
+    own = resolve_recipe("paper", {"concepts": {"sources": [{"use": "tiny_world"}]}}).concepts
     with pytest.raises(SpecError, match=r"no object has the category 'cars'.*concepts.categories={}"):
         ingest(own)
     assert ingest(own.model_copy(update={"categories": {}}))
 
 
 @pytest.mark.slow
-def test_the_papers_concepts_room_is_walked_from_the_command_line(tmp_path):
+def test_the_papers_concepts_stage_is_walked_from_the_command_line(tmp_path):
     synclr = CommandLine(tmp_path / "root", tmp_path / "prefect")
     words = ("run", "paper", "--until", "concepts", "--json", *NO_ENGINES)
     asked = synclr.start(*words, cwd=tmp_path)
@@ -141,8 +141,8 @@ def test_the_papers_concepts_room_is_walked_from_the_command_line(tmp_path):
     asked = synclr.start(*words, cwd=tmp_path)
     out, said = asked.communicate(timeout=300)
     assert asked.returncode == 0, said
-    [room] = json.loads(out)["rooms"]
-    table = ShardAddress(folder=room["folder"], room="concepts", lineage=room["lineage"], index=0)
+    [stage] = json.loads(out)["stages"]
+    table = ShardAddress(folder=stage["folder"], stage="concepts", lineage=stage["lineage"], index=0)
     check_table([from_row(row) for row in read_rows(table).to_pylist()])
     check_mergers(read_rejects(table))
     verified = synclr.start("verify", "paper", "--json", cwd=tmp_path)

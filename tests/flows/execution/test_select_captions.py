@@ -5,20 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from data_specs.run import RunSpec
-from data_specs.shard import ShardAddress
+from data_specs.shard import MadeBy, ShardAddress
 from flows.execution.select_captions import select_captions
-from flows.inspect.image_lists import rebuild, write_list
 from flows.inspect.show import show
 from flows.inspect.trace import lines, trace
 from flows.inspect.verify import verify
-from flows.repair.remake import repair
+from flows.repair.image_lists import rebuild, write_list
+from flows.repair.remake import remake_damaged
 from flows.report.funnel import funnel
-from flows.report.sealed_stages import walked_rooms
-from flows.runs import resolve as addresses
-from flows.runs.lineages import homes
-from flows.runs.resolve import rooms
+from flows.runs import resolve
+from flows.runs.lineages import stages_under
+from flows.runs.plan import sealed_stages
+from flows.runs.planning import resolve_plan
+from flows.runs.request import Request
 from support.made_up_run import make_run
+from tasks.events import ignore
 from tasks.shards import read_rejects, sealed
 
 
@@ -27,16 +28,16 @@ def run(tmp_path_factory):
     return make_run(str(tmp_path_factory.mktemp("root")), until="images", captions={"near_duplicates": 0.5})
 
 
-def shards(run, room) -> tuple[ShardAddress, ...]:
-    return rooms(run.spec, run.root)[room].shards
+def shards(run, stage) -> list[ShardAddress]:
+    return list(run.stages[stage].shards())
 
 
 def left_out(run):
     return [each for address in shards(run, "images") for each in read_rejects(address)]
 
 
-def test_captions_are_pictures_or_refusals_that_name_what_they_repeat(run):
-    images, captions = ([sealed(address) for address in shards(run, room)] for room in ("images", "captions"))
+def test_captions_are_images_or_refusals_that_name_what_they_repeat(run):
+    images, captions = ([sealed(address) for address in shards(run, stage)] for stage in ("images", "captions"))
     for drawn, written in zip(images, captions, strict=True):
         assert drawn.accepted + sum(drawn.rejected.values()) == written.accepted
     found = left_out(run)
@@ -49,7 +50,7 @@ def test_captions_are_pictures_or_refusals_that_name_what_they_repeat(run):
 
 def test_every_view_of_the_run_stays_right(run, tmp_path):
     found = left_out(run)
-    stage = {stage.room: stage for stage in funnel(walked_rooms(run), run.spec)}["images"]
+    stage = {stage.stage: stage for stage in funnel(sealed_stages(run), run.spec)}["images"]
     assert stage.planned == stage.asked == stage.accepted + len(found) == 48
     assert [entry.reason for entry in stage.refused] == ["near_duplicate_elsewhere"]
     checked, faults = verify(run.root, run.name)
@@ -68,49 +69,55 @@ def test_every_view_of_the_run_stays_right(run, tmp_path):
 
 def test_a_shard_that_is_lost_is_made_again_even_if_its_selection_is_lost_too(run):
     before = [sealed(address) for address in shards(run, "images")]
-    for room in ("selection", "images"):
-        Path(shards(run, room)[2].file("json")).unlink()
-    mended = repair(run.root, run.name)
+    for stage in ("selection", "images"):
+        Path(shards(run, stage)[2].file("json")).unlink()
+    mended = remake_damaged(run.root, run.name)
     assert [shard["shard"] for shard in mended["repaired"]] == ["images-000002"]
     assert [sealed(address) for address in shards(run, "images")] == before
 
 
 def test_a_damaged_selection_is_put_aside_and_comes_back_to_the_byte(run):
-    before = [sealed(address) for room in ("selection", "images") for address in shards(run, room)]
+    before = [sealed(address) for stage in ("selection", "images") for address in shards(run, stage)]
     Path(shards(run, "selection")[1].file("parquet")).write_bytes(b"torn")
     Path(shards(run, "images")[1].file("json")).unlink()
-    repair(run.root, run.name)
-    assert [sealed(address) for room in ("selection", "images") for address in shards(run, room)] == before
+    remake_damaged(run.root, run.name)
+    assert [sealed(address) for stage in ("selection", "images") for address in shards(run, stage)] == before
     assert verify(run.root, run.name)[1] == []
     [aside] = Path(shards(run, "selection")[1].folder, "damaged").iterdir()
     assert "not as sealed" in (aside / "reason.json").read_text()
 
 
+def planned(**captions):
+    """The stages of a recipe with fake engines; nothing is written."""
+    settings = {"captions": {"engine": "fake"} | captions, "images": {"engine": "fake"}}
+    return resolve_plan(Request("tiny", root="root", settings=settings)).stages
+
+
 def test_another_version_of_the_selection_is_another_lineage_of_images(monkeypatch):
-    before = rooms(RunSpec.model_validate({"captions": {"engine": "fake"}, "images": {"engine": "fake"}}), "root")
-    monkeypatch.setitem(addresses.VERSIONS, "selection", 99)
-    after = rooms(RunSpec.model_validate({"captions": {"engine": "fake"}, "images": {"engine": "fake"}}), "root")
+    before = planned()
+    monkeypatch.setitem(resolve.VERSIONS, "selection", 99)
+    after = planned()
     assert before["captions"].lineage == after["captions"].lineage
     assert before["selection"].lineage != after["selection"].lineage
     assert before["images"].lineage != after["images"].lineage
 
 
-def test_captions_keep_their_lineage_and_images_do_not(run):
-    def lineages(**captions):
-        spec = RunSpec.model_validate({"captions": {"engine": "fake"} | captions, "images": {"engine": "fake"}})
-        found = rooms(spec, "root")
-        return found["captions"].lineage, found["images"].lineage, "selection" in found
-
-    usual, off, exact = lineages(), lineages(across_shards=None), lineages(across_shards="exact")
-    assert usual[0] == off[0] == exact[0] and len({usual[1], off[1], exact[1], lineages(balance=9)[1]}) == 4
-    assert usual[2] and not off[2]
+def test_captions_keep_their_lineage_and_images_do_not():
+    usual, off, exact, thin = (
+        planned(**each) for each in ({}, {"across_shards": None}, {"across_shards": "exact"}, {"balance": 9})
+    )
+    assert usual["captions"].lineage == off["captions"].lineage == exact["captions"].lineage
+    assert len({each["images"].lineage for each in (usual, off, exact, thin)}) == 4
+    assert "selection" in usual and "selection" not in off
 
 
-def test_pictures_of_another_selection_are_not_this_recipes(run):
-    spec = run.spec.model_copy(update={"captions": run.spec.captions.model_copy(update={"balance": 1})})
-    other = run.model_copy(update={"spec": spec})
-    assert list(walked_rooms(other)) == ["concepts", "captions"]
-    select_captions(other, "other")
-    assert len(homes(run.root, "selection")) == 2
-    thin = [row for home in homes(run.root, "selection") if home.facts["spec"]["balance"] for row in home.shards()]
-    assert len(thin) == 4
+def test_images_of_another_selection_are_not_this_recipes(run):
+    settings = run.spec.model_dump(mode="json")
+    other = resolve_plan(
+        Request("tiny", run.name, run.root, settings=settings | {"captions": settings["captions"] | {"balance": 1}})
+    )
+    assert list(sealed_stages(other)) == ["concepts", "captions"]
+    select_captions(other, MadeBy("other"), ignore)
+    found = stages_under(run.root, "selection")
+    assert len(found) == 2
+    assert [stage.count for stage in found if stage.facts["spec"]["balance"]] == [4]

@@ -12,19 +12,22 @@ from typer.testing import CliRunner
 from data_specs.concept import from_row
 from data_specs.errors import SpecError
 from data_specs.model_identity import ModelIdentity
-from data_specs.run import ConceptsSpec, RunSpec
 from data_specs.shard import ShardAddress
+from data_specs.specs.concepts import ConceptsSpec
+from data_specs.specs.run import RunSpec
 from flows.cli.app import app
 from flows.inspect.show import show
 from flows.inspect.trace import lines, trace
 from flows.inspect.verify import verify
-from flows.runs.recipes import resolve
-from flows.runs.resolve import backgrounds_room, concepts_room, rooms
+from flows.runs.recipes import resolve_recipe
+from flows.runs.resolve import resolve_concepts, resolve_stages, write_facts
 from flows.runs.status import status
 from models.captioner.fake import FakeCaptioner
 from support.command_line import CommandLine
 from tasks.captions.compose import compose_shard
-from tasks.concepts.ingest import ingest_table, read_concepts, without_backgrounds
+from tasks.captions.prompt_files import load_prompts
+from tasks.concepts.background_prompts import load_prompt
+from tasks.concepts.ingest import asked_about, ingest, ingest_table, read_concepts, table_of
 from tasks.concepts.write_backgrounds import write_shard
 from tasks.shards import missing, read_rejects, read_rows
 
@@ -39,8 +42,8 @@ def sources(tmp_path):
     return [{"use": "file", "path": str(tmp_path / "names.txt")}]
 
 
-def described(sources, **knobs):
-    by = {"engine": "fake", "model": "any", "per_concept": 2, "per_shard": 3, "prompt": BARE} | knobs
+def described(sources, **settings):
+    by = {"engine": "fake", "model": "any", "per_concept": 2, "per_shard": 3, "prompt": BARE} | settings
     return RunSpec.model_validate({"concepts": {"sources": sources, "backgrounds_by": by}})
 
 
@@ -53,15 +56,29 @@ class Gazetteer:
         return [f"place {ask.seed % 97}, spot {ask.seed % 89}\n" for ask in asks]
 
 
+def stages(spec, root):
+    return resolve_stages(spec, root, table_of(spec.concepts))
+
+
+def backgrounds_stage(spec, root):
+    return resolve_concepts(spec, root, table_of(spec.concepts)).get("backgrounds")
+
+
+def concepts_stage(spec, root):
+    return resolve_concepts(spec, root, table_of(spec.concepts))["concepts"]
+
+
 def write_table(spec, root):
-    """The room of backgrounds and the table that takes them up, without Prefect and without an engine."""
-    objects, room, table = without_backgrounds(spec.concepts), backgrounds_room(spec, root), concepts_room(spec, root)
-    for each in (room, table):
-        each.remember()
-    for address in room.shards:
+    """The stage of backgrounds and the table that takes them up, without Prefect and without an engine."""
+    objects = asked_about(table_of(spec.concepts), spec.concepts)
+    stage, table = backgrounds_stage(spec, root), concepts_stage(spec, root)
+    for each in (stage, table):
+        write_facts(each)
+    by = spec.concepts.backgrounds_by
+    for address in stage.shards():
         about = objects[address.index * 3 : address.index * 3 + 3]
-        write_shard(about, address, Gazetteer(), spec.concepts.backgrounds_by, seed=0)
-    ingest_table(table.table, spec.concepts, room.shards)
+        write_shard(about, address, Gazetteer(), load_prompt(by.prompt), by, seed=0)
+    ingest_table(table.table, ingest(spec.concepts), list(stage.shards()), spec.concepts)
     return read_concepts(table.table)
 
 
@@ -71,10 +88,11 @@ def test_a_caption_is_traced_to_the_model_that_wrote_its_background(tmp_path, so
         {"captions": {"engine": "fake", "per_shard": 8}, "images": {"engine": "fake"}},
     )
     spec = RunSpec.model_validate(described(sources).model_dump() | engines)
-    concepts, captions = write_table(spec, root), rooms(spec, root)["captions"]
-    captions.remember()
-    compose_shard(concepts, captions.shards[0], FakeCaptioner(), spec.captions, seed=0)
-    rows = read_rows(captions.shards[0]).to_pylist()
+    concepts, captions = write_table(spec, root), stages(spec, root)["captions"]
+    write_facts(captions)
+    prompts = load_prompts(spec.captions.prompts)
+    compose_shard(concepts, captions.shard(0), FakeCaptioner(), prompts, spec.captions, seed=0)
+    rows = read_rows(captions.shard(0)).to_pylist()
     with_place = next(row for row in rows if row["strategy"] == "background")
     traced = trace(root, with_place["id"])
     assert traced["background"]["text"] == with_place["background"]
@@ -89,15 +107,15 @@ def test_a_caption_is_traced_to_the_model_that_wrote_its_background(tmp_path, so
 
 def test_the_lineage_knows_names_model_prompt_settings_and_seed_and_no_weights(sources):
     spec = described(sources)
-    room, table = backgrounds_room(spec, "/root"), concepts_room(spec, "/root")
-    assert len(room.shards) == 3 and room.folder == f"/root/backgrounds/{room.lineage}"
-    assert table.facts["backgrounds"] == room.lineage
+    stage, table = backgrounds_stage(spec, "/root"), concepts_stage(spec, "/root")
+    assert stage.count == 3 and stage.folder == f"/root/backgrounds/{stage.lineage}"
+    assert table.facts["backgrounds"] == stage.lineage
     weighed = spec.model_copy(update={"concepts": spec.concepts.model_copy(update={"kinds": {"object": 1.0}})})
-    assert backgrounds_room(weighed, "/root") == room and concepts_room(weighed, "/root").lineage != table.lineage
+    assert backgrounds_stage(weighed, "/root") == stage and concepts_stage(weighed, "/root").lineage != table.lineage
     more = Path(sources[0]["path"]).with_name("more.txt")
     more.write_text("harbor\n")
     with_place = [*sources, {"use": "file", "path": str(more), "kind": "place"}]
-    assert backgrounds_room(described(with_place), "/root") == room  # no object came along
+    assert backgrounds_stage(described(with_place), "/root") == stage  # no object came along
     others = [
         described([*with_place[:1], with_place[1] | {"kind": "object"}]),
         described(sources, temperature=0.5),
@@ -105,27 +123,27 @@ def test_the_lineage_knows_names_model_prompt_settings_and_seed_and_no_weights(s
         described(sources, prompt="backgrounds"),
         spec.model_copy(update={"seed": 1}),
     ]
-    assert len({backgrounds_room(each, "/root").lineage for each in [spec, *others]}) == 6
+    assert len({backgrounds_stage(each, "/root").lineage for each in [spec, *others]}) == 6
 
 
-def test_a_recipe_without_a_model_for_them_has_no_such_room_and_its_lineage_is_as_it_was(sources):
+def test_a_recipe_without_a_model_for_them_has_no_such_stage_and_its_lineage_is_as_it_was(sources):
     spec = RunSpec.model_validate({"concepts": {"sources": sources}})
-    assert backgrounds_room(spec, "/root") is None
-    assert "backgrounds" not in concepts_room(spec, "/root").facts
-    assert "backgrounds_by" not in concepts_room(spec, "/root").facts["spec"]
+    assert backgrounds_stage(spec, "/root") is None
+    assert "backgrounds" not in concepts_stage(spec, "/root").facts
+    assert "backgrounds_by" not in concepts_stage(spec, "/root").facts["spec"]
     # The Tiny World's objects all have backgrounds: there is nobody to ask about.
-    assert backgrounds_room(described([{"use": "tiny_world"}]), "/root") is None
+    assert backgrounds_stage(described([{"use": "tiny_world"}]), "/root") is None
     untouched = ConceptsSpec.model_validate({"backgrounds_by": {}})  # as forms send it
     assert untouched.backgrounds_by is None
 
 
 def test_what_is_wrong_with_the_model_or_the_prompt_is_said_before_any_work(sources):
     with pytest.raises(SpecError, match=r"concepts.backgrounds_by.*model"):
-        resolve("tiny", {"concepts": {"backgrounds_by": {"per_concept": 3}}})
+        resolve_recipe("tiny", {"concepts": {"backgrounds_by": {"per_concept": 3}}})
     with pytest.raises(SpecError, match=r"concepts.backgrounds_by.model: 'no/model' .*revision"):
-        backgrounds_room(described(sources, engine="vllm", model="no/model"), "/root")
+        backgrounds_stage(described(sources, engine="vllm", model="no/model"), "/root")
     with pytest.raises(SpecError, match="concepts.backgrounds_by.prompt: 'nowhere.yaml'"):
-        backgrounds_room(described(sources, prompt="nowhere.yaml"), "/root")
+        backgrounds_stage(described(sources, prompt="nowhere.yaml"), "/root")
 
 
 def test_a_plan_waits_for_what_is_not_written_yet_and_then_takes_it_up(tmp_path, sources):
@@ -156,23 +174,23 @@ def test_a_killed_run_goes_on_and_the_same_names_are_never_asked_about_again(tmp
     no_engines = ("--set", "captions.engine=fake", "--set", "images.engine=fake")
     words = ("run", str(recipe), "--until", "concepts", *no_engines)
     first = synclr.start(*words, start_new_session=True)
-    room = backgrounds_room(resolve(str(recipe)), str(synclr.root))
-    sealed = Path(room.shards[0].file("json"))
+    stage = backgrounds_stage(resolve_recipe(str(recipe)), str(synclr.root))
+    sealed = Path(stage.shard(0).file("json"))
     for _ in range(4000):
         if sealed.exists() or first.poll() is not None:
             break
         time.sleep(0.1)
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
-    assert sealed.exists() and not Path(room.shards[-1].file("json")).exists()
+    assert sealed.exists() and not Path(stage.shard(stage.count - 1).file("json")).exists()
     made = sealed.stat().st_mtime_ns
 
-    [table] = synclr.json(*words)["rooms"]
+    [table] = synclr.json(*words)["stages"]
     assert sealed.stat().st_mtime_ns == made
-    written = [row for address in room.shards for row in read_rows(address).to_pylist()]
-    refused = [each for address in room.shards for each in read_rejects(address)]
+    written = [row for address in stage.shards() for row in read_rows(address).to_pylist()]
+    refused = [each for address in stage.shards() for each in read_rejects(address)]
     assert {row["model"]["id"] for row in written} == {"smollm2-135m"} and refused
-    address = ShardAddress(folder=table["folder"], room="concepts", lineage=table["lineage"], index=0)
+    address = ShardAddress(folder=table["folder"], stage="concepts", lineage=table["lineage"], index=0)
     for concept in (from_row(row) for row in read_rows(address).to_pylist()):
         assert list(concept.backgrounds) == [row["text"] for row in written if row["concept_id"] == concept.id]
 
@@ -181,10 +199,12 @@ def test_a_killed_run_goes_on_and_the_same_names_are_never_asked_about_again(tmp
     [shown] = show(root, "backgrounds-000000")["records"]
     assert shown["records"][0]["seed"] == written[0]["seed"]
     assert shown["rejects"] == [
-        {"key": r.key, "reason": r.reason, "text": r.text} for r in read_rejects(room.shards[0])
+        {"key": r.key, "reason": r.reason, "text": r.text} for r in read_rejects(stage.shard(0))
     ]
-    assert next(row for row in status(root, "written") if row.room == "concepts").finished
+    assert next(row for row in status(root, "written") if row.stage == "concepts").finished
 
-    weighed = resolve(str(recipe), {"concepts": {"sources": sources, "backgrounds_by": by, "kinds": {"object": 1.0}}})
-    assert concepts_room(weighed, root).lineage != table["lineage"]
-    assert missing(backgrounds_room(weighed, root).shards) == []  # so nobody is asked
+    weighed = resolve_recipe(
+        str(recipe), {"concepts": {"sources": sources, "backgrounds_by": by, "kinds": {"object": 1.0}}}
+    )
+    assert concepts_stage(weighed, root).lineage != table["lineage"]
+    assert missing(backgrounds_stage(weighed, root)) == []  # so nobody is asked

@@ -1,4 +1,4 @@
-"""A plan is told without any engine, is what the room will ask for, and keeps to the recipe's shares."""
+"""A plan is listed without any engine, is what the stage will ask for, and keeps to the recipe's shares."""
 
 import json
 import tracemalloc
@@ -6,10 +6,10 @@ import tracemalloc
 from typer.testing import CliRunner
 
 from data_specs.concept import Concept
-from data_specs.run import RunSpec
+from data_specs.specs.run import RunSpec
 from flows.cli.app import app
 from flows.inspect.plan_captions import plan_captions
-from flows.runs.recipes import resolve
+from flows.runs.recipes import resolve_recipe
 from tasks.captions.planning import Planner
 from tasks.concepts.ingest import ingest
 
@@ -43,12 +43,12 @@ def test_shares_of_planned_captions_are_the_recipes():
     found, wanted = leaves(summary["strategies"]), leaves(mean["strategies"])
     assert sum(found.values()) == PLANNED
     assert chi_square(found, wanted) < len(wanted) + 4 * (2 * len(wanted)) ** 0.5 + 8
-    shares = resolve("tiny").captions.strategies
+    shares = resolve_recipe("tiny").captions.strategies
     assert wanted["object", "relation"] / mean["kinds"]["object"] - shares["relation"] < 1e-9
 
 
-def test_a_listed_plan_is_what_the_room_asks_for():
-    spec = resolve("tiny", {"captions": {"per_shard": 6}, "seed": 3})
+def test_a_listed_plan_is_what_the_stage_asks_for():
+    spec = resolve_recipe("tiny", {"captions": {"per_shard": 6}, "seed": 3})
     concepts = [each for each in ingest(spec.concepts) if isinstance(each, Concept)]
     planner = Planner(concepts, spec.captions, seed=3)
     listed = plan_captions(spec, head=20)["plans"]
@@ -63,7 +63,7 @@ def test_what_is_listed_does_not_depend_on_how_many_are():
     assert plan_captions(RunSpec(), head=40)["plans"][:5] == plan_captions(RunSpec(), head=5)["plans"]
 
 
-def test_people_see_a_table_and_a_knob_that_does_not_exist_is_named():
+def test_people_see_a_table_and_a_setting_that_does_not_exist_is_named():
     assert "relation" in asked("tiny", "--head", "30")
     assert "category" in asked("tiny", "--count", "500")
     refused = CliRunner().invoke(app, ["plan", "captions", "tiny", "--set", "captions.totl=3"])
@@ -73,7 +73,7 @@ def test_people_see_a_table_and_a_knob_that_does_not_exist_is_named():
 def test_memory_does_not_grow_with_the_number_of_plans():
     def peak(count):
         tracemalloc.start()
-        plan_captions(resolve("tiny"), summary_of=count)
+        plan_captions(resolve_recipe("tiny"), summary_of=count)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most

@@ -1,4 +1,4 @@
-"""`quality`: the same figures for people, as JSON and as a contact sheet, of runs with and without a scorer."""
+"""`quality` gives the same figures for people, as JSON and as a contact sheet, of runs with and without a scorer."""
 
 import io
 import json
@@ -8,16 +8,15 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from data_specs.errors import SpecError
-from data_specs.run import Run
 from flows.cli.app import app
 from flows.inspect import quality as module
 from flows.inspect.quality import EXTREMES, as_json, quality, write_sheet
-from flows.runs.resolve import rooms
+from flows.runs.plan import RunPlan
 from support.made_up_run import ByConcept, make_run
 
 
 @pytest.fixture(scope="module")
-def scored(tmp_path_factory) -> Run:
+def scored(tmp_path_factory) -> RunPlan:
     scorer = {"engine": "fake", "model": "fake"}
     return make_run(
         str(tmp_path_factory.mktemp("scored")), until="images", scorer=ByConcept(), images={"scorer": scorer}
@@ -25,30 +24,30 @@ def scored(tmp_path_factory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory) -> Run:
+def plain(tmp_path_factory) -> RunPlan:
     return make_run(str(tmp_path_factory.mktemp("plain")), until="images")
 
 
 def test_shards_say_what_they_hold_and_concepts_how_they_score(scored, tmp_path):
-    told = as_json(quality(scored.root, scored.name))
-    assert json.loads(json.dumps(told)) == told
-    assert (told["shards_sealed"], told["shards_read"], told["scorer"]) == (4, 4, "by-concept")
-    assert [(row["shard"], row["pictures"], row["redrawn"]) for row in told["shards"]][3] == ("images-000003", 48, 0)
-    assert sum(row["fit"]["n"] for row in told["shards"]) == told["fit"]["n"] == 192
-    assert [row["concept"] for row in told["concepts"]][-1] == "dog" and len(told["concepts"]) == 12
-    assert told["concepts"][-1]["mean"] == pytest.approx(0.305, abs=1e-3) and told["concepts"][-1]["n"] == 16
-    assert [one["concept"] for one in told["best"]][:5] == ["dog"] * 4 + ["red apple"]
-    assert [one["concept"] for one in told["worst"]][:5] == ["woven wool"] * 4 + ["marble"]
-    assert len({one["key"] for one in told["best"] + told["worst"]}) == 2 * EXTREMES
+    found = as_json(quality(scored.root, scored.name))
+    assert json.loads(json.dumps(found)) == found
+    assert (found["shards_sealed"], found["shards_read"], found["scorer"]) == (4, 4, "by-concept")
+    assert [(row["shard"], row["images"], row["redrawn"]) for row in found["shards"]][3] == ("images-000003", 48, 0)
+    assert sum(row["fit"]["n"] for row in found["shards"]) == found["fit"]["n"] == 192
+    assert [row["concept"] for row in found["concepts"]][-1] == "dog" and len(found["concepts"]) == 12
+    assert found["concepts"][-1]["mean"] == pytest.approx(0.305, abs=1e-3) and found["concepts"][-1]["n"] == 16
+    assert [one["concept"] for one in found["best"]][:5] == ["dog"] * 4 + ["red apple"]
+    assert [one["concept"] for one in found["worst"]][:5] == ["woven wool"] * 4 + ["marble"]
+    assert len({one["key"] for one in found["best"] + found["worst"]}) == 2 * EXTREMES
 
 
 def test_without_a_scorer_the_most_alike_are_named(plain, tmp_path):
-    told = as_json(quality(plain.root, plain.name, 2))
-    assert told["scorer"] is told["fit"] is None and told["best"] == told["worst"] == told["concepts"] == []
-    assert [row["siblings"] is not None for row in told["shards"]] == [True, False, True, False]
-    distances = [one["distance"] for one in told["alike"]]
-    assert distances == sorted(distances) and distances[-1] <= told["unlike"][-1]["distance"]
-    assert len({one["key"] for one in told["alike"] + told["unlike"]}) == 24, "of 24 captions looked at"
+    found = as_json(quality(plain.root, plain.name, 2))
+    assert found["scorer"] is found["fit"] is None and found["best"] == found["worst"] == found["concepts"] == []
+    assert [row["siblings"] is not None for row in found["shards"]] == [True, False, True, False]
+    distances = [one["distance"] for one in found["alike"]]
+    assert distances == sorted(distances) and distances[-1] <= found["unlike"][-1]["distance"]
+    assert len({one["key"] for one in found["alike"] + found["unlike"]}) == 24, "of 24 captions looked at"
 
 
 @pytest.mark.parametrize("which", ["plain", "scored"])
@@ -67,20 +66,20 @@ def test_people_and_programs_read_the_same(scored, plain):
         assert shown.exit_code == 0 and all(word in shown.stdout for word in words), shown.stdout
 
 
-def test_a_large_room_is_read_in_part_and_says_so(scored, monkeypatch):
-    monkeypatch.setattr(module, "MOST_PICTURES", 100)
+def test_a_large_stage_is_read_in_part_and_says_so(scored, monkeypatch):
+    monkeypatch.setattr(module, "MOST_IMAGES", 100)
     found = quality(scored.root, scored.name)
-    assert [row.shard for row in found.shards] == ["images-000000", "images-000002"] and found.room == 4
+    assert [row.shard for row in found.shards] == ["images-000000", "images-000002"] and found.sealed_shards == 4
 
 
-def test_a_walk_under_way_is_looked_at_and_one_without_pictures_is_a_wrong_request(tmp_path):
+def test_an_unfinished_run_is_measured_and_one_without_images_is_a_wrong_request(tmp_path):
     run = make_run(str(tmp_path), until="images")
-    for shard in rooms(run.spec, run.root)["images"].shards:
+    for shard in run.stages["images"].shards():
         if shard.index:
             (tmp_path / "images" / shard.lineage / f"{shard.stem}.json").unlink()
-    assert quality(run.root, run.name).room == 1
+    assert quality(run.root, run.name).sealed_shards == 1
     make_run(str(tmp_path / "none"), until="captions")
-    with pytest.raises(SpecError, match="no sealed pictures"):
+    with pytest.raises(SpecError, match="no sealed images"):
         quality(str(tmp_path / "none"), run.name)
     with pytest.raises(SpecError, match="look at a shard"):
         write_sheet(quality(run.root, run.name, 0), tmp_path / "sheet.png")

@@ -1,4 +1,4 @@
-"""`show`: a key or a shard enters, its record and pictures leave; what is not there is a wrong request."""
+"""`show` finds a key or shard and gives its record and images; what is not there is a wrong request."""
 
 import io
 import json
@@ -12,7 +12,7 @@ from data_specs.errors import SpecError
 from data_specs.shard import ShardAddress
 from flows.inspect.contact_sheet import Row, contact_sheet
 from flows.inspect.show import show
-from flows.runs.lineages import homes
+from flows.runs.lineages import stages_under
 from support.made_up_run import looked_at, make_run
 from tasks.shards import read_shard
 
@@ -30,13 +30,13 @@ def group(root) -> image_group.ImageGroup:
 
 
 def first_shard(root: str) -> ShardAddress:
-    return next(homes(root, "images")[0].shards())
+    return stages_under(root, "images")[0].shard(0)
 
 
-def test_a_caption_is_shown_with_its_record_in_each_room_and_its_pictures(root, group):
+def test_a_caption_is_shown_with_its_record_in_each_stage_and_its_images(root, group):
     shown = show(root, group.caption.id)
     assert json.loads(json.dumps(shown)) == shown
-    assert [record["shard"]["room"] for record in shown["records"]] == ["captions", "images"]
+    assert [record["shard"]["stage"] for record in shown["records"]] == ["captions", "images"]
     assert shown["records"][0]["record"]["text"] == group.caption.text
     assert shown["records"][1]["shard"]["made"]["run"] == "first" and shown["records"][1]["runs"] == ["first"]
     with Image.open(shown["sheet"]) as sheet:
@@ -52,7 +52,7 @@ def test_one_image_is_shown_with_its_seed_and_digest(root, group, tmp_path):
     assert shown["sheet"] == str(tmp_path / "one.png")
 
 
-def test_scores_and_what_was_not_kept_are_told_and_an_unsafe_picture_is_shown_by_its_own_key_alone(tmp_path):
+def test_scores_and_what_was_not_kept_are_shown_and_an_unsafe_image_is_shown_by_its_own_key_alone(tmp_path):
     root = str(tmp_path)
     make_run(root, until="images", **looked_at(tmp_path / "checker", candidates=6))
     groups = list(read_shard(first_shard(root), image_group.CONTRACT))
@@ -71,7 +71,7 @@ def test_scores_and_what_was_not_kept_are_told_and_an_unsafe_picture_is_shown_by
 
 
 def colourful(sheet: Image.Image) -> int:
-    """Pixels of pictures, which are noise; words, and the paper, are grey."""
+    """Pixels of images, which are noise; words, and the paper, are grey."""
     return sum(count for count, (r, g, b) in sheet.getcolors(1 << 24) or [] if max(r, g, b) - min(r, g, b) > 12)
 
 
@@ -120,8 +120,8 @@ def test_an_unknown_key_is_a_wrong_request_with_a_hint(root, key, said):
         show(root, key)
 
 
-def test_a_picture_beyond_the_group_and_an_unknown_run_are_told_apart(root, group):
-    with pytest.raises(SpecError, match="has 4 pictures"):
+def test_an_image_beyond_the_group_and_an_unknown_run_are_distinguished(root, group):
+    with pytest.raises(SpecError, match="has 4 images"):
         show(root, f"{group.caption.id}/4")
     with pytest.raises(SpecError, match="no run 'nobody'.*first"):
         show(root, group.caption.id, name="nobody")
@@ -133,16 +133,16 @@ def test_a_remote_root_is_shown_too(tmp_path):
     assert Path(show(run.root, key, tmp_path / "sheet.png")["sheet"]).exists()
 
 
-def picture(size: tuple[int, int], colour: str) -> bytes:
+def image(size: tuple[int, int], colour: str) -> bytes:
     stream = io.BytesIO()
     Image.new("RGB", size, colour).save(stream, "PNG")
     return stream.getvalue()
 
 
-def test_a_sheet_enlarges_small_pictures_by_whole_factors_and_bounds_large_ones():
-    sheet = Image.open(io.BytesIO(contact_sheet([Row("a title", "a note", [picture((64, 64), "red")] * 2)])))
+def test_a_sheet_enlarges_small_images_by_whole_factors_and_bounds_large_ones():
+    sheet = Image.open(io.BytesIO(contact_sheet([Row("a title", "a note", [image((64, 64), "red")] * 2)])))
     assert sum(count for count, colour in sheet.getcolors(1 << 20) if colour == (255, 0, 0)) == 2 * 128 * 128
-    large = Image.open(io.BytesIO(contact_sheet([Row("", "", [picture((1024, 512), "blue")])])))
+    large = Image.open(io.BytesIO(contact_sheet([Row("", "", [image((1024, 512), "blue")])])))
     assert large.width < 400
-    with pytest.raises(ValueError, match="at least one picture"):
+    with pytest.raises(ValueError, match="at least one image"):
         contact_sheet([])

@@ -1,4 +1,4 @@
-"""`trace`: from a caption or picture back to its concept and on to the checkpoints that saw it."""
+"""`trace` goes from a caption or image back to its concept and on to the checkpoints that saw it."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from data_specs import image_group
 from data_specs.errors import SpecError
 from flows.inspect.trace import lines, trace
-from flows.runs.lineages import homes
+from flows.runs.lineages import stages_under
 from support.made_up_run import looked_at, make_run
 from tasks.shards import read_shard
 
@@ -19,23 +19,25 @@ def root(tmp_path_factory) -> str:
     return folder
 
 
-def test_scores_and_what_was_not_kept_are_told(tmp_path):
+def test_scores_and_what_was_not_kept_are_listed(tmp_path):
     make_run(str(tmp_path), until="images", **looked_at(tmp_path / "checker", candidates=6))
     group = groups(str(tmp_path))[0]
-    told = lines(trace(str(tmp_path), group.caption.id))
-    assert sum(line.startswith("not kept    candidate ") and line.endswith(": reranked") for line in told) == 2
-    assert "scorer      by-concept at 0" in told and "checker     by-red at 0" in told
+    found = lines(trace(str(tmp_path), group.caption.id))
+    assert sum(line.startswith("not kept    candidate ") and line.endswith(": reranked") for line in found) == 2
+    assert "scorer      by-concept at 0" in found and "checker     by-red at 0" in found
     for image in group.images:
         scores = ", ".join(f"{name} {value:.3f}" for name, value in image.scores.items())
         unsafe = ", unsafe" if image.unsafe else ""
-        assert f"image {image.copy}     candidate {image.candidate}, try 1, seed {image.seed}, {scores}{unsafe}" in told
+        assert (
+            f"image {image.copy}     candidate {image.candidate}, try 1, seed {image.seed}, {scores}{unsafe}" in found
+        )
 
 
 def groups(root: str, index: int = 0, name: str | None = None) -> list[image_group.ImageGroup]:
-    return list(read_shard(homes(root, "images", name)[0].shard(index), image_group.CONTRACT))
+    return list(read_shard(stages_under(root, "images", name)[0].shard(index), image_group.CONTRACT))
 
 
-def test_a_picture_is_followed_back_to_its_concept_and_on_to_its_checkpoint(root):
+def test_an_image_is_followed_back_to_its_concept_and_on_to_its_checkpoint(root):
     group = next(group for group in groups(root, 1) if group.caption.strategy == "relation")
     traced = trace(root, f"{group.caption.id}/3")
     assert json.loads(json.dumps(traced)) == traced
@@ -52,11 +54,11 @@ def test_a_picture_is_followed_back_to_its_concept_and_on_to_its_checkpoint(root
     assert image["seed"] == group.images[3].seed and image["sha256"] == group.images[3].sha256
     assert traced["images"]["shard"]["shard"] == "images-000001" and traced["images"]["shard"]["made"]["run"] == "first"
     [checkpoint] = traced["checkpoints"]
-    assert checkpoint["step"] == 60 and checkpoint["shard"]["lineage"] == homes(root, "encoder")[0].lineage
+    assert checkpoint["step"] == 60 and checkpoint["shard"]["lineage"] == stages_under(root, "encoder")[0].lineage
     assert traced["also_in"] == []
 
 
-def test_a_caption_is_followed_to_all_its_pictures(root):
+def test_a_caption_is_followed_to_all_its_images(root):
     group = groups(root)[0]
     traced = trace(root, group.caption.id)
     assert traced["is"] == "caption" and [image["copy"] for image in traced["images"]["images"]] == [0, 1, 2, 3]
@@ -64,40 +66,40 @@ def test_a_caption_is_followed_to_all_its_pictures(root):
 
 def test_people_read_the_same_from_concept_to_checkpoint(root):
     group = groups(root)[1]
-    told = lines(trace(root, f"{group.caption.id}/0"))
-    heads = [line.split()[0] for line in told if not line.startswith(" ")]
+    found = lines(trace(root, f"{group.caption.id}/0"))
+    heads = [line.split()[0] for line in found if not line.startswith(" ")]
     assert heads == ["concept", "plan", "captioner", "caption", "renderer", "image", "checkpoint"]
-    text = "\n".join(told)
+    text = "\n".join(found)
     for word in (group.caption.text, group.images[0].sha256, "weight 0.08333", "CFG 1", "made by run first", "step 60"):
         assert word in text
 
 
-def test_a_caption_without_pictures_says_so(tmp_path):
+def test_a_caption_without_images_says_so(tmp_path):
     make_run(str(tmp_path), until="captions")
-    home = homes(str(tmp_path), "captions")[0]
+    [stage] = stages_under(str(tmp_path), "captions")
     from data_specs import caption
 
-    key = next(read_shard(home.shard(0), caption.CONTRACT)).id
+    key = next(read_shard(stage.shard(0), caption.CONTRACT)).id
     traced = trace(str(tmp_path), key)
     assert traced["images"] is None and traced["checkpoints"] == []
-    assert {"images      none drawn yet", "checkpoint  none has seen it"} <= set(lines(traced))
+    assert {"images      none rendered yet", "checkpoint  none has seen it"} <= set(lines(traced))
     with pytest.raises(SpecError, match="a key is"):
         trace(str(tmp_path), f"{key}/0")
 
 
-def test_only_checkpoints_of_the_same_pictures_count_and_the_others_are_named(tmp_path):
+def test_only_checkpoints_of_the_same_images_count_and_the_others_are_named(tmp_path):
     root = str(tmp_path)
     make_run(root, name="mild")
     make_run(root, name="strong", until="images", images={"guidance_scale": 5.0})
     key = groups(root, name="mild")[0].caption.id
     mild, strong = trace(root, key, name="mild"), trace(root, key)
     assert len(mild["checkpoints"]) == 1 and strong["checkpoints"] == []
-    assert strong["also_in"] == [f"images {homes(root, 'images', 'mild')[0].lineage}"]
+    assert strong["also_in"] == [f"images {stages_under(root, 'images', 'mild')[0].lineage}"]
     assert mild["caption"] == strong["caption"] and mild["images"]["shard"] != strong["images"]["shard"]
 
 
 @pytest.mark.parametrize("key", ["dog", "0" * 10, "images-000000"])
-def test_what_is_no_caption_or_picture_is_refused_with_a_way_on(root, key):
+def test_what_is_no_caption_or_image_is_refused_with_a_way_on(root, key):
     with pytest.raises(SpecError, match="synclr show"):
         trace(root, key)
 

@@ -1,7 +1,6 @@
-"""What a visit tells OpenLineage: valid events in a file, or where the user wants them, and never a failed room."""
+"""What a stage run emits to OpenLineage: valid events in a file, or where the user wants them, and never a failed stage."""
 
 import json
-import logging
 import os
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -10,17 +9,15 @@ from typing import Any
 
 import pytest
 
-from data_specs.errors import EngineError
-from data_specs.run import Run
+from data_specs.errors import EngineError, StoppedError
+from data_specs.stage import STAGES
+from flows.execution.stage_run import sum_up
 from flows.open_lineage import Emitter
 from flows.open_lineage.datasets import place
-from flows.runs.folder import summarise
-from flows.runs.resolve import rooms
+from flows.runs.plan import RunPlan
 from support.made_up_run import make_run
 from support.open_lineage_specification import faults
-from tasks.engines import StoppedError
-
-ORDER = ("concepts", "captions", "images", "encoder", "embeddings", "scores")
+from tasks.events import Event, Notice
 
 
 @pytest.fixture(autouse=True)
@@ -34,47 +31,49 @@ def nothing_configured():
     os.environ.update(before)
 
 
-def tell(run: Run, name: str, error: BaseException | None = None) -> None:
-    all_rooms = rooms(run.spec, run.root)
-    before = all_rooms[ORDER[ORDER.index(name) - 1]] if name != ORDER[0] else None
-    emitter = Emitter(run, all_rooms[name], before, None, ["spec.steps 6 -> 7"])
+def emit(plan: RunPlan, name: str, error: BaseException | None = None) -> list[Event]:
+    """The events of one stage run; returns the notices that it gave."""
+    stage, notices = plan.stages[name], list[Event]()
+    before = plan.stages[STAGES[STAGES.index(name) - 1]] if name != STAGES[0] else None
+    emitter = Emitter(plan, stage, before, None, ["spec.steps 6 -> 7"], notices.append)
     emitter.started()
     if error:
         emitter.failed(error)
     else:
-        emitter.completed(summarise(all_rooms[name], made=1))
+        emitter.completed(sum_up(stage, made=1))
+    return notices
 
 
-def events(run: Run) -> list[dict[str, Any]]:
-    text = (Path(run.root) / "runs" / run.name / "openlineage.jsonl").read_text(encoding="utf-8")
+def events(plan: RunPlan) -> list[dict[str, Any]]:
+    text = (Path(plan.root) / "runs" / plan.name / "openlineage.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_every_room_begins_and_ends_with_valid_events_that_follow_the_data(tmp_path):
+def test_every_stage_begins_and_ends_with_valid_events_that_follow_the_data(tmp_path):
     run = make_run(str(tmp_path))
-    for name in ORDER:
-        tell(run, name)
-    told = events(run)
-    assert [fault for event in told for fault in faults(event)] == []
-    assert [event["eventType"] for event in told] == ["START", "COMPLETE"] * 6
-    assert [event["job"]["name"] for event in told[::2]] == [f"made-up.{name}" for name in ORDER]
-    for start, complete in zip(told[::2], told[1::2], strict=True):
+    for name in STAGES:
+        emit(run, name)
+    found = events(run)
+    assert [fault for event in found for fault in faults(event)] == []
+    assert [event["eventType"] for event in found] == ["START", "COMPLETE"] * 6
+    assert [event["job"]["name"] for event in found[::2]] == [f"made-up.{name}" for name in STAGES]
+    for start, complete in zip(found[::2], found[1::2], strict=True):
         assert start["run"]["runId"] == complete["run"]["runId"]
-    for before, after in zip(told[1::2], told[3::2], strict=False):
+    for before, after in zip(found[1::2], found[3::2], strict=False):
         [made], [read] = before["outputs"], after["inputs"]
         assert (made["namespace"], made["name"], made["facets"]) == (read["namespace"], read["name"], read["facets"])
 
 
 def test_an_event_holds_the_recipe_the_schema_and_what_was_written(tmp_path):
     run = make_run(str(tmp_path))
-    tell(run, "images")
+    emit(run, "images")
     complete = events(run)[1]
-    room = rooms(run.spec, run.root)["images"]
-    said = complete["run"]["facets"]["synclr_room"]
-    assert said["recipe"]["spec"]["guidance_scale"] == 2.5 and said["stale"] == ["spec.steps 6 -> 7"]
-    assert (said["shards"], said["made"], said["takenOver"]) == (4, 1, 3)
+    stage = run.stages["images"]
+    facet = complete["run"]["facets"]["synclr_stage"]
+    assert facet["recipe"]["spec"]["guidance_scale"] == 2.5 and facet["stale"] == ["spec.steps 6 -> 7"]
+    assert (facet["shards"], facet["made"], facet["reused"]) == (4, 1, 3)
     [output] = complete["outputs"]
-    assert output["name"] == room.folder and output["facets"]["version"]["datasetVersion"] == f"{room.lineage}-4"
+    assert output["name"] == stage.folder and output["facets"]["version"]["datasetVersion"] == f"{stage.lineage}-4"
     fields = {field["name"]: field for field in output["facets"]["schema"]["fields"]}
     assert fields["text"]["type"] == "string" and [each["name"] for each in fields["rendering"]["fields"]][:2] == [
         "model",
@@ -88,9 +87,9 @@ def test_an_event_holds_the_recipe_the_schema_and_what_was_written(tmp_path):
     ("error", "state"),
     [(EngineError("no memory"), "FAIL"), (StoppedError("stopping"), "ABORT"), (KeyboardInterrupt(), "ABORT")],
 )
-def test_a_failed_room_says_why_and_a_stopped_one_that_it_was_stopped(tmp_path, error, state):
+def test_a_failed_stage_says_why_and_a_stopped_one_that_it_was_stopped(tmp_path, error, state):
     run = make_run(str(tmp_path), until="concepts")
-    tell(run, "captions", error)
+    emit(run, "captions", error)
     _, ended = events(run)
     assert faults(ended) == [] and ended["eventType"] == state
     assert ended["run"]["facets"]["errorMessage"]["message"] == (str(error) or "KeyboardInterrupt")
@@ -101,7 +100,7 @@ def test_a_list_of_names_is_an_input_of_the_concepts(tmp_path):
     names.write_text("dog\ncat\n")
     sources = [{"use": "file", "path": str(names)}]
     run = make_run(str(tmp_path / "root"), until="concepts", concepts={"sources": sources})
-    tell(run, "concepts")
+    emit(run, "concepts")
     assert [(each["namespace"], each["name"]) for each in events(run)[0]["inputs"]] == [("file", str(names))]
 
 
@@ -126,7 +125,7 @@ def test_where_the_user_has_a_receiver_events_go_there(tmp_path):
     try:
         os.environ["OPENLINEAGE_URL"] = f"http://127.0.0.1:{server.server_port}"
         run = make_run(str(tmp_path), until="concepts")
-        tell(run, "concepts")
+        emit(run, "concepts")
     finally:
         server.shutdown()
         server.server_close()
@@ -134,22 +133,22 @@ def test_where_the_user_has_a_receiver_events_go_there(tmp_path):
     assert not (tmp_path / "runs" / "made-up" / "openlineage.jsonl").exists()
 
 
-def test_a_receiver_that_fails_is_named_once_and_fails_nothing(tmp_path, caplog):
+def test_a_receiver_that_fails_is_named_once_and_fails_nothing(tmp_path):
     run = make_run(str(tmp_path), until="concepts")
     (tmp_path / "runs" / "made-up" / "openlineage.jsonl").mkdir()
-    with caplog.at_level(logging.WARNING, "synclr"):
-        tell(run, "concepts")
-    assert [record.message.partition(":")[0] for record in caplog.records] == ["concepts"]
+    [notice] = emit(run, "concepts")
+    assert isinstance(notice, Notice) and (notice.run, notice.stage) == ("made-up", "concepts")
+    assert notice.text.startswith("concepts: its OpenLineage events do not arrive: ")
 
 
 def test_the_check_itself_finds_what_is_wrong(tmp_path):
     run = make_run(str(tmp_path), until="concepts")
-    tell(run, "concepts")
+    emit(run, "concepts")
     for spoil in (
         lambda event: event.pop("eventTime"),
         lambda event: event.update(eventType="DONE"),
         lambda event: event["run"].update(runId="seven"),
-        lambda event: event["run"]["facets"]["synclr_room"].pop("_producer"),
+        lambda event: event["run"]["facets"]["synclr_stage"].pop("_producer"),
         lambda event: event["outputs"][0]["facets"]["version"].pop("datasetVersion"),
         lambda event: event["outputs"][0]["outputFacets"]["outputStatistics"].update(rowCount="many"),
         lambda event: event["job"]["facets"]["jobType"].update(_schemaURL="https://nowhere/schema.json"),

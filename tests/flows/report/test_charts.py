@@ -1,4 +1,4 @@
-"""Charts: what is drawn follows from the numbers, and text from outside cannot become markup."""
+"""Charts: shapes follow from the numbers, and text from outside cannot become markup."""
 
 import xml.etree.ElementTree as ElementTree
 

@@ -28,7 +28,7 @@ def test_the_ui_answers_on_loopback_alone_and_is_gone_after(tmp_path, sent):
         "SYNCLR_ROOT": str(tmp_path / "root"),
         "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, "-m", "flows.cli.app", "ui", "--port", str(port)]
+    command = [sys.executable, "-m", "flows.cli", "ui", "--port", str(port)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c)
     try:
         assert any(f"http://127.0.0.1:{port}" in line for line in iter(process.stdout.readline, ""))
@@ -57,7 +57,7 @@ def test_a_port_that_is_taken_is_refused_in_one_line(tmp_path):
         taken.listen()
         port = taken.getsockname()[1]
         environment = os.environ | {"PREFECT_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", "flows.cli.app", "ui", "--port", str(port)]
+        command = [sys.executable, "-m", "flows.cli", "ui", "--port", str(port)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 2 and str(port) in done.stderr and "Traceback" not in done.stderr
 

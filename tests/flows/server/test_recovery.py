@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 HANGING = """
 import time
 from prefect import flow, task
-from flows.server.recovery import own_up
+from flows.server.recovery import register_process
 
 @task
 def bundle():
@@ -33,20 +33,20 @@ def bundle():
     time.sleep(600)
 
 @flow
-def room():
+def stage():
     bundle.submit().result()
 
 @flow
-def walk():
-    own_up()
-    room()
+def run():
+    register_process()
+    stage()
 
-walk()
+run()
 """
 
 
 @pytest.mark.slow
-def test_a_killed_walk_its_room_and_its_bundles_are_marked_and_a_living_one_is_not(tmp_path, monkeypatch):
+def test_a_killed_run_its_stage_and_its_bundles_are_marked_and_a_living_one_is_not(tmp_path, monkeypatch):
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     with running(log=tmp_path / "server.log") as address, temporary_settings({PREFECT_API_URL: f"{address}/api"}):
         environment = os.environ | {"PREFECT_API_URL": f"{address}/api", "PYTHONPATH": str(ROOT)}
@@ -57,7 +57,7 @@ def test_a_killed_walk_its_room_and_its_bundles_are_marked_and_a_living_one_is_n
         try:
             assert "hangs" in killed.stdout.readline() and "hangs" in living.stdout.readline()
             with get_client(sync_client=True) as client:
-                _until(lambda: len(client.read_task_runs()) == 4)  # two bundles, two nodes that stand for rooms
+                _until(lambda: len(client.read_task_runs()) == 4)  # two bundles, two nodes that stand for stages
                 killed.send_signal(signal.SIGKILL)
                 killed.wait()
                 assert recover() == 4
@@ -79,10 +79,10 @@ def test_a_task_whose_end_is_not_written_down_yet_is_left_alone_for_a_while(tmp_
         temporary_settings({PREFECT_API_URL: f"{address}/api"}),
         get_client(sync_client=True) as client,
     ):
-        room = client.create_flow_run(flow(lambda: None, name="room"), state=Running())
-        client.create_task_run(task(lambda: None, name="seal"), room.id, "seal-0", state=Running())
-        assert recover() == 0, "the room is at work"
-        client.set_flow_run_state(room.id, Completed(), force=True)
+        stage = client.create_flow_run(flow(lambda: None, name="stage"), state=Running())
+        client.create_task_run(task(lambda: None, name="seal"), stage.id, "seal-0", state=Running())
+        assert recover() == 0, "the stage is at work"
+        client.set_flow_run_state(stage.id, Completed(), force=True)
         assert recover() == 0 and _states(client) == ["RUNNING"]
         monkeypatch.setattr(recovery, "SETTLED", timedelta(0))
         assert recover() == 1 and _states(client) == ["CRASHED"]

@@ -1,7 +1,7 @@
 import pytest
 
 from data_specs.errors import SpecError
-from data_specs.run import CaptionsSpec
+from data_specs.specs.captions import CaptionsSpec
 from models.captioner import build
 from models.captioner.build import build_captioner, identify_captioner, require_captioner
 from models.captioner.smollm2 import cache_folder

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from data_specs.errors import SpecError
-from data_specs.run import CaptionsSpec
+from data_specs.specs.captions import CaptionsSpec
 from models.captioner.build import build_captioner, identify_captioner, require_captioner
 from models.captioner.protocol import Ask
 from support.completions_server import MODEL, completions

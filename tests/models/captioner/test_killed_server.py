@@ -18,8 +18,14 @@ PLANNED = 24
 def test_a_shard_outlives_its_server(vllm_server, tmp_path, monkeypatch):
     monkeypatch.setenv("SYNCLR_API_KEY", KEY)
     synclr = CommandLine(tmp_path / "root", tmp_path / "home")
-    knobs = {"engine": "openai", "server": vllm_server.url, "concurrency": 4, "total": PLANNED, "per_shard": PLANNED}
-    asked = ["run", "tiny", *(f"--set=captions.{knob}={value}" for knob, value in knobs.items()), "--until", "captions"]
+    settings = {"engine": "openai", "server": vllm_server.url, "concurrency": 4, "total": PLANNED, "per_shard": PLANNED}
+    asked = [
+        "run",
+        "tiny",
+        *(f"--set=captions.{setting}={value}" for setting, value in settings.items()),
+        "--until",
+        "captions",
+    ]
     before = vllm_server.finished()
     walking = synclr.start(*asked)
     try:
@@ -37,7 +43,7 @@ def test_a_shard_outlives_its_server(vllm_server, tmp_path, monkeypatch):
     vllm_server.wait()
 
     (manifest,) = Path(synclr.root).glob("captions/*/captions-000000.json")
-    address = ShardAddress(folder=str(manifest.parent), room="captions", lineage=manifest.parent.name, index=0)
+    address = ShardAddress(folder=str(manifest.parent), stage="captions", lineage=manifest.parent.name, index=0)
     kept, refused = list(read_shard(address, caption.CONTRACT, check_digest=True)), read_rejects(address)
     exhausted = [each for each in refused if each.reason == "exhausted"]
     slots = [each.slot for each in kept] + [int(each.key.rsplit("-", 1)[1]) for each in exhausted]
@@ -47,7 +53,7 @@ def test_a_shard_outlives_its_server(vllm_server, tmp_path, monkeypatch):
     assert all(each.model.revision.startswith("served:sha256:") for each in kept)
 
     done = vllm_server.finished()
-    assert [room["made"] for room in synclr.json(*asked)["rooms"]] == [0, 0]
+    assert [stage["made"] for stage in synclr.json(*asked)["stages"]] == [0, 0]
     assert vllm_server.finished() == done, "asked nothing"
     vllm_server.kill()
     assert synclr.json("status", "tiny")[1]["made"] == 1, "looking needs no server"

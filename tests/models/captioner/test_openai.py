@@ -6,7 +6,7 @@ import time
 import pytest
 
 from data_specs.errors import EngineError, SpecError
-from data_specs.run import CaptionsSpec
+from data_specs.specs.captions import CaptionsSpec
 from models.captioner import openai
 from models.captioner.build import build_captioner, identify_captioner, require_captioner
 from models.captioner.fake import FakeCaptioner
@@ -49,13 +49,13 @@ def server():
         yield served
 
 
-def spec(server, **knobs):
+def spec(server, **settings):
     url = server if isinstance(server, str) else server.url
-    return CaptionsSpec(engine="openai", model=MODEL, revision="2026-11", server=url, concurrency=4, **knobs)
+    return CaptionsSpec(engine="openai", model=MODEL, revision="2026-11", server=url, concurrency=4, **settings)
 
 
-def captioner(server, patience=5.0, **knobs):
-    asked = spec(server, **knobs)
+def captioner(server, patience=5.0, **settings):
+    asked = spec(server, **settings)
     return OpenAiCaptioner(identify_captioner(asked), asked, patience)
 
 

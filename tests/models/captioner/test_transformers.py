@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from data_specs.errors import EngineError
-from data_specs.run import CaptionsSpec
+from data_specs.specs.captions import CaptionsSpec
 from models.captioner.build import build_captioner
 from models.captioner.protocol import Ask
 

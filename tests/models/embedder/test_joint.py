@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from data_specs.errors import ContractError
-from data_specs.run import EmbeddingsSpec, EncoderSpec
+from data_specs.specs.embeddings import EmbeddingsSpec
+from data_specs.specs.encoder import EncoderSpec
 from models.embedder.build import build_embedder
 from models.embedder.protocol import JointEmbedder
 from models.encoder.exported import export, load_text
@@ -38,7 +39,7 @@ def test_loaded_towers_say_what_the_trained_ones_say(objective: Objective) -> No
 def test_sentences_are_the_same_however_they_are_batched(objective: Objective) -> None:
     embedder = build_embedder("joint", EmbeddingsSpec(), export(objective.exported, objective.text), seed=0)
     assert isinstance(embedder, JointEmbedder)
-    many = [f"a picture of number {number}" for number in range(260)]
+    many = [f"a image of number {number}" for number in range(260)]
     together = embedder.embed_texts(many)
     assert np.array_equal(together[258:], embedder.embed_texts(many[258:]))
 
@@ -58,7 +59,7 @@ def test_files_without_a_text_tower_are_refused(objective: Objective, lost: str)
         load_text(files | {lost: b"{}"})
 
 
-def test_hog_takes_pictures_of_any_size() -> None:
+def test_hog_takes_images_of_any_size() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
     hog = build_embedder("hog", EmbeddingsSpec(), {}, 0)
     width = hog.embed(pixels).shape[1]

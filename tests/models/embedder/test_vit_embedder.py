@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data_specs.run import EmbeddingsSpec
+from data_specs.specs.embeddings import EmbeddingsSpec
 from models.embedder.build import build_embedder
 from models.encoder.exported import export, random_backbone
 from models.encoder.vit import VitShape
@@ -11,8 +11,8 @@ FILES = export(random_backbone(VitShape(width=16, depth=3, heads=2, patch=8, ima
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
 
 
-def features(**knobs: object) -> np.ndarray:
-    return build_embedder("trained", EmbeddingsSpec.model_validate(knobs), FILES, 0).embed(PIXELS)
+def features(**settings: object) -> np.ndarray:
+    return build_embedder("trained", EmbeddingsSpec.model_validate(settings), FILES, 0).embed(PIXELS)
 
 
 def test_blocks_stand_side_by_side_and_the_last_is_the_output() -> None:

@@ -10,12 +10,12 @@ from models.encoder.augment import CropRecipe, crops, downsample, global_recipe,
 from models.encoder.draws import Draws
 
 
-def numbers(pictures: int, seed: int) -> Draws:
-    return Draws(torch.Generator().manual_seed(seed), pictures)
+def numbers(images: int, seed: int) -> Draws:
+    return Draws(torch.Generator().manual_seed(seed), images)
 
 
 @pytest.mark.parametrize("size", [16, 32, 80])
-def test_resampling_a_whole_picture_is_pillows_bicubic(size: int) -> None:
+def test_resampling_a_whole_image_is_pillows_bicubic(size: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
     expected = np.asarray(
         Image.fromarray(pixels.astype(np.float32), "F").resize((size, size), Image.Resampling.BICUBIC)
@@ -25,7 +25,7 @@ def test_resampling_a_whole_picture_is_pillows_bicubic(size: int) -> None:
     assert np.allclose(ours.numpy(), expected, atol=0.05)
 
 
-def test_a_crop_is_the_part_of_the_picture_it_claims_to_be() -> None:
+def test_a_crop_is_the_part_of_the_image_it_claims_to_be() -> None:
     ramp = torch.linspace(0, 1, 64)[None, None, None, :].expand(200, 3, 64, 64).contiguous()
     found = resized_crops(ramp, CropRecipe(32, (0.1, 0.1)), torch.zeros(200, dtype=torch.bool), numbers(200, 0))
     spans = (found[:, 0, 0, -4] - found[:, 0, 0, 3]).abs() * 32 / 25
@@ -36,18 +36,18 @@ def test_a_crop_is_the_part_of_the_picture_it_claims_to_be() -> None:
     assert 0.35 < float(flipped) < 0.65
 
 
-def test_a_picture_that_is_always_blurred_is_never_solarised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_image_that_is_always_blurred_is_never_solarised(monkeypatch: pytest.MonkeyPatch) -> None:
     """SynCLR's variants A and B, a fair coin between them (reference, section 3.2)."""
     chosen: list[torch.Tensor] = []
     blurs, solarizes = augment.resized_crops, augment.solarize
 
-    def blurring(pictures: torch.Tensor, recipe: CropRecipe, blurred: torch.Tensor, draws: Draws) -> torch.Tensor:
+    def blurring(images: torch.Tensor, recipe: CropRecipe, blurred: torch.Tensor, draws: Draws) -> torch.Tensor:
         chosen.append(blurred)
-        return blurs(pictures, recipe, blurred, draws)
+        return blurs(images, recipe, blurred, draws)
 
-    def solarizing(pictures: torch.Tensor, inverted: torch.Tensor) -> torch.Tensor:
+    def solarizing(images: torch.Tensor, inverted: torch.Tensor) -> torch.Tensor:
         chosen.append(inverted)
-        return solarizes(pictures, inverted)
+        return solarizes(images, inverted)
 
     monkeypatch.setattr(augment, "resized_crops", blurring)
     monkeypatch.setattr(augment, "solarize", solarizing)
@@ -60,26 +60,26 @@ def test_a_picture_that_is_always_blurred_is_never_solarised(monkeypatch: pytest
     assert shares == pytest.approx([0.01, 0.54, 0.09, 0.36], abs=0.02)
 
 
-def test_gray_pictures_have_equal_channels_and_no_change_means_no_change() -> None:
-    pictures, draws = torch.rand(4, 3, 8, 8), numbers(4, 0)
+def test_gray_images_have_equal_channels_and_no_change_means_no_change() -> None:
+    images, draws = torch.rand(4, 3, 8, 8), numbers(4, 0)
     still = CropRecipe(8, (1.0, 1.0), jitter_probability=0.0, gray_probability=0.0)
-    assert torch.allclose(recolour(pictures, still, draws), pictures, atol=1e-3)
-    gray = recolour(pictures, CropRecipe(8, (1.0, 1.0), jitter_probability=0.0, gray_probability=1.0), draws)
+    assert torch.allclose(recolour(images, still, draws), images, atol=1e-3)
+    gray = recolour(images, CropRecipe(8, (1.0, 1.0), jitter_probability=0.0, gray_probability=1.0), draws)
     assert torch.allclose(gray[:, 0], gray[:, 1], atol=1e-3)
     assert torch.allclose(gray[:, 0], gray[:, 2], atol=1e-3)
 
 
-def test_downsampling_leaves_most_pictures_and_the_input_alone() -> None:
-    pictures = torch.rand(400, 3, 16, 16)
-    before = pictures.clone()
-    changed = (downsample(pictures, numbers(400, 0), 0.05) != pictures).flatten(1).any(1).float().mean()
+def test_downsampling_leaves_most_images_and_the_input_alone() -> None:
+    images = torch.rand(400, 3, 16, 16)
+    before = images.clone()
+    changed = (downsample(images, numbers(400, 0), 0.05) != images).flatten(1).any(1).float().mean()
     assert 0.02 < float(changed) < 0.09
-    assert torch.equal(pictures, before)
+    assert torch.equal(images, before)
 
 
 def test_the_same_generator_gives_the_same_crops_and_they_are_finite() -> None:
-    pictures, recipe = torch.rand(16, 3, 64, 64), global_recipe(64)
-    first, again = (crops(pictures, recipe, numbers(16, 5)) for _ in range(2))
+    images, recipe = torch.rand(16, 3, 64, 64), global_recipe(64)
+    first, again = (crops(images, recipe, numbers(16, 5)) for _ in range(2))
     assert torch.equal(first, again)
     assert bool(first.isfinite().all())
     assert first.shape == (16, 3, 64, 64)

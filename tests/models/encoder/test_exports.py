@@ -49,7 +49,7 @@ def test_a_stem_that_transformers_does_not_have_is_refused_with_the_way_out() ->
 
 
 @pytest.mark.parametrize("stem", ["patch", "conv"])
-def test_an_onnx_model_gives_equal_outputs_for_any_number_of_pictures(stem: str) -> None:
+def test_an_onnx_model_gives_equal_outputs_for_any_number_of_images(stem: str) -> None:
     vit = backbone(stem)
     model = onnx.load_from_string(onnx_bytes(vit))
     onnx.checker.check_model(model)

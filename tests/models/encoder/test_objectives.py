@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from torch import Tensor
 from torch import multiprocessing as mp
 
-from data_specs.run import OBJECTIVES, EncoderSpec
-from models.encoder.batch import Crops, Pictures, cut
+from data_specs.specs.encoder import OBJECTIVES, EncoderSpec
+from models.encoder.batch import Crops, ImageBatch, make_crops
 from models.encoder.draws import Draws
-from models.encoder.ema import follow, teacher_of
+from models.encoder.ema import ema_update, teacher_of
 from models.encoder.objectives import Objective
 from models.encoder.parameters import groups
 from models.encoder.schedules import cosine, linear, warmup_cosine
@@ -26,25 +26,25 @@ SMALL |= {"patch_head_hidden": 16, "patch_head_bottleneck": 8, "text_width": 16,
 TEXTS = ("a dog on the beach", "a red car", "two cats", "a tree by the lake")
 
 
-def spec_with(**knobs: object) -> EncoderSpec:
-    return EncoderSpec.model_validate(SMALL | knobs)
+def spec_with(**settings: object) -> EncoderSpec:
+    return EncoderSpec.model_validate(SMALL | settings)
 
 
-def pictures(captions: int = 2, copies: int = 3) -> Pictures:
+def images(captions: int = 2, copies: int = 3) -> ImageBatch:
     count = captions * copies
     pixels = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     caption_I = torch.arange(captions).repeat_interleave(copies)
-    return Pictures(
+    return ImageBatch(
         pixels, 11 + caption_I, 100 * torch.arange(count), caption_I % 2, TEXTS[:captions], 11 + torch.arange(captions)
     )
 
 
-def drawn(shown: Pictures, spec: EncoderSpec, seed: int) -> Crops:
-    return cut(shown, spec, Draws(torch.Generator().manual_seed(seed), len(shown.images_I)))
+def drawn(shown: ImageBatch, spec: EncoderSpec, seed: int) -> Crops:
+    return make_crops(shown, spec, Draws(torch.Generator().manual_seed(seed), len(shown.images_I)))
 
 
 @pytest.mark.parametrize(
-    ("knobs", "terms"),
+    ("settings", "terms"),
     [
         ({}, {"contrast_global", "contrast_local", "ibot"}),
         ({"local_crops": 0}, {"contrast_global", "ibot"}),
@@ -63,12 +63,12 @@ def drawn(shown: Pictures, spec: EncoderSpec, seed: int) -> Crops:
         ),
     ],
 )
-def test_each_objective_and_knob_has_its_terms_and_all_terms_reach_the_student(
-    knobs: dict[str, object], terms: set[str]
+def test_each_objective_and_setting_has_its_terms_and_all_terms_reach_the_student(
+    settings: dict[str, object], terms: set[str]
 ) -> None:
-    spec = spec_with(**knobs)
+    spec = spec_with(**settings)
     objective = Objective(spec, 2)
-    found = objective(drawn(pictures(), spec, 0), 0.04)
+    found = objective(drawn(images(), spec, 0), 0.04)
     assert set(found) == terms
     assert {term.dtype for term in found.values()} == {torch.float32}
     torch.stack(list(found.values())).sum().backward()
@@ -80,7 +80,7 @@ def test_each_objective_and_knob_has_its_terms_and_all_terms_reach_the_student(
 
 
 @pytest.mark.parametrize(
-    ("knobs", "said"),
+    ("settings", "said"),
     [
         ({"ema": False}, "ibot_weight 1 needs a teacher"),
         ({"images_per_caption": 1}, "images_per_caption must be at least 2"),
@@ -90,23 +90,23 @@ def test_each_objective_and_knob_has_its_terms_and_all_terms_reach_the_student(
         ({"text_width": 30, "text_heads": 4}, "no multiple of text_heads"),
     ],
 )
-def test_what_does_not_go_together_is_refused_with_the_way_out(knobs: dict[str, object], said: str) -> None:
+def test_what_does_not_go_together_is_refused_with_the_way_out(settings: dict[str, object], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
-        spec_with(**knobs)
+        spec_with(**settings)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_an_objective_is_a_set_of_knobs_that_can_be_written_down_and_read_again(name: str) -> None:
+def test_an_objective_is_a_set_of_settings_that_can_be_written_down_and_read_again(name: str) -> None:
     spec = EncoderSpec.model_validate({"objective": name})
     assert EncoderSpec.model_validate(spec.model_dump()) == spec
-    assert all(getattr(spec, knob) == value for knob, value in OBJECTIVES[name].items())
+    assert all(getattr(spec, setting) == value for setting, value in OBJECTIVES[name].items())
 
 
-def test_simclr_is_the_contrast_of_two_crops_of_each_picture_against_all_others() -> None:
+def test_simclr_is_the_contrast_of_two_crops_of_each_image_against_all_others() -> None:
     """A naive NT-Xent (arXiv 2002.05709, equation 1) over the features that the objective compares."""
     spec = spec_with(objective="simclr", head_norm="ln")
     objective = Objective(spec, 0)
-    crops = drawn(pictures(), spec, 0)
+    crops = drawn(images(), spec, 0)
     projector = objective.student.projector
     assert projector is not None
     features = projector(objective.student.backbone(crops.global_N3SS).cls_ND).detach()
@@ -120,7 +120,7 @@ def test_simclr_is_the_contrast_of_two_crops_of_each_picture_against_all_others(
 
 
 def test_positives_are_what_the_recipe_says() -> None:
-    shown = pictures(captions=4, copies=2)
+    shown = images(captions=4, copies=2)
     for positives, classes in [("caption", [11, 11, 12, 12, 13, 13, 14, 14]), ("concept", [0, 0, 1, 1] * 2)]:
         spec = spec_with(objective="stablerep", positives=positives)
         assert drawn(shown, spec, 0).classes_N.tolist() == classes
@@ -154,7 +154,7 @@ def test_the_teacher_follows_parameters_and_is_never_trained() -> None:
     before = teacher.weight.clone()
     with torch.no_grad():
         student.weight += 1.0
-    follow(teacher, student, 0.75)
+    ema_update(teacher, student, 0.75)
     assert torch.allclose(teacher.weight, before + 0.25)
     assert not teacher.weight.requires_grad
 
@@ -169,9 +169,9 @@ def test_vectors_do_not_decay_and_positions_do() -> None:
     assert not ids & {id(parameter) for parameter in objective.teacher.parameters()}
 
 
-def test_crops_follow_from_the_generator_alone_and_half_of_the_pictures_lose_half_of_their_patches() -> None:
+def test_crops_follow_from_the_generator_alone_and_half_of_the_images_lose_half_of_their_patches() -> None:
     spec = spec_with(patch_size=8)
-    first, again = (drawn(pictures(), spec, 4) for _ in range(2))
+    first, again = (drawn(images(), spec, 4) for _ in range(2))
     assert torch.equal(first.global_N3SS, again.global_N3SS)
     assert torch.equal(first.local_M3SS, again.local_M3SS)
     assert sorted(first.masks_NP.sum(1).tolist()) == [0, 0, 0, 8, 8, 8]
@@ -198,12 +198,12 @@ def learned(name: str, rank: int, world: int, *, sharded: bool = False) -> dict[
     objective = Objective(spec, 2).double()
     if sharded:
         shard(objective, "cpu")
-    shown = pictures(captions=4, copies=2)
+    shown = images(captions=4, copies=2)
     mine, captions = (
         slice(8 // world * rank, 8 // world * (rank + 1)),
         slice(4 // world * rank, 4 // world * (rank + 1)),
     )
-    part = Pictures(
+    part = ImageBatch(
         shown.pixels_I3SS[mine],
         shown.captions_I[mine],
         shown.images_I[mine],
@@ -212,7 +212,7 @@ def learned(name: str, rank: int, world: int, *, sharded: bool = False) -> dict[
         shown.captions_C[captions],
     )
     draws = Draws(torch.Generator().manual_seed(1), len(part.images_I), rank, world)
-    crops = cut(part, spec, draws)
+    crops = make_crops(part, spec, draws)
     crops = replace(crops, global_N3SS=crops.global_N3SS.double(), local_M3SS=crops.local_M3SS.double())
     terms = objective(crops, 0.04, draws)
     torch.stack(list(terms.values())).sum().backward()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from data_specs.run import EncoderSpec
+from data_specs.specs.encoder import EncoderSpec
 from models.encoder.draws import Draws
 from models.encoder.exported import export, load_exported, random_backbone
 from models.encoder.vit import VisionTransformer, VitShape, vit_of
@@ -78,16 +78,16 @@ def test_an_exported_encoder_is_read_back_with_equal_outputs(vit: VisionTransfor
 
 
 @pytest.mark.parametrize(
-    ("knobs", "said"),
+    ("settings", "said"),
     [
         ({"image_size": 60}, "image_size"),
         ({"local_size": 40}, "local_size"),
         ({"patch_size": 14, "image_size": 56, "local_size": 28}, "power"),
     ],
 )
-def test_sizes_that_do_not_fit_are_refused_by_name(knobs: dict[str, int], said: str) -> None:
+def test_sizes_that_do_not_fit_are_refused_by_name(settings: dict[str, int], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
-        EncoderSpec(**knobs)
+        EncoderSpec(**settings)
 
 
 @pytest.mark.parametrize(("size", "millions"), [("vit_small", 21.7), ("vit_base", 85.8), ("vit_large", 303.3)])

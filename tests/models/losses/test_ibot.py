@@ -7,15 +7,15 @@ from models.losses.ibot import ibot
 from models.losses.sinkhorn import sinkhorn
 
 
-def test_equals_a_loop_over_pictures_with_unequal_numbers_of_masked_tokens() -> None:
-    student, image = torch.randn(6, 4, dtype=torch.float64), torch.tensor([0, 0, 0, 2, 2, 5])
+def test_equals_a_loop_over_images_with_unequal_numbers_of_masked_tokens() -> None:
+    student, owner = torch.randn(6, 4, dtype=torch.float64), torch.tensor([0, 0, 0, 2, 2, 5])
     targets = torch.randn(6, 4, dtype=torch.float64).softmax(1)
-    per_picture = []
-    for picture in (0, 2, 5):
-        rows = [t for t in range(6) if image[t] == picture]
+    per_image = []
+    for image in (0, 2, 5):
+        rows = [t for t in range(6) if owner[t] == image]
         losses = [-float((targets[t] * (student[t] / 0.1).log_softmax(0)).sum()) for t in rows]
-        per_picture.append(sum(losses) / len(losses))
-    assert float(ibot(student, targets, image)) == pytest.approx(sum(per_picture) / 3)
+        per_image.append(sum(losses) / len(losses))
+    assert float(ibot(student, targets, owner)) == pytest.approx(sum(per_image) / 3)
 
 
 def test_without_masked_tokens_it_is_zero_and_differentiable() -> None:

@@ -1,4 +1,4 @@
-"""The loss between pictures and captions against a naive double loop, and CLIP's own form of it."""
+"""The loss between images and captions against a naive double loop, and CLIP's own form of it."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.losses.image_text import image_text
-from models.losses.multi_positive import match
+from models.losses.multi_positive import positive_mask
 
 
 def one_way(anchors: Tensor, keys: Tensor, of_anchors: list[int], of_keys: list[int], scale: float) -> float:
@@ -23,7 +23,7 @@ def one_way(anchors: Tensor, keys: Tensor, of_anchors: list[int], of_keys: list[
 
 @pytest.mark.parametrize("seed", range(8))
 def test_equals_a_double_loop_over_random_sizes(seed: int) -> None:
-    """Some captions are there twice, and captions have one to three pictures."""
+    """Some captions are there twice, and captions have one to three images."""
     generator = torch.Generator().manual_seed(seed)
     captions, width = (
         int(torch.randint(2, 7, (), generator=generator)),
@@ -35,20 +35,20 @@ def test_equals_a_double_loop_over_random_sizes(seed: int) -> None:
     images = torch.randn(len(classes_N), width, generator=generator, dtype=torch.float64)
     texts = torch.randn(captions, width, generator=generator, dtype=torch.float64)
     scale = torch.tensor(float(torch.rand((), generator=generator)) * 20 + 1, dtype=torch.float64)
-    matches = match(classes_N, classes_C), match(classes_C, classes_N)
+    masks = positive_mask(classes_N, classes_C), positive_mask(classes_C, classes_N)
     of_images, of_texts = classes_N.tolist(), classes_C.tolist()
     expected = one_way(images, texts, of_images, of_texts, float(scale)) / 2
     expected += one_way(texts, images, of_texts, of_images, float(scale)) / 2
-    assert float(image_text(images, texts, images, texts, matches, scale)) == pytest.approx(expected)
+    assert float(image_text(images, texts, images, texts, masks, scale)) == pytest.approx(expected)
 
 
-def test_one_picture_a_caption_is_clips_symmetric_cross_entropy() -> None:
+def test_one_image_a_caption_is_clips_symmetric_cross_entropy() -> None:
     generator = torch.Generator().manual_seed(0)
     images, texts = (torch.randn(6, 5, generator=generator, dtype=torch.float64) for _ in range(2))
     classes = torch.arange(6)
     logits = 14.0 * F.normalize(images, dim=1) @ F.normalize(texts, dim=1).T
     expected = (F.cross_entropy(logits, classes) + F.cross_entropy(logits.T, classes)) / 2
     found = image_text(
-        images, texts, images, texts, (match(classes, classes),) * 2, torch.tensor(14.0, dtype=torch.float64)
+        images, texts, images, texts, (positive_mask(classes, classes),) * 2, torch.tensor(14.0, dtype=torch.float64)
     )
     assert float(found) == pytest.approx(float(expected))

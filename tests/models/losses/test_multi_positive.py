@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from models.losses.multi_positive import match, multi_positive
+from models.losses.multi_positive import multi_positive, positive_mask
 
 
 def naive(
@@ -35,7 +35,7 @@ def test_equals_a_double_loop_over_random_sizes(seed: int, exclude_own: bool) ->
     keys = torch.randn(count + 2, width, generator=generator, dtype=torch.float64)
     classes = torch.arange(count) % 3, torch.randint(0, 3, (count + 2,), generator=generator)
     images = torch.arange(count), torch.arange(count + 2)
-    matches = match(*classes, *(images if exclude_own else ()))
+    mask = positive_mask(*classes, *(images if exclude_own else ()))
     expected = naive(
         anchors,
         keys,
@@ -43,20 +43,20 @@ def test_equals_a_double_loop_over_random_sizes(seed: int, exclude_own: bool) ->
         (images[0].tolist(), images[1].tolist()) if exclude_own else None,
         0.2,
     )
-    assert float(multi_positive(anchors, keys, matches, 0.2)) == pytest.approx(expected, rel=1e-9)
+    assert float(multi_positive(anchors, keys, mask, 0.2)) == pytest.approx(expected, rel=1e-9)
 
 
-def test_a_crop_is_never_compared_with_its_own_picture() -> None:
+def test_a_crop_is_never_compared_with_its_own_image() -> None:
     classes, images = torch.tensor([7, 7, 9, 9]), torch.tensor([3, 1, 2, 0])
-    matches = match(classes, classes, images, images)
-    assert not matches.candidate_AK.diagonal().any()
-    assert not matches.positive_AK.diagonal().any()
-    assert matches.positive_AK.sum(1).tolist() == [1, 1, 1, 1]
+    mask = positive_mask(classes, classes, images, images)
+    assert not mask.candidate_AK.diagonal().any()
+    assert not mask.positive_AK.diagonal().any()
+    assert mask.positive_AK.sum(1).tolist() == [1, 1, 1, 1]
 
 
 def test_two_captions_of_one_class_are_positives_wherever_they_stand() -> None:
     classes = torch.tensor([5, 8, 5])
-    assert match(classes, classes).positive_AK.tolist() == [
+    assert positive_mask(classes, classes).positive_AK.tolist() == [
         [True, False, True],
         [False, True, False],
         [True, False, True],
@@ -65,13 +65,13 @@ def test_two_captions_of_one_class_are_positives_wherever_they_stand() -> None:
 
 def test_an_anchor_without_a_sibling_is_left_out_and_nothing_becomes_nan() -> None:
     features, images = torch.randn(3, 4, requires_grad=True), torch.arange(3)
-    full = match(torch.tensor([1, 1, 2]), torch.tensor([1, 1, 2]), images, images)
+    full = positive_mask(torch.tensor([1, 1, 2]), torch.tensor([1, 1, 2]), images, images)
     pair = multi_positive(features, features.detach(), full, 0.1)
     alone = multi_positive(
         features[:2], features.detach(), type(full)(full.positive_AK[:2], full.candidate_AK[:2]), 0.1
     )
     assert float(pair) == pytest.approx(float(alone))
-    none = match(images, images, images, images)
+    none = positive_mask(images, images, images, images)
     loss = multi_positive(features, features.detach(), none, 0.1)
     loss.backward()
     assert float(loss) == 0.0
@@ -81,4 +81,4 @@ def test_an_anchor_without_a_sibling_is_left_out_and_nothing_becomes_nan() -> No
 def test_half_precision_features_are_compared_in_float32() -> None:
     features = torch.randn(6, 8).bfloat16()
     classes = torch.arange(3).repeat(2)
-    assert multi_positive(features, features, match(classes, classes), 0.08).dtype == torch.float32
+    assert multi_positive(features, features, positive_mask(classes, classes), 0.08).dtype == torch.float32

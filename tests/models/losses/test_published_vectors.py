@@ -11,7 +11,7 @@ from torch import Tensor
 from torch import multiprocessing as mp
 
 from models.encoder import gather as ranks
-from models.losses.multi_positive import match, multi_positive
+from models.losses.multi_positive import multi_positive, positive_mask
 from models.losses.sinkhorn import sinkhorn
 
 
@@ -27,21 +27,21 @@ def part(rows: Tensor, rank: int, world: int) -> Tensor:
 def stablerep(rank: int, world: int) -> Tensor:
     views = part(inputs(12, 5, 0.0), rank, world).requires_grad_()
     classes, images = part(torch.arange(4).repeat(3), rank, world), part(torch.arange(12), rank, world)
-    matches = match(classes, ranks.gather(classes), images, ranks.gather(images))
-    return multi_positive(views, ranks.gather_with_gradient(views), matches, 0.1)
+    mask = positive_mask(classes, ranks.gather(classes), images, ranks.gather(images))
+    return multi_positive(views, ranks.gather_with_gradient(views), mask, 0.1)
 
 
 def synclr_global(rank: int, world: int) -> Tensor:
     student, keys = part(inputs(12, 5, -0.4), rank, world), part(inputs(12, 5, 0.3), rank, world)
     classes, images = part(torch.arange(4).repeat(3), rank, world), part(torch.arange(12), rank, world)
-    matches = match(classes, ranks.gather(classes), images, ranks.gather(images))
-    return multi_positive(student, ranks.gather(keys), matches, 0.08)
+    mask = positive_mask(classes, ranks.gather(classes), images, ranks.gather(images))
+    return multi_positive(student, ranks.gather(keys), mask, 0.08)
 
 
 def synclr_local(rank: int, world: int) -> Tensor:
     student, keys = part(inputs(24, 5, 0.9), rank, world), part(inputs(12, 5, 0.3), rank, world)
     classes, key_classes = part(torch.arange(4).repeat(6), rank, world), part(torch.arange(4).repeat(3), rank, world)
-    return multi_positive(student, ranks.gather(keys), match(classes, ranks.gather(key_classes)), 0.08)
+    return multi_positive(student, ranks.gather(keys), positive_mask(classes, ranks.gather(key_classes)), 0.08)
 
 
 def assignments(rank: int, world: int) -> Tensor:
@@ -51,8 +51,8 @@ def assignments(rank: int, world: int) -> Tensor:
 def gradient(rank: int, world: int) -> Tensor:
     views = part(inputs(12, 5, 0.0), rank, world).requires_grad_()
     classes, images = part(torch.arange(4).repeat(3), rank, world), part(torch.arange(12), rank, world)
-    matches = match(classes, ranks.gather(classes), images, ranks.gather(images))
-    multi_positive(views, ranks.gather_with_gradient(views), matches, 0.1).backward()
+    mask = positive_mask(classes, ranks.gather(classes), images, ranks.gather(images))
+    multi_positive(views, ranks.gather_with_gradient(views), mask, 0.1).backward()
     assert views.grad is not None
     return views.grad
 

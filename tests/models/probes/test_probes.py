@@ -42,8 +42,8 @@ def test_a_feature_that_never_varies_does_no_harm() -> None:
 def test_neighbours_vote_as_in_a_double_loop(k: int) -> None:
     (train, labels), (test, _) = cloud(40, 2), cloud(20, 3)
     expected = []
-    for picture in test:
-        similarity = [float(picture @ row / np.linalg.norm(picture) / np.linalg.norm(row)) for row in train]
+    for image in test:
+        similarity = [float(image @ row / np.linalg.norm(image) / np.linalg.norm(row)) for row in train]
         counted = np.zeros(4)
         for row in sorted(range(len(train)), key=lambda row: -similarity[row])[:k]:
             counted[labels[row]] += np.exp(similarity[row] / 0.07)
@@ -83,7 +83,7 @@ def test_logistic_regression_is_sure_that_a_class_it_never_saw_is_not_there() ->
     assert set(one.decide(test).argmax(1)) == {2}
 
 
-def test_logistic_regression_answers_class_by_class_where_pictures_show_several() -> None:
+def test_logistic_regression_answers_class_by_class_where_images_show_several() -> None:
     (train, labels), (test, _) = cloud(90, 0), cloud(50, 1)
     several = np.stack([labels == 0, (labels == 0) | (labels == 1), np.zeros(90, bool)], 1).astype(np.int64)
     ours = Logistic(train, several, 3, 1000)
@@ -97,9 +97,9 @@ def test_logistic_regression_answers_class_by_class_where_pictures_show_several(
 @pytest.mark.parametrize("several", [False, True])
 def test_sgd_side_by_side_is_torchs_sgd_one_by_one(several: bool) -> None:
     (train, labels), (test, _) = cloud(64, 0), cloud(20, 1)
-    answers = np.eye(4, dtype=np.int64)[labels] if several else labels
+    targets = np.eye(4, dtype=np.int64)[labels] if several else labels
     lrs, epochs, batch = (0.1, 1.0), 6, 16
-    *_, last = train_sgd(train, answers, test, 4, lrs=lrs, epochs=epochs, every=2, batch=batch, seed=3)
+    *_, last = train_sgd(train, targets, test, 4, lrs=lrs, epochs=epochs, every=2, batch=batch, seed=3)
     assert last.done == epochs
     for place, lr in enumerate(lrs):
         generator = torch.Generator().manual_seed(3)
@@ -114,7 +114,7 @@ def test_sgd_side_by_side_is_torchs_sgd_one_by_one(several: bool) -> None:
             for step in range(4):
                 rows = order[step * batch : (step + 1) * batch]
                 logits = linear(normed(torch.from_numpy(train)[rows]))
-                wanted = torch.from_numpy(answers)[rows]
+                wanted = torch.from_numpy(targets)[rows]
                 loss = (
                     nn.functional.binary_cross_entropy_with_logits(logits, wanted.float())
                     if several

@@ -1,4 +1,4 @@
-"""How many pictures fit is found by drawing few, and never more than memory holds."""
+"""How many images fit is found by request few, and never more than memory holds."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from models.renderer.batch_size import FEW, MOST, batch_for_cpu, fitting_batch
 
 @pytest.mark.parametrize("free", [5e9, 8e9, 12e9, 24e9, 80e9])
 def test_the_largest_power_of_two_that_fits_is_found(free):
-    """Weights of 2 GB and 1.5 GB a picture: Stable Diffusion 1.5 at 512 px in half precision, roughly."""
+    """Weights of 2 GB and 1.5 GB an image: Stable Diffusion 1.5 at 512 px in half precision, roughly."""
 
     def held(count):
         if count > (free - 2e9) / 1.5e9:
@@ -31,7 +31,7 @@ def test_any_other_failure_is_not_taken_for_full_memory():
         fitting_batch(broken, 10)
 
 
-def test_memory_that_does_not_hold_one_picture_says_so():
+def test_memory_that_does_not_hold_one_image_says_so():
     def full(_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -39,5 +39,5 @@ def test_memory_that_does_not_hold_one_picture_says_so():
         fitting_batch(full, 10)
 
 
-def test_a_cpu_draws_by_the_size_of_a_picture():
+def test_a_cpu_draws_by_the_size_of_an_image():
     assert [batch_for_cpu(side) for side in (32, 64, 128, 256, 512, 1024)] == [32, 32, 8, 2, 1, 1]

@@ -1,46 +1,47 @@
-"""Every family of pipelines draws through the same engine: one noise a picture, one encoding a caption, nothing else on it."""
+"""Every family of pipelines draws through the same engine: one noise an image, one encoding a caption, nothing else on it."""
 
 import numpy as np
 import pytest
 import torch
 
 from data_specs.errors import SpecError
-from data_specs.run import ImagesSpec
+from data_specs.specs.images import ImagesSpec
 from models.renderer.build import build_renderer, require_renderer
-from models.renderer.protocol import Drawing
+from models.renderer.protocol import RenderRequest
 from support.pipeline_folders import FAMILIES, folder
 
-DRAWINGS = [
-    Drawing(text, seed) for seed, text in enumerate(["a dog on the beach", "a dog on the beach", "a cat", "a cat"])
+REQUESTS = [
+    RenderRequest(text, seed)
+    for seed, text in enumerate(["a dog on the beach", "a dog on the beach", "a cat", "a cat"])
 ]
 TOKENS = {"sd3": 256, "flux": 512, "flux_schnell": 512, "pixart_alpha": 120, "pixart_sigma": 300}
 ROUNDED = 1e-4
 """Sums round differently in batches of another size."""
 
 
-def spec(family, **knobs):
+def spec(family, **settings):
     said = {"model": str(folder(family)), "scheduler": None, "steps": 2, "size": 64, "batch_size": 4}
-    return ImagesSpec(**(said | knobs))
+    return ImagesSpec(**(said | settings))
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def drawn(request):
     renderer = build_renderer(spec(request.param))
-    return request.param, renderer, renderer.render(DRAWINGS)
+    return request.param, renderer, renderer.render(REQUESTS)
 
 
-def test_a_seed_fixes_the_picture_and_another_draws_another(drawn):
-    family, renderer, pictures = drawn
-    assert [picture.shape for picture in pictures] == [(64, 64, 3)] * 4 and all(np.isfinite(pictures).ravel())
-    assert np.array_equal(renderer.render(DRAWINGS), pictures)
-    assert not np.allclose(pictures[0], pictures[1], atol=ROUNDED), "two seeds of one caption"
-    same_noise = renderer.render([Drawing("a cat", 0), Drawing("a cat on a roof", 0)])
+def test_a_seed_fixes_the_image_and_another_draws_another(drawn):
+    family, renderer, images = drawn
+    assert [image.shape for image in images] == [(64, 64, 3)] * 4 and all(np.isfinite(images).ravel())
+    assert np.array_equal(renderer.render(REQUESTS), images)
+    assert not np.allclose(images[0], images[1], atol=ROUNDED), "two seeds of one caption"
+    same_noise = renderer.render([RenderRequest("a cat", 0), RenderRequest("a cat on a roof", 0)])
     assert not np.array_equal(*same_noise), "two captions of one seed"
     assert renderer.rendering.text_tokens == TOKENS.get(family, 77)
 
 
 def test_the_start_noise_does_not_depend_on_the_batch(drawn, monkeypatch):
-    _, renderer, pictures = drawn
+    _, renderer, images = drawn
     noises = []
     prepare = type(renderer._pipeline).prepare_latents
 
@@ -50,39 +51,39 @@ def test_the_start_noise_does_not_depend_on_the_batch(drawn, monkeypatch):
         return made
 
     monkeypatch.setattr(type(renderer._pipeline), "prepare_latents", spy)
-    renderer.render(DRAWINGS)
+    renderer.render(REQUESTS)
     monkeypatch.setattr(renderer._batches, "size", 1)
-    alone = renderer.render(DRAWINGS[::-1])[::-1]
+    alone = renderer.render(REQUESTS[::-1])[::-1]
     assert torch.equal(noises[0], torch.cat(noises[:0:-1]))
-    assert np.allclose(alone, pictures, atol=ROUNDED)
+    assert np.allclose(alone, images, atol=ROUNDED)
 
 
 def test_embeddings_draw_what_texts_draw(drawn):
-    family, renderer, pictures = drawn
-    pipeline, texts = renderer._pipeline, [drawing.text for drawing in DRAWINGS]
+    family, renderer, images = drawn
+    pipeline, texts = renderer._pipeline, [request.text for request in REQUESTS]
     told = dict(renderer._always)
     if family == "flux_schnell":  # which has a true CFG if, and only if, it is told what to lead away from
         told["negative_prompt"] = [""] * len(texts)
     plain = pipeline(
         prompt=texts,
-        generator=[torch.Generator().manual_seed(drawing.seed) for drawing in DRAWINGS],
+        generator=[torch.Generator().manual_seed(request.seed) for request in REQUESTS],
         num_inference_steps=2,
         **told,
     ).images
-    assert np.allclose(plain, pictures, atol=ROUNDED)
+    assert np.allclose(plain, images, atol=ROUNDED)
 
 
 def test_a_caption_is_encoded_once_also_over_two_batches(monkeypatch):
     renderer = build_renderer(spec("sdxl", batch_size=3))
     encoded, encode = [], renderer._prompts._encode
     monkeypatch.setattr(renderer._prompts, "_encode", lambda text: encoded.append(text) or encode(text))
-    renderer.render(DRAWINGS)
+    renderer.render(REQUESTS)
     assert encoded == ["a dog on the beach", "a cat"]
 
 
 def test_a_negative_prompt_is_read_where_guidance_is_classifier_free(monkeypatch):
-    plain = build_renderer(spec("sd3")).render(DRAWINGS)
-    led = build_renderer(spec("sd3", negative_prompt="a dog")).render(DRAWINGS)
+    plain = build_renderer(spec("sd3")).render(REQUESTS)
+    led = build_renderer(spec("sd3", negative_prompt="a dog")).render(REQUESTS)
     assert not np.allclose(plain, led, atol=ROUNDED)
     for family in ("flux", "lcm"):
         with pytest.raises(SpecError, match=r"images\.negative_prompt: .* reads none; leave it empty"):
@@ -90,19 +91,19 @@ def test_a_negative_prompt_is_read_where_guidance_is_classifier_free(monkeypatch
 
 
 @pytest.mark.parametrize("family", ["sd15", "sdxl", "sd3", "flux_schnell", "pixart_sigma"])
-def test_without_guidance_every_step_looks_at_each_picture_once(family):
+def test_without_guidance_every_step_looks_at_each_image_once(family):
     renderer = build_renderer(spec(family, guidance_scale=0))
     seen = []
     unit = getattr(renderer._pipeline, "unet", None) or renderer._pipeline.transformer
     unit.register_forward_pre_hook(
         lambda _, args, named: seen.append(len(args[0] if args else named["hidden_states"])), with_kwargs=True
     )
-    renderer.render(DRAWINGS)
+    renderer.render(REQUESTS)
     assert set(seen) == {4}
 
 
 def test_a_distilled_model_takes_guidance_as_a_number():
-    weak, strong = (build_renderer(spec("flux", guidance_scale=scale)).render(DRAWINGS) for scale in (0, 5))
+    weak, strong = (build_renderer(spec("flux", guidance_scale=scale)).render(REQUESTS) for scale in (0, 5))
     assert not np.allclose(weak, strong, atol=1e-6)
 
 
@@ -115,7 +116,7 @@ def test_the_size_is_the_models_own_unless_it_is_said():
 def test_text_tokens_say_how_much_a_large_text_encoder_reads():
     renderer = build_renderer(spec("sd3", text_tokens=100))
     assert renderer.rendering.text_tokens == 100
-    assert renderer.unseen(["a" * 300]) == [202], "a letter is a token, and there are two marks"
+    assert renderer.truncated_tokens(["a" * 300]) == [202], "a letter is a token, and there are two marks"
     with pytest.raises(SpecError, match=r"images\.text_tokens: StableDiffusionPipeline reads what"):
         require_renderer(spec("sd15", text_tokens=100))
 
@@ -123,10 +124,10 @@ def test_text_tokens_say_how_much_a_large_text_encoder_reads():
 def test_half_precision_files_are_taken_where_there_are_no_others():
     place = folder("sdxl", "fp16")
     assert not list(place.rglob("model.safetensors"))
-    assert build_renderer(spec("sdxl", model=str(place))).render(DRAWINGS[:1])
+    assert build_renderer(spec("sdxl", model=str(place))).render(REQUESTS[:1])
 
 
-def test_nothing_is_drawn_on_the_pictures():
+def test_nothing_is_drawn_on_the_images():
     pipeline = build_renderer(spec("sd15"))._pipeline
     assert pipeline.safety_checker is None
     assert build_renderer(spec("sdxl"))._pipeline.watermark is None

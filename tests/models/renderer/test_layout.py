@@ -6,10 +6,10 @@ import shutil
 import pytest
 
 from data_specs.errors import SpecError
-from data_specs.run import ImagesSpec
+from data_specs.specs.images import ImagesSpec
 from models.renderer import layout
 from models.renderer.build import require_renderer
-from models.renderer.layout import look
+from models.renderer.layout import read_layout
 from support.pipeline_folders import folder
 
 
@@ -61,7 +61,7 @@ def inpainting(model):
             "vae/diffusion_pytorch_model.safetensors of .* has [0-9]+ bytes where its header says [0-9]+: fetch it again",
         ),
         (not_whole, "text_encoder/model-00001-of-00002.safetensors of .* is not there"),
-        (inpainting, "wants a picture beside the text"),
+        (inpainting, "wants an image beside the text"),
         (renamed("StableDiffusionUpscalePipeline"), "StableDiffusionUpscalePipeline is no text-to-image pipeline"),
         (renamed("MadeUpPipeline"), "MadeUpPipeline is no text-to-image pipeline"),
         (renamed(["pipeline", "Own"]), "code that a model brings is not run"),
@@ -97,18 +97,18 @@ def test_of_a_hub_id_the_list_of_files_and_its_configurations_are_enough(monkeyp
     monkeypatch.setattr(layout, "cached", lambda *_: None)
     monkeypatch.setattr(layout, "listed", lambda *_, **__: names)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda _, name, revision: str(model / name))  # noqa: ARG005
-    assert look("org/model", "0" * 40).parts == look(str(model), None).parts
+    assert read_layout("org/model", "0" * 40).parts == read_layout(str(model), None).parts
     monkeypatch.setattr(layout, "listed", lambda *_, **__: names - {"unet/diffusion_pytorch_model.safetensors"})
     with pytest.raises(SpecError, match="part 'unet' of 'org/model' holds no .safetensors"):
-        look("org/model", "0" * 40)
+        read_layout("org/model", "0" * 40)
 
 
 def test_a_download_that_was_broken_off_is_looked_for_on_the_hub(monkeypatch, model):
-    whole = look(str(model), None)
+    whole = read_layout(str(model), None)
     (model / "unet" / "diffusion_pytorch_model.safetensors").unlink()
     monkeypatch.setattr(layout, "cached", lambda *_: model / "model_index.json")
     asked = []
     monkeypatch.setattr(layout, "listed", lambda *_, **__: asked.append(1) or frozenset())
     with pytest.raises(SpecError):
-        look("org/model", "0" * 40)
+        read_layout("org/model", "0" * 40)
     assert asked and whole.variant is None

@@ -1,4 +1,4 @@
-"""A LoRA is pinned like the model, changes its pictures by its scale, and is named in the record."""
+"""A LoRA is pinned like the model, changes its images by its scale, and is named in the record."""
 
 import shutil
 
@@ -9,13 +9,14 @@ from diffusers import StableDiffusionPipeline
 from peft import LoraConfig, get_peft_model_state_dict
 
 from data_specs.errors import SpecError
-from data_specs.run import ImagesSpec, LoraSpec, RunSpec
-from flows.runs.resolve import rooms
+from data_specs.specs.images import ImagesSpec, LoraSpec
+from data_specs.specs.run import RunSpec
+from flows.runs.resolve import resolve_stages
 from models.renderer.build import build_renderer, require_renderer
-from models.renderer.protocol import Drawing
+from models.renderer.protocol import RenderRequest
 from support.pipeline_folders import folder, small_unet
 
-DRAWINGS = [Drawing("a cat", 0), Drawing("a cat", 1)]
+REQUESTS = [RenderRequest("a cat", 0), RenderRequest("a cat", 1)]
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +34,14 @@ def spec(*loras):
     return ImagesSpec(**said, loras=loras)
 
 
-def test_it_changes_the_pictures_by_its_scale_and_is_recorded(lora):
+def test_it_changes_the_images_by_its_scale_and_is_recorded(lora):
     plain, off, on = (
         build_renderer(spec(*loras))
         for loras in ((), (LoraSpec(model=str(lora), scale=0),), (LoraSpec(model=str(lora)),))
     )
-    pictures = plain.render(DRAWINGS)
-    assert np.allclose(off.render(DRAWINGS), pictures, atol=1e-4)
-    assert not np.allclose(on.render(DRAWINGS), pictures, atol=1e-3)
+    images = plain.render(REQUESTS)
+    assert np.allclose(off.render(REQUESTS), images, atol=1e-4)
+    assert not np.allclose(on.render(REQUESTS), images, atol=1e-3)
     [recorded] = on.rendering.loras
     assert (recorded.model.id, recorded.file, recorded.scale) == (lora.name, "pytorch_lora_weights.safetensors", 1)
     assert recorded.model.revision.startswith("sha256:") and plain.rendering.loras == ()
@@ -48,7 +49,7 @@ def test_it_changes_the_pictures_by_its_scale_and_is_recorded(lora):
 
 def test_other_bytes_are_another_lineage_and_none_changes_nothing(lora, tmp_path):
     def lineage(*loras):
-        return rooms(RunSpec(images=spec(*loras)), str(tmp_path))["images"]
+        return resolve_stages(RunSpec(images=spec(*loras)), str(tmp_path), [])["images"]
 
     assert "loras" not in lineage().facts and "loras" not in lineage().facts["spec"]
     before = lineage(LoraSpec(model=str(lora)))

@@ -16,7 +16,7 @@ def test_the_weights_take_at_most_30_megabytes_and_are_safetensors() -> None:
     assert not [path for path in TINY.rglob("*") if path.suffix in (".bin", ".pt", ".pkl", ".ckpt")]
 
 
-def test_the_sheet_beside_its_figures_is_one_small_picture_of_64_captions() -> None:
+def test_the_sheet_beside_its_figures_is_one_small_image_of_64_captions() -> None:
     sheet = TINY.parents[2] / "benchmarks" / "tiny_renderer" / "contact_sheet.png"
     assert sheet.stat().st_size < 1_000_000 and Image.open(sheet).size == (16 * 64, 16 * 64)
     assert len(sheet.with_suffix(".txt").read_text().splitlines()) == 64
@@ -34,7 +34,7 @@ def test_the_layout_is_stable_diffusions_own() -> None:
     }
 
 
-def test_the_stock_pipeline_draws_and_a_seed_fixes_the_picture() -> None:
+def test_the_stock_pipeline_draws_and_a_seed_fixes_the_image() -> None:
     from diffusers import StableDiffusionPipeline
 
     pipeline = StableDiffusionPipeline.from_pretrained(TINY, torch_dtype=torch.float32)
@@ -42,10 +42,10 @@ def test_the_stock_pipeline_draws_and_a_seed_fixes_the_picture() -> None:
 
     def draw() -> bytes:
         generator = torch.Generator().manual_seed(3)
-        picture = pipeline(
-            "A dog on the beach.", num_inference_steps=3, guidance_scale=2.5, generator=generator
-        ).images[0]
-        assert picture.size == (64, 64)
-        return picture.tobytes()
+        image = pipeline("A dog on the beach.", num_inference_steps=3, guidance_scale=2.5, generator=generator).images[
+            0
+        ]
+        assert image.size == (64, 64)
+        return image.tobytes()
 
     assert draw() == draw()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from data_specs.run import EncoderSpec
+from data_specs.specs.encoder import EncoderSpec
 from models.encoder.exported import export
 from models.encoder.objectives import Objective
 from models.renderer.build import TINY
@@ -55,7 +55,7 @@ def encoder_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def checker_folder(tmp_path_factory) -> Path:
-    """A safety checker of its own class, random; each concept lies near one in twenty pictures."""
+    """A safety checker of its own class, random; each concept lies near one in twenty images."""
     from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
     from transformers import CLIPConfig
 

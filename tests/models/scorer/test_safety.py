@@ -1,4 +1,4 @@
-"""A safety checker says how far beyond safe a picture is: above 0 where the class' own forward pass blackens it."""
+"""A safety checker says how far beyond safe an image is: above 0 where the class' own forward pass blackens it."""
 
 import json
 import shutil
@@ -10,18 +10,18 @@ from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionS
 from transformers import AutoImageProcessor
 
 from data_specs.errors import SpecError
-from data_specs.run import ImagesSpec, SafetySpec
+from data_specs.specs.images import ImagesSpec, SafetySpec
 from models.renderer.build import TINY
 from models.scorer import build
-from models.scorer.build import build_checker, identify_checker, require_looking
+from models.scorer.build import build_checker, identify_checker, require_scorers
 
 DRAWN = np.random.default_rng(0)
-PICTURES = [(DRAWN.random((32, 32, 3)) * DRAWN.random(3)).astype(np.float32) for _ in range(24)]
-EIGHT_BITS = [(picture * 255).round().astype(np.uint8) for picture in PICTURES]
+IMAGES = [(DRAWN.random((32, 32, 3)) * DRAWN.random(3)).astype(np.float32) for _ in range(24)]
+EIGHT_BITS = [(image * 255).round().astype(np.uint8) for image in IMAGES]
 
 
-def with_checker(checker, **knobs):
-    return ImagesSpec(safety=SafetySpec(model=checker and str(checker), policy="keep"), **knobs)
+def with_checker(checker, **settings):
+    return ImagesSpec(safety=SafetySpec(model=checker and str(checker), policy="keep"), **settings)
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,8 @@ def pipeline_folder(checker_folder, tmp_path_factory):
 def test_what_is_above_zero_is_what_the_class_flags(checker_folder):
     own = StableDiffusionSafetyChecker.from_pretrained(checker_folder).eval()
     pixels = AutoImageProcessor.from_pretrained(checker_folder)(EIGHT_BITS, return_tensors="pt").pixel_values
-    _, flags = own(pixels, np.stack(PICTURES))
-    scores = build_checker(with_checker(checker_folder)).check(PICTURES)
+    _, flags = own(pixels, np.stack(IMAGES))
+    scores = build_checker(with_checker(checker_folder)).check(IMAGES)
     assert 4 < sum(flags) < 20
     # The class rounds to three digits before it compares.
     clear = [(score > 0, flag) for score, flag in zip(scores, flags, strict=True) if abs(score) > 1e-3]
@@ -64,16 +64,16 @@ def test_scores_are_those_of_a_naive_loop_over_concepts(checker_folder):
         ]
         expected.append(max(beyond) + 0.01 * care)
     checker = build_checker(with_checker(checker_folder))
-    assert checker.check(PICTURES) == pytest.approx(expected, abs=1e-4)
-    assert checker.check(PICTURES[:1]) == pytest.approx(expected[:1], abs=1e-4) and checker.check([]) == []
+    assert checker.check(IMAGES) == pytest.approx(expected, abs=1e-4)
+    assert checker.check(IMAGES[:1]) == pytest.approx(expected[:1], abs=1e-4) and checker.check([]) == []
 
 
 def test_a_pipelines_own_checker_is_found_in_its_folder(pipeline_folder, checker_folder):
     spec = with_checker(None, model=str(pipeline_folder))
-    require_looking(spec)
+    require_scorers(spec)
     checker = build_checker(spec)
     assert checker.identity == identify_checker(spec) and checker.identity.id == "sd/safety_checker"
-    assert checker.check(PICTURES[:3]) == build_checker(with_checker(checker_folder)).check(PICTURES[:3])
+    assert checker.check(IMAGES[:3]) == build_checker(with_checker(checker_folder)).check(IMAGES[:3])
 
 
 def test_weights_under_the_names_that_were_published_are_read(checker_folder, tmp_path):
@@ -90,27 +90,27 @@ def test_weights_under_the_names_that_were_published_are_read(checker_folder, tm
     tensors["vision_model.vision_model.embeddings.position_ids"] = torch.arange(17)[None]
     save_file(tensors, tmp_path / "old" / "model.safetensors", metadata={"format": "pt"})
     published, here = (build_checker(with_checker(folder)) for folder in (tmp_path / "old", checker_folder))
-    assert published.check(PICTURES[:2]) == here.check(PICTURES[:2])
+    assert published.check(IMAGES[:2]) == here.check(IMAGES[:2])
 
 
 def test_a_recipe_whose_checker_is_not_there_is_refused_before_work_starts(checker_folder, pipeline_folder, tmp_path):
     with pytest.raises(SpecError, match=r"images\.safety\.model: 'tiny' has no safety checker of its own"):
-        require_looking(with_checker(None))
+        require_scorers(with_checker(None))
     with pytest.raises(SpecError, match=r"images\.safety\.model: there is no folder '/nowhere'"):
-        require_looking(with_checker("/nowhere"))
+        require_scorers(with_checker("/nowhere"))
     shutil.copytree(pipeline_folder, tmp_path / "sd")
     shutil.rmtree(tmp_path / "sd" / "feature_extractor")
     with pytest.raises(SpecError, match=r"lacks \.\./feature_extractor/preprocessor_config\.json"):
-        require_looking(with_checker(None, model=str(tmp_path / "sd")))
+        require_scorers(with_checker(None, model=str(tmp_path / "sd")))
     shutil.copytree(checker_folder, tmp_path / "cut")
     with (tmp_path / "cut" / "model.safetensors").open("r+b") as file:
         file.truncate(5000)
     with pytest.raises(SpecError, match=r"images\.safety\.model: model\.safetensors of .* fetch it again"):
-        require_looking(with_checker(tmp_path / "cut"))
+        require_scorers(with_checker(tmp_path / "cut"))
     shutil.copytree(checker_folder, tmp_path / "other")
     (tmp_path / "other" / "config.json").write_text(json.dumps({"model_type": "vit"}))
     with pytest.raises(SpecError, match=r"a model of the kind 'vit', not CLIP"):
-        require_looking(with_checker(tmp_path / "other"))
+        require_scorers(with_checker(tmp_path / "other"))
 
 
 def test_a_pipeline_on_the_hub_without_a_checker_is_refused_before_work_starts(monkeypatch):
@@ -118,9 +118,9 @@ def test_a_pipeline_on_the_hub_without_a_checker_is_refused_before_work_starts(m
     monkeypatch.setattr(build, "listed", lambda *_, **__: frozenset(files))
     spec = with_checker(None, model="some/pipeline", revision="0" * 40)
     with pytest.raises(SpecError, match=r"'some/pipeline' has no safety checker of its own at 0{40}"):
-        require_looking(spec)
+        require_scorers(spec)
     files.add("safety_checker/config.json")
-    require_looking(spec)
+    require_scorers(spec)
 
 
 def test_weights_of_another_model_are_refused_and_random_ones_do_not_stand_in(clip_folder):

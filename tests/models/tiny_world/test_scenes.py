@@ -35,9 +35,9 @@ def test_every_place_texture_and_relation_is_drawn() -> None:
     scenes += [Scene("noto", None, None, texture=texture) for texture in TEXTURES]
     scenes += [Scene("noto", "dog", "beach", relation, "car") for relation in RELATIONS]
     for scene in scenes:
-        picture = pixels(scene)
-        assert picture.shape == (64, 64, 3)
-        assert picture.std() > 1 or scene.texture == "checkered"
+        image = pixels(scene)
+        assert image.shape == (64, 64, 3)
+        assert image.std() > 1 or scene.texture == "checkered"
 
 
 def test_a_seed_fixes_the_pixels_and_another_changes_them() -> None:
@@ -47,13 +47,13 @@ def test_a_seed_fixes_the_pixels_and_another_changes_them() -> None:
 
 
 def test_opposite_relations_swap_the_two() -> None:
-    """What stands on top of a picture differs from what lies at its foot: a red and a yellow thing tell them apart."""
+    """What stands on top of a image differs from what lies at its foot: a red and a yellow thing tell them apart."""
 
     def redness_above(relation: str) -> float:
         rows = []
         for seed in range(8):
-            picture = pixels(Scene("noto", "tomato", "plain background", relation, "lemon"), seed).astype(float)
-            red = (picture[..., 0] > 150) & (picture[..., 1] < 100)
+            image = pixels(Scene("noto", "tomato", "plain background", relation, "lemon"), seed).astype(float)
+            red = (image[..., 0] > 150) & (image[..., 1] < 100)
             rows.append(np.nonzero(red)[0].mean())
         return float(np.mean(rows))
 

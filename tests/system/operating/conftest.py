@@ -34,5 +34,5 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def browse(browser: Browser, stack: Stack, tmp_path: Path) -> Callable[[], AbstractContextManager[Person]]:
-    """A block, so that a failure inside it leaves a picture behind."""
+    """A block, so that a failure inside it leaves a image behind."""
     return lambda: browsing(browser, stack.address, tmp_path)

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from support.person import PICTURES, SECONDS, Person, browsing
-from support.small_run import CAPTIONS, WALK, redrawn
-from support.stack import WALK_SECONDS, Stack, wait_until
+from support.person import IMAGES, SECONDS, Person, browsing
+from support.small_run import CAPTIONS, ONE_WORKER, SMALL_RUN, rendered_otherwise
+from support.stack import RUN_SECONDS, Stack, wait_until
 
 pytestmark = pytest.mark.slow
 Browse = Callable[[], AbstractContextManager[Person]]
@@ -34,94 +34,94 @@ def scheduled(stack: Stack, browser: Browser, tmp_path_factory: pytest.TempPathF
         dialog.locator(".p-label", has_text=re.compile("^Value")).locator("input").first.fill(
             f"{when.minute} {when.hour} * * *"
         )
-        person.picture("schedule")
+        person.image("schedule")
         dialog.get_by_role("button", name="Save", exact=True).click()
         person.page.get_by_text("once-today").first.wait_for()
     return when.replace(second=0, microsecond=0)
 
 
 @pytest.fixture(scope="module")
-def walked(stack: Stack, scheduled: datetime, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The small walk, started from the deployment's form; its run."""
-    with browsing(browser, stack.address, tmp_path_factory.mktemp("walked")) as person:
-        return walk_from_the_form(person, stack)
+def finished(stack: Stack, scheduled: datetime, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The small run, started from the deployment's form; its run."""
+    with browsing(browser, stack.address, tmp_path_factory.mktemp("finished")) as person:
+        return run_from_the_form(person, stack)
 
 
-def walk_from_the_form(person: Person, stack: Stack) -> str:
+def run_from_the_form(person: Person, stack: Stack) -> str:
     person.arrive()
     person.go_to("Deployments")
     person.link("captions").wait_for()
-    person.picture("deployments")
-    person.open_deployment("walk")
-    person.picture("deployment")
-    person.open_form("walk")
-    person.fill_in(WALK | {"name": "first"})
-    person.knob("captions", "model").scroll_into_view_if_needed()
-    person.picture("knobs")
-    person.knob("recipe").scroll_into_view_if_needed()
-    person.picture("form")
+    person.image("deployments")
+    person.open_deployment("run")
+    person.image("deployment")
+    person.open_form("run")
+    person.fill_in(SMALL_RUN | {"name": "first"})
+    person.setting("settings", "captions", "model").scroll_into_view_if_needed()
+    person.image("settings")
+    person.setting("recipe").scroll_into_view_if_needed()
+    person.image("form")
     run = person.start()
-    if PICTURES:
-        wait_until(lambda: list(stack.root.glob("images/*/lineage.json")), WALK_SECONDS, stack.explain(run))
-        person.open_newest_run("walk")
+    if IMAGES:
+        wait_until(lambda: list(stack.root.glob("images/*/lineage.json")), RUN_SECONDS, stack.explain(run))
+        person.open_newest_run("run")
         person.tab("Subflow Runs")
         see_graph(person, "images of first")
-        person.picture("watch")
-        person.open_deployment("walk")
+        person.image("watch")
+        person.open_deployment("run")
         person.tab("Runs")
-    assert person.watch_it_end(WALK_SECONDS) == "Completed", stack.explain(run)()
+    assert person.watch_it_end(RUN_SECONDS) == "Completed", stack.explain(run)()
     return run
 
 
-def shards(stack: Stack, room: str) -> dict[Path, int]:
-    """Every file of a room, and when it was written."""
-    return {path: path.stat().st_mtime_ns for path in (stack.root / room).rglob("*") if path.is_file()}
+def shards(stack: Stack, stage: str) -> dict[Path, int]:
+    """Every file of a stage, and when it was written."""
+    return {path: path.stat().st_mtime_ns for path in (stack.root / stage).rglob("*") if path.is_file()}
 
 
-def test_a_walk_that_was_filled_in_and_started_by_clicking_ends(walked: str, stack: Stack) -> None:
-    run = stack.run(walked)
+def test_a_run_that_was_filled_in_and_started_by_clicking_ends(finished: str, stack: Stack) -> None:
+    run = stack.run(finished)
     assert run["name"] == "first: concepts to scores" and run["state_name"] == "Completed"
-    assert run["parameters"]["captions"] == {"total": 16, "per_shard": 8}, "only what was typed is sent"
+    assert run["parameters"]["settings"]["captions"] == {"total": 16, "per_shard": 8}, "only what was typed is sent"
     assert stack.command_line.json("verify", "first")["faults"] == []
 
 
-def test_contact_sheet_scores_and_lineage_are_found_by_clicking_only(walked: str, browse: Browse) -> None:
+def test_contact_sheet_scores_and_lineage_are_found_by_clicking_only(finished: str, browse: Browse) -> None:
     with browse() as person:
-        open_walk(person, "run")
+        open_run(person, "run")
         person.open_artifact("images", "sheet")
         sheet = person.page.locator("article img").first
         sheet.wait_for()
         assert sheet.evaluate("image => image.decode().then(() => image.naturalWidth)") > 200
-        person.picture("sheet")
-        open_walk(person)
+        person.image("sheet")
+        open_run(person)
         person.open_artifact("images", "lineage")
         person.page.get_by_text("Read: captions").first.wait_for()
-        person.picture("lineage")
-        open_walk(person)
+        person.image("lineage")
+        open_run(person)
         person.open_artifact("scores", "table")
         expect(person.page.get_by_role("table").first).to_contain_text("styles")
-        person.picture("scores")
+        person.image("scores")
 
 
-def open_walk(person: Person, picture: str | None = None) -> None:
-    person.open_newest_run("walk")
+def open_run(person: Person, image: str | None = None) -> None:
+    person.open_newest_run("run")
     expect(person.page.locator(".state-badge").first).to_have_text(re.compile("Completed"))
-    if picture and PICTURES:
+    if image and IMAGES:
         see_graph(person, "Artifacts")
-        person.picture(picture)
+        person.image(image)
 
 
 def see_graph(person: Person, beside: str) -> None:
     """It is drawn on a canvas, which tells nobody when it is done."""
-    person.page.get_by_text(beside).first.wait_for(timeout=WALK_SECONDS * SECONDS)
+    person.page.get_by_text(beside).first.wait_for(timeout=RUN_SECONDS * SECONDS)
     person.page.wait_for_timeout(4 * SECONDS)
 
 
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ({"captions.per_shard": 0}, "captions.per_shard.*0 is less than the minimum of 1"),
-        ({"captions.top_p": 1.5}, "captions.top_p.*1.5 is greater than the maximum of 1"),
+        ({"settings.captions.per_shard": 0}, "captions.per_shard.*0 is less than the minimum of 1"),
+        ({"settings.captions.top_p": 1.5}, "captions.top_p.*1.5 is greater than the maximum of 1"),
     ],
 )
 def test_a_bad_value_is_refused_in_the_form_and_makes_no_run(
@@ -133,20 +133,20 @@ def test_a_bad_value_is_refused_in_the_form_and_makes_no_run(
         person.fill_in(typed)
         person.submit()
         assert re.search(said, person.toast(), re.DOTALL)
-        person.picture("refused")
+        person.image("refused")
     assert len(stack.runs("captions")) == before
 
 
-def test_a_room_that_failed_goes_on_by_retry_without_touching_what_is_sealed(
-    walked: str, stack: Stack, browse: Browse
+def test_a_stage_that_failed_goes_on_by_retry_without_touching_what_is_sealed(
+    finished: str, stack: Stack, browse: Browse
 ) -> None:
     captions = shards(stack, "captions")
     with browse() as person, ExitStack() as mended:
         mended.enter_context(damaged(next(path for path in captions if path.name == "captions-000001.tar")))
         person.open_form("images")
-        person.fill_in({"name": "mended", **CAPTIONS, "execution.workers": 1, "images.steps": 7})
+        person.fill_in({"name": "mended", **CAPTIONS, **ONE_WORKER, "settings.images.steps": 7})
         run = person.start()
-        assert person.watch_it_end(WALK_SECONDS) == "Failed", stack.explain(run)()
+        assert person.watch_it_end(RUN_SECONDS) == "Failed", stack.explain(run)()
         person.open_listed_run()
         person.tab("Details")
         person.page.get_by_text("See More").click()
@@ -154,18 +154,18 @@ def test_a_room_that_failed_goes_on_by_retry_without_touching_what_is_sealed(
         message.wait_for()
         assert "Traceback" not in message.inner_text()
         message.evaluate("element => element.scrollIntoView({block: 'center'})")
-        person.picture("failed")
+        person.image("failed")
         made = sealed_images(stack, steps=7)
         assert [path.name for path in made] == ["images-000000.json"], "the neighbour is sealed"
 
         mended.close()
         person.page.get_by_role("button", name="Retry", exact=True).click()
-        person.picture("retry")
+        person.image("retry")
         person.page.get_by_role("dialog").get_by_role("button", name="Retry", exact=True).click()
         expect(person.page.locator(".state-badge").first).not_to_have_text(re.compile("Failed"))
         person.open_deployment("images")
         person.tab("Runs")
-        assert person.watch_it_end(WALK_SECONDS) == "Completed", stack.explain(run)()
+        assert person.watch_it_end(RUN_SECONDS) == "Completed", stack.explain(run)()
     assert shards(stack, "captions") == captions
     assert {path: sealed_images(stack, steps=7)[path] for path in made} == made
     assert stack.command_line.json("verify", "mended")["faults"] == []
@@ -201,13 +201,13 @@ def test_a_schedule_fires_on_its_own(scheduled: datetime, stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(("steps", "flow_too"), [(8, False), (60, True)], ids=["worker", "worker_and_flow"])
-def test_a_walk_goes_on_after_sigkill_and_nothing_runs_for_ever(
-    walked: str, stack: Stack, steps: int, flow_too: bool
+def test_a_run_goes_on_after_sigkill_and_nothing_runs_for_ever(
+    finished: str, stack: Stack, steps: int, flow_too: bool
 ) -> None:
-    run = stack.start_run("images", redrawn(f"killed-{steps}", steps=steps))
+    run = stack.start_run("images", rendered_otherwise(f"killed-{steps}", steps=steps))
     flow = stack.flow_process(run)
     if flow_too:
-        made = wait_until(lambda: sealed_images(stack, steps), WALK_SECONDS, stack.explain(run))
+        made = wait_until(lambda: sealed_images(stack, steps), RUN_SECONDS, stack.explain(run))
     worker = stack.process_of("worker", "start")
     worker.kill()
     if flow_too:
@@ -215,14 +215,14 @@ def test_a_walk_goes_on_after_sigkill_and_nothing_runs_for_ever(
     assert stack.wait_for_end(run)["state_name"] == "Completed", stack.explain(run)()
     if flow_too:
         assert any(state.startswith("Crashed") for state in stack.states(run)), "it was noticed"
-        assert {path: sealed_images(stack, steps)[path] for path in made} == made, "what was sealed is taken over"
+        assert {path: sealed_images(stack, steps)[path] for path in made} == made, "what was sealed is reused"
     assert stack.process_of("worker", "start").pid != worker.pid
     wait_until(lambda: not stack.open_runs(), 90, lambda: f"shown as running: {stack.open_runs()}")
     assert stack.command_line.json("verify", f"killed-{steps}")["faults"] == []
 
 
-def test_two_runs_of_one_lineage_at_once_share_it(walked: str, stack: Stack) -> None:
-    both = [stack.start_run("images", redrawn(name, steps=9)) for name in ("left", "right")]
+def test_two_runs_of_one_lineage_at_once_share_it(finished: str, stack: Stack) -> None:
+    both = [stack.start_run("images", rendered_otherwise(name, steps=9)) for name in ("left", "right")]
     assert [stack.wait_for_end(run)["state_name"] for run in both] == ["Completed"] * 2
     assert len(sealed_images(stack, steps=9)) == 2, "one lineage, two shards"
     made = [stack.command_line.json("status", name)[2] for name in ("left", "right")]
@@ -230,7 +230,7 @@ def test_two_runs_of_one_lineage_at_once_share_it(walked: str, stack: Stack) -> 
     assert stack.command_line.json("verify", "left")["faults"] == []
 
 
-def test_nothing_but_loopback_listens_or_is_spoken_to(walked: str, stack: Stack) -> None:
+def test_nothing_but_loopback_listens_or_is_spoken_to(finished: str, stack: Stack) -> None:
     assert stack.seen.listening == {"127.0.0.1"}
     assert set(stack.seen.spoken_to) == {"127.0.0.1"}
     assert stack.get("/admin/settings")["server"]["analytics_enabled"] is False

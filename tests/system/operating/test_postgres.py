@@ -1,4 +1,4 @@
-"""The same on PostgreSQL, with a password on the server, and ended by Ctrl-C in the middle of a walk."""
+"""The same on PostgreSQL, with a password on the server, and ended by Ctrl-C in the middle of a run."""
 
 from collections.abc import Iterator
 
@@ -9,8 +9,8 @@ from playwright.sync_api import Browser
 
 from support import postgres
 from support.person import browsing
-from support.small_run import WALK, redrawn
-from support.stack import STOP_SECONDS, WALK_SECONDS, Stack, standing, wait_until
+from support.small_run import SMALL_RUN, rendered_otherwise
+from support.stack import RUN_SECONDS, STOP_SECONDS, Stack, standing, wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,25 +39,25 @@ def test_a_request_without_the_password_is_refused(stack: Stack) -> None:
     assert httpx.post(url, json={}, auth=("admin", PASSWORD)).status_code == 200
 
 
-def test_a_walk_is_started_and_ends_in_the_pages_after_the_password(stack: Stack, browser: Browser, tmp_path) -> None:
+def test_a_run_is_started_and_ends_in_the_pages_after_the_password(stack: Stack, browser: Browser, tmp_path) -> None:
     with browsing(browser, stack.address, tmp_path) as person:
         person.page.goto(stack.address)
         person.page.locator("input[type=password]").first.fill(f"admin:{PASSWORD}")
         person.page.get_by_role("button", name="Login").click()
-        person.open_form("walk")
-        person.fill_in(WALK | {"name": "first"})
+        person.open_form("run")
+        person.fill_in(SMALL_RUN | {"name": "first"})
         run = person.start()
-        assert person.watch_it_end(WALK_SECONDS) == "Completed", stack.explain(run)()
+        assert person.watch_it_end(RUN_SECONDS) == "Completed", stack.explain(run)()
         person.open_listed_run()
         person.open_artifact("scores", "table")
     assert not (stack.home / "prefect.db").exists()
     assert stack.command_line.json("verify", "first")["faults"] == []
 
 
-def test_ctrl_c_in_the_middle_of_a_walk_leaves_no_process_and_no_port_behind(stack: Stack) -> None:
-    run = stack.start_run("walk", redrawn("stopped", steps=11) | {"until": "images"})
+def test_ctrl_c_in_the_middle_of_a_run_leaves_no_process_and_no_port_behind(stack: Stack) -> None:
+    run = stack.start_run("run", rendered_otherwise("stopped", steps=11) | {"until": "images"})
     flow = stack.flow_process(run)
-    wait_until(lambda: flow.children(), WALK_SECONDS, stack.explain(run))
+    wait_until(lambda: flow.children(), RUN_SECONDS, stack.explain(run))
     family = stack.family
     assert stack.press_ctrl_c() == 0
     said = stack.said.read_text()

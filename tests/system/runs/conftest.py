@@ -1,4 +1,4 @@
-"""The whole walk with real engines, cut small, made once for all tests of this folder."""
+"""The whole run with real engines, cut small, made once for all tests of this folder."""
 
 from typing import Any
 
@@ -13,6 +13,6 @@ def synclr(tmp_path_factory) -> CommandLine:
 
 
 @pytest.fixture(scope="session")
-def walked(synclr) -> dict[str, Any]:
-    """What the small walk says of itself, once for all tests."""
+def finished(synclr) -> dict[str, Any]:
+    """What the small run says of itself, once for all tests."""
     return synclr.json("run", "tiny", *sets())

@@ -1,4 +1,4 @@
-"""A paper's table walked with real engines, cut small: two rows at once, stopped by Ctrl-C, and gone on with."""
+"""A paper's table finished with real engines, cut small: two rows at once, stopped by Ctrl-C, and gone on with."""
 
 import json
 import signal
@@ -11,7 +11,7 @@ from support.command_line import all_gone, descendants, sets, times
 pytestmark = pytest.mark.slow
 
 
-def test_two_rows_at_once_stop_at_ctrl_c_go_on_and_end_as_a_table(walked, synclr):
+def test_two_rows_at_once_stop_at_ctrl_c_go_on_and_end_as_a_table(finished, synclr):
     before = times(synclr.root, "captions", "images")
     command = ["reproduce", "clip", "--repeats", "1", "--at-once", "2", *sets(), "--json"]
     process = synclr.start(*command, start_new_session=True)
@@ -19,7 +19,7 @@ def test_two_rows_at_once_stop_at_ctrl_c_go_on_and_end_as_a_table(walked, synclr
     while len(list(synclr.root.glob("runs/reproduce-clip-*/logs/prefect.log"))) < 2 and time.monotonic() < until:
         time.sleep(0.2)
     family = [process.pid, *descendants(process.pid)]
-    assert len(family) >= 3, "two walks should be under way"
+    assert len(family) >= 3, "two runs should be under way"
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=180)
     assert process.returncode == 130 and "Traceback" not in said, said

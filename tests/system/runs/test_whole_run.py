@@ -1,4 +1,4 @@
-"""The walk as a person runs it: complete, repeatable, growing, restartable, and clear about wrong requests."""
+"""The run as a person runs it: complete, repeatable, growing, restartable, and clear about wrong requests."""
 
 import json
 import os
@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from data_specs import caption, image_group
-from data_specs.run import ROOMS
 from data_specs.shard import ShardAddress
+from data_specs.stage import STAGES
 from support.command_line import PATIENCE_SECONDS, ROOT, CommandLine, all_gone, descendants, manifests, sets, times
 from tasks.captions.naming import names
 from tasks.shards import read_rejects, read_shard
@@ -24,21 +24,21 @@ RANDOM_KILLS = int(os.environ.get("SYNCLR_TEST_KILLS", "2"))
 KILL_WITHIN_SECONDS = float(os.environ.get("SYNCLR_TEST_KILL_WITHIN", "50"))
 
 
-def addresses(root: Path, room: str) -> list[ShardAddress]:
+def addresses(root: Path, stage: str) -> list[ShardAddress]:
     return [
-        ShardAddress(folder=str(path.parent), room=room, lineage=path.parent.name, index=int(path.stem.split("-")[1]))
-        for path in sorted((root / room).rglob("*.tar"))
+        ShardAddress(folder=str(path.parent), stage=stage, lineage=path.parent.name, index=int(path.stem.split("-")[1]))
+        for path in sorted((root / stage).rglob("*.tar"))
     ]
 
 
-def test_six_rooms_end_with_a_report_and_scores(walked, synclr):
-    assert [room["room"] for room in walked["rooms"]] == list(ROOMS)
-    assert walked["scores"]
-    report = Path(walked["report"]).read_text(encoding="utf-8")
+def test_six_stages_end_with_a_report_and_scores(finished, synclr):
+    assert [stage["stage"] for stage in finished["stages"]] == list(STAGES)
+    assert finished["scores"]
+    report = Path(finished["report"]).read_text(encoding="utf-8")
     assert "<script src" not in report and "data:image/" in report
 
 
-def test_every_caption_has_its_four_pictures_and_says_what_made_it(walked, synclr):
+def test_every_caption_has_its_four_images_and_says_what_made_it(finished, synclr):
     captions = {
         one.id: one for each in addresses(synclr.root, "captions") for one in read_shard(each, caption.CONTRACT)
     }
@@ -64,24 +64,24 @@ def test_every_caption_has_its_four_pictures_and_says_what_made_it(walked, syncl
         assert group.rendering.guidance_scale == 2.5
 
 
-def test_the_same_command_again_makes_nothing(walked, synclr):
-    before = times(synclr.root, *ROOMS)
+def test_the_same_command_again_makes_nothing(finished, synclr):
+    before = times(synclr.root, *STAGES)
     again = synclr.json("run", "tiny", *sets())
-    assert [room["made"] for room in again["rooms"]] == [0] * 6
-    assert times(synclr.root, *ROOMS) == before
+    assert [stage["made"] for stage in again["stages"]] == [0] * 6
+    assert times(synclr.root, *STAGES) == before
 
 
-def test_changing_the_encoder_touches_nothing_before_it_and_says_which_field(walked, synclr):
+def test_changing_the_encoder_touches_nothing_before_it_and_says_which_field(finished, synclr):
     before = times(synclr.root, "concepts", "captions", "images")
     encoders = set((synclr.root / "encoder").iterdir())
     changed = synclr.json("run", "tiny", *sets(encoder__steps=7), "--until", "encoder")
-    assert [room["made"] for room in changed["rooms"]] == [0, 0, 0, 1]
-    assert changed["rooms"][3]["stale"] == ["spec.steps 6 -> 7"]
+    assert [stage["made"] for stage in changed["stages"]] == [0, 0, 0, 1]
+    assert changed["stages"][3]["stale"] == ["spec.steps 6 -> 7"]
     assert times(synclr.root, "concepts", "captions", "images") == before
     assert len(set((synclr.root / "encoder").iterdir()) - encoders) == 1
 
 
-def test_two_processes_grow_one_lineage_without_remaking_or_corrupting_a_shard(walked, synclr):
+def test_two_processes_grow_one_lineage_without_remaking_or_corrupting_a_shard(finished, synclr):
     before = times(synclr.root, "concepts", "captions", "images")
     arguments = ("run", "tiny", *sets(captions__total=32), "--until", "images")
     both = [synclr.start(*arguments, "--name", name) for name in ("one", "two")]
@@ -92,9 +92,9 @@ def test_two_processes_grow_one_lineage_without_remaking_or_corrupting_a_shard(w
     assert json.loads(synclr("verify", "one", "--json")) == {"shards": {"one": 13}, "faults": []}
 
 
-def test_status_show_trace_and_verify_agree(walked, synclr):
+def test_status_show_trace_and_verify_agree(finished, synclr):
     status = synclr.json("status", "tiny")
-    assert {row["room"] for row in status} == set(ROOMS)
+    assert {row["stage"] for row in status} == set(STAGES)
     shown = synclr.json("show", "images-000000", "--name", "tiny")
     sheet = Path(shown["sheet"])
     assert sheet.read_bytes()[:4] == b"\x89PNG"
@@ -105,8 +105,8 @@ def test_status_show_trace_and_verify_agree(walked, synclr):
     assert synclr.json("verify", "tiny")["faults"] == []
 
 
-def test_a_damaged_shard_is_found(walked, synclr, tmp_path):
-    path = Path(walked["rooms"][2]["folder"]) / "images-000000.tar"
+def test_a_damaged_shard_is_found(finished, synclr, tmp_path):
+    path = Path(finished["stages"][2]["folder"]) / "images-000000.tar"
     sound = path.read_bytes()
     try:
         path.write_bytes(sound[:-600] + b"x" + sound[-599:])
@@ -129,7 +129,7 @@ def test_a_damaged_shard_is_found(walked, synclr, tmp_path):
         (["run", "tiny", "--set", "images.model=some/model"], "revision"),
         (["run", "tiny", "--root", "/proc/nowhere"], "cannot write to root"),
         (["run", "tiny", "--name", "a/b"], "letters, digits"),
-        (["run", "tiny", "--until", "lunch"], "no room"),
+        (["run", "tiny", "--until", "lunch"], "no stage"),
         (["run", "nothing"], "no recipe or file"),
         (["run"], "Missing argument"),
         (["status", "nobody"], "no run 'nobody'"),
@@ -143,10 +143,10 @@ def test_a_wrong_request_is_one_clear_line_and_exit_2(tmp_path, arguments, said)
     root = tmp_path / "root"
     line = CommandLine(root, tmp_path / "home")(*arguments, code=2)
     assert said in line and line.count("\n") == 1 and "Traceback" not in line
-    assert not any((root / room).exists() for room in ROOMS)
+    assert not any((root / stage).exists() for stage in STAGES)
 
 
-def test_every_command_of_the_readme_runs(walked, synclr, tmp_path):
+def test_every_command_of_the_readme_runs(finished, synclr, tmp_path):
     fences = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     commands = [line for fence in fences for line in fence.strip().splitlines()]
     assert len(commands) >= 8
@@ -163,7 +163,7 @@ def test_every_command_of_the_readme_runs(walked, synclr, tmp_path):
         synclr(*[str(tmp_path / argument) if argument in made else argument for argument in arguments])
 
 
-def test_ctrl_c_ends_at_once_and_leaves_no_process_behind(walked, synclr, tmp_path):
+def test_ctrl_c_ends_at_once_and_leaves_no_process_behind(finished, synclr, tmp_path):
     stopped = CommandLine(tmp_path / "root", synclr.home)
     process = stopped.start("run", "tiny", *sets(), start_new_session=True)
     until = time.monotonic() + 240
@@ -179,7 +179,7 @@ def test_ctrl_c_ends_at_once_and_leaves_no_process_behind(walked, synclr, tmp_pa
     assert all_gone(family)
 
 
-def test_ctrl_c_in_the_middle_of_a_training_ends_at_once(walked, synclr):
+def test_ctrl_c_in_the_middle_of_a_training_ends_at_once(finished, synclr):
     """The engine has thousands of steps to go, and nobody waits for them."""
     command = ["run", "tiny", "--name", "stopped", *sets(encoder__steps=30000), "--until", "encoder"]
     before = set((synclr.root / "encoder").iterdir())
@@ -195,7 +195,7 @@ def test_ctrl_c_in_the_middle_of_a_training_ends_at_once(walked, synclr):
     assert all_gone(family)
 
 
-def test_a_walk_killed_at_random_instants_ends_as_an_undisturbed_one(walked, synclr, tmp_path):
+def test_a_run_killed_at_random_instants_ends_as_an_undisturbed_one(finished, synclr, tmp_path):
     disturbed = CommandLine(tmp_path / "root", synclr.home)
     seed = int(os.environ.get("SYNCLR_TEST_SEED", time.time_ns() % 1_000_000))
     chance, kills = random.Random(seed), 0
@@ -210,14 +210,14 @@ def test_a_walk_killed_at_random_instants_ends_as_an_undisturbed_one(walked, syn
             process.kill()
             process.communicate()
             kills += 1
-            assert all_gone(family), "a killed walk left processes behind"
-            print(f"seed {seed}, kill {kills}: {len(manifests(disturbed.root, *ROOMS))} manifests")
+            assert all_gone(family), "a killed run left processes behind"
+            print(f"seed {seed}, kill {kills}: {len(manifests(disturbed.root, *STAGES))} manifests")
         if kills == RANDOM_KILLS:
             break
     assert kills
     disturbed("run", "tiny", *sets())
-    rooms = ("concepts", "captions", "images")
-    after, before = manifests(disturbed.root, *rooms), manifests(synclr.root, *rooms)
+    stages = ("concepts", "captions", "images")
+    after, before = manifests(disturbed.root, *stages), manifests(synclr.root, *stages)
     assert after and all(before[path] == content for path, content in after.items())
     assert disturbed.json("verify", "tiny")["faults"] == []
     assert not list(disturbed.root.rglob("*.part-*"))

@@ -1,21 +1,30 @@
+import json
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from data_specs import caption
+from data_specs import caption, concept
 from data_specs.caption import Caption
 from data_specs.errors import SpecError
 from data_specs.rejection import Rejection
-from data_specs.run import CaptionsSpec
-from data_specs.shard import ShardAddress
+from data_specs.shard import MadeBy, ShardAddress
+from data_specs.specs.captions import CaptionsSpec
+from data_specs.stage import Stage
 from models.captioner.fake import FakeCaptioner
 from support.concept_tables import small_table
-from tasks.captions.compose import compose, compose_shard
+from tasks.bundles import Work
+from tasks.captions.compose import CaptionInputs, compose, compose_bundle, compose_shard
 from tasks.captions.planning import Planner
 from tasks.captions.prompt_files import load_prompts
-from tasks.shards import read_rejects, read_shard
+from tasks.captions.unsafe_words import UnsafeWords
+from tasks.engines import EngineProcess
+from tasks.events import Advanced
+from tasks.shards import make_shard, read_rejects, read_shard, sealed
 
 SPEC = CaptionsSpec(engine="fake", per_shard=40, attempts=3)
+PROMPTS = load_prompts(SPEC.prompts)
 
 
 class Counting(FakeCaptioner):
@@ -40,11 +49,18 @@ class Repeating(FakeCaptioner):
 def composed(captioner, spec=SPEC, seed=0):
     planner = Planner(small_table(), spec, seed)
     plans = [planner.plan(2, slot) for slot in range(spec.per_shard)]
-    return list(compose(plans, load_prompts(spec.prompts), captioner, spec, seed))
+    return list(compose(plans, PROMPTS, UnsafeWords(), captioner, spec, seed))
 
 
 def address(folder, index=0):
-    return ShardAddress(folder=str(folder), room="captions", lineage="abc", index=index)
+    return ShardAddress(folder=str(folder), stage="captions", lineage="abc", index=index)
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    table = ShardAddress(folder=str(tmp_path / "concepts"), stage="concepts", lineage="t", index=0)
+    make_shard(table, concept.CONTRACT, small_table, tar=False)
+    return CaptionInputs(table, PROMPTS, UnsafeWords())
 
 
 def test_every_ask_is_kept_or_refused_and_every_slot_ends():
@@ -96,28 +112,50 @@ def test_a_caption_carries_all_that_made_it():
         assert (each.relation is not None) == (each.strategy == "relation")
 
 
-def test_the_same_shard_is_the_same_bytes(tmp_path):
+def test_the_same_shard_is_the_same_bytes(tmp_path, inputs):
     spec = SPEC.model_copy(update={"min_kept": 0.0})
-    first = compose_shard(small_table(), address(tmp_path / "a", 3), FakeCaptioner(0.4), spec, seed=0)
+    first = compose_shard(inputs, address(tmp_path / "a", 3), FakeCaptioner(0.4), spec, seed=0)
     captioner = FakeCaptioner(0.4)
-    compose_shard(small_table(), address(tmp_path / "b", 1), captioner, spec, seed=0)
-    again = compose_shard(small_table(), address(tmp_path / "b", 3), captioner, spec, seed=0)
+    compose_shard(inputs, address(tmp_path / "b", 1), captioner, spec, seed=0)
+    again = compose_shard(inputs, address(tmp_path / "b", 3), captioner, spec, seed=0)
     assert again == first
 
 
-def test_what_is_sealed_is_what_was_kept_and_is_not_asked_for_again(tmp_path):
+def test_what_is_sealed_is_what_was_kept_and_is_not_asked_for_again(tmp_path, inputs):
     captioner = Counting(faulty=0.2)
-    manifest = compose_shard(small_table(), address(tmp_path), captioner, SPEC, seed=0)
+    manifest = compose_shard(inputs, address(tmp_path), captioner, SPEC, seed=0)
     assert len(list(read_shard(address(tmp_path), caption.CONTRACT))) == manifest.accepted
     rejects = read_rejects(address(tmp_path))
     assert len(rejects) == sum(manifest.rejected.values()) > 0
     assert len({each.key for each in rejects}) == len(rejects)
     calls = len(captioner.calls)
-    assert compose_shard(small_table(), address(tmp_path), captioner, SPEC, seed=0) == manifest
+    assert compose_shard(inputs, address(tmp_path), captioner, SPEC, seed=0) == manifest
     assert len(captioner.calls) == calls
 
 
-def test_a_shard_that_keeps_too_little_is_not_sealed(tmp_path):
+def test_a_shard_that_keeps_too_little_is_not_sealed(tmp_path, inputs):
     with pytest.raises(SpecError, match="min_kept"):
-        compose_shard(small_table(), address(tmp_path), FakeCaptioner(1.0), SPEC, seed=0)
+        compose_shard(inputs, address(tmp_path), FakeCaptioner(1.0), SPEC, seed=0)
     assert not list(tmp_path.glob("*.json"))
+
+
+def test_words_that_the_user_lists_are_refused(tmp_path, inputs):
+    words = replace(inputs, unsafe_words=UnsafeWords(["moss"]))
+    spec = SPEC.model_copy(update={"min_kept": 0.0})
+    assert compose_shard(words, address(tmp_path), FakeCaptioner(), spec, seed=0).rejected["unsafe"] > 0
+
+
+@pytest.mark.slow
+def test_a_bundle_is_made_in_one_engine_from_what_it_was_handed(tmp_path, inputs):
+    spec = SPEC.model_copy(update={"prompts": "no such folder", "unsafe_words": "no such file", "min_kept": 0.0})
+    captions = Stage(name="captions", lineage="abc", folder=str(tmp_path / "here"), count=3, facts={})
+    work = Work(captions, (0, 2), spec, inputs, 0, MadeBy("r", "f"))
+    events = []
+    with EngineProcess(1) as engine:
+        made = compose_bundle.fn(work, engine, events.append)
+        assert compose_bundle.fn(work, engine, events.append) == 0
+    assert made == sum(sealed(captions.shard(index)).accepted for index in (0, 2)) and not sealed(captions.shard(1))
+    assert events == [Advanced("r", "captions", 40)] * 2
+    assert json.loads(Path(captions.shard(2).file("made.json")).read_bytes())["run"] == "r"
+    alone = compose_shard(inputs, address(tmp_path / "there", 2), FakeCaptioner(), spec, seed=0)
+    assert alone.files == sealed(captions.shard(2)).files

@@ -1,12 +1,12 @@
-from tasks.captions.near_duplicates import Kept
+from tasks.captions.near_duplicates import AcceptedCaptions
 
 LONG = "A red fox sits in front of an old wooden house with blue doors and two small windows."
 
 
 def kept(similarity, *texts):
-    known = Kept(similarity)
+    known = AcceptedCaptions(similarity)
     for text in texts:
-        known.keep(text)
+        known.add(text)
     return known
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from data_specs.errors import SpecError
 from data_specs.prompt_set import RELATIONS
-from data_specs.run import CaptionsSpec
+from data_specs.specs.captions import CaptionsSpec
 from support.concept_tables import made_up, small_table
 from tasks.captions.plan_summary import expected
 from tasks.captions.planning import Planner, ask_seed, examples_for

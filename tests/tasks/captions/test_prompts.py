@@ -6,7 +6,7 @@ from data_specs.errors import SpecError
 from data_specs.prompt_set import PROMPT_KINDS, RELATIONS, Example
 from support.concept_tables import made_up
 from tasks.captions.naming import names, relates
-from tasks.captions.planning import Plan
+from tasks.captions.planning import CaptionPlan
 from tasks.captions.prompt_files import SETS, load_prompts, prompts_digest
 from tasks.captions.prompts import write_prompt
 
@@ -45,7 +45,7 @@ def test_what_small_models_see_shows_all_that_is_given_and_opens_alike():
 
 
 def test_a_prompt_is_header_examples_and_an_open_query():
-    plan = Plan(0, 0, 0, made_up("kettle"), "relation", relation="under", other="daisy")
+    plan = CaptionPlan(0, 0, 0, made_up("kettle"), "relation", relation="under", other="daisy")
     assert (
         write_prompt(plan, "Header.", [FOX])
         == "Header.\n\nfox, on, tram => A fox on a tram.\n\nkettle, under, daisy =>"
@@ -53,7 +53,7 @@ def test_a_prompt_is_header_examples_and_an_open_query():
 
 
 def test_without_a_second_noun_the_examples_lose_theirs():
-    plan = Plan(0, 0, 0, made_up("kettle"), "relation", relation="under")
+    plan = CaptionPlan(0, 0, 0, made_up("kettle"), "relation", relation="under")
     assert write_prompt(plan, "Header.", [FOX]) == "Header.\n\nfox, on => A fox on a tram.\n\nkettle, under =>"
 
 

@@ -1,9 +1,9 @@
 import pytest
 
 from data_specs.errors import SpecError
-from data_specs.run import CaptionsSpec
+from data_specs.specs.captions import CaptionsSpec
 from support.concept_tables import made_up
-from tasks.captions.planning import Plan
+from tasks.captions.planning import CaptionPlan
 from tasks.captions.prompt_files import load_prompts
 from tasks.captions.screening import Refusal, Screen, fingerprint
 from tasks.captions.unsafe_words import UnsafeWords, load_unsafe_words, unsafe_words_digest
@@ -12,15 +12,15 @@ PROMPTS = load_prompts("synclr")
 UNSAFE = UnsafeWords(["gun", "dead body", "Ass"])
 
 
-def verdict(completion, *, concept="fox", background=None, relation=None, other=None, **knobs):
-    spec = CaptionsSpec(**{"min_words": 3, "max_words": 16} | knobs)
+def verdict(completion, *, concept="fox", background=None, relation=None, other=None, **settings):
+    spec = CaptionsSpec(**{"min_words": 3, "max_words": 16} | settings)
     strategy = "background" if background else "relation" if other else "concept"
-    plan = Plan(0, 0, 0, made_up(concept), strategy, background=background, relation=relation, other=other)
+    plan = CaptionPlan(0, 0, 0, made_up(concept), strategy, background=background, relation=relation, other=other)
     return Screen(spec, PROMPTS, UNSAFE).verdict(completion, plan)
 
 
-def reason(completion, **knobs):
-    outcome = verdict(completion, **knobs)
+def reason(completion, **settings):
+    outcome = verdict(completion, **settings)
     return outcome.reason if isinstance(outcome, Refusal) else None
 
 

@@ -7,13 +7,15 @@ import pytest
 
 from data_specs import caption, concept
 from data_specs.errors import ContractError
-from data_specs.run import CaptionsSpec
 from data_specs.selection import CONTRACT
-from data_specs.shard import ShardAddress
+from data_specs.shard import UNNAMED, ShardAddress
+from data_specs.specs.captions import CaptionsSpec
+from data_specs.stage import Stage
 from support.builders import make_caption, make_concept
 from tasks.captions import select
 from tasks.captions.near_duplicates import keys, repeats
 from tasks.captions.select import select_shards
+from tasks.events import ignore
 from tasks.shards import make_shard, read_rows, sealed, verify_shard
 
 NAMES = ["dog", "red fox", "tram", "owl", "teapot"]
@@ -32,45 +34,46 @@ def texts(shard):
         yield name, draw.choice([text, text + ".", text.upper(), text.replace("at", "before"), text + " today"])
 
 
-def captions_in(root, shards=range(SHARDS)):
-    addresses = [ShardAddress(folder=f"{root}/captions", room="captions", lineage="c", index=i) for i in range(SHARDS)]
-    for index in shards:
-        made = [make_caption(name, slot, text, index) for slot, (name, text) in enumerate(texts(index))]
-        make_shard(addresses[index], caption.CONTRACT, lambda kept=made: kept)
-    return addresses
+def captions_in(root, count=SHARDS):
+    """A sealed stage."""
+    stage = Stage(name="captions", lineage="c", folder=f"{root}/captions", count=count, facts={})
+    for address in stage.shards():
+        made = [make_caption(name, slot, text, address.index) for slot, (name, text) in enumerate(texts(address.index))]
+        make_shard(address, caption.CONTRACT, lambda kept=made: kept)
+    return stage
 
 
 def table_in(root):
-    table = ShardAddress(folder=f"{root}/concepts", room="concepts", lineage="t", index=0)
+    table = ShardAddress(folder=f"{root}/concepts", stage="concepts", lineage="t", index=0)
     make_shard(table, concept.CONTRACT, lambda: [make_concept(name) for name in NAMES], tar=False)
     return table
 
 
 def selection_in(root, count=SHARDS):
-    return [ShardAddress(folder=f"{root}/selection", room="selection", lineage="s", index=i) for i in range(count)]
+    return Stage(name="selection", lineage="s", folder=f"{root}/selection", count=count, facts={})
 
 
 def chosen(root, spec=SPEC, count=SHARDS, seed=0):
-    captions = captions_in(root, range(count))
-    select_shards(table_in(root), captions[:count], selection_in(root, count), spec, seed=seed)
-    return [read_rows(address).to_pylist() for address in selection_in(root, count)]
+    selection, captions = selection_in(root, count), captions_in(root, count)
+    select_shards(selection, captions, table_in(root), spec, seed=seed, made_by=UNNAMED, emit=ignore)
+    return [read_rows(address).to_pylist() for address in selection.shards()]
 
 
 def digests(root):
-    return [sealed(address).files for address in selection_in(root)]
+    return [sealed(address).files for address in selection_in(root).shards()]
 
 
 def naive(root, similarity):
     """Every caption against every one that was kept before it, in order."""
     kept, verdicts = [], []
-    for address in captions_in(root):
+    for address in captions_in(root).shards():
         rows = read_rows(address).to_pylist()
         hashed = keys([row["text"] for row in rows], similarity).tolist()
         for row, mine in zip(rows, map(set, hashed), strict=True):
             for other, shard, theirs in kept:
-                said = repeats(row["text"], other["text"], similarity) if mine & theirs else None
-                if said:
-                    verdicts.append((row["id"], f"{said}_elsewhere", other["id"], shard))
+                found = repeats(row["text"], other["text"], similarity) if mine & theirs else None
+                if found:
+                    verdicts.append((row["id"], f"{found}_elsewhere", other["id"], shard))
                     break
             else:
                 kept.append((row, address.index, mine))
@@ -127,14 +130,16 @@ def test_killed_after_any_table_it_goes_on_and_ends_the_same(tmp_path, monkeypat
     chosen(tmp_path / "whole")
 
     def dying(address, *args, **kwargs):
-        if address.room == "selection" and address.index == after:
+        if address.stage == "selection" and address.index == after:
             raise Killed
         return make_shard(address, *args, **kwargs)
 
     monkeypatch.setattr(select, "make_shard", dying)
     with pytest.raises(Killed):
         chosen(tmp_path / "killed")
-    assert [address.index for address in selection_in(tmp_path / "killed") if sealed(address)] == list(range(after))
+    assert [address.index for address in selection_in(tmp_path / "killed").shards() if sealed(address)] == list(
+        range(after)
+    )
     monkeypatch.undo()
     chosen(tmp_path / "killed")
     assert digests(tmp_path / "killed") == digests(tmp_path / "whole")
@@ -163,8 +168,8 @@ def test_with_both_repeats_are_neither_counted_nor_drawn(tmp_path):
 
 def test_a_table_is_whole_and_captions_that_changed_since_are_refused(tmp_path):
     chosen(tmp_path, count=2)
-    assert not [fault for address in selection_in(tmp_path, 2) for fault in verify_shard(address, CONTRACT)]
-    first = captions_in(tmp_path)[0]
+    assert not [fault for address in selection_in(tmp_path, 2).shards() for fault in verify_shard(address, CONTRACT)]
+    first = captions_in(tmp_path).shard(0)
     for path in (tmp_path / "captions").glob("captions-000000*"):
         path.unlink()
     make_shard(first, caption.CONTRACT, lambda: [make_caption("dog", 1, next(texts(0))[1])])
@@ -178,7 +183,8 @@ def test_memory_follows_what_is_held_at_once_and_not_the_number_of_shards(tmp_pa
 
     def peak(count):
         tracemalloc.start()
-        select_shards(table, captions[:count], selection_in(tmp_path, count), SPEC, seed=0)
+        selection = selection_in(tmp_path, count)
+        select_shards(selection, captions, table, SPEC, seed=0, made_by=UNNAMED, emit=ignore)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most

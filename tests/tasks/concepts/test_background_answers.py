@@ -6,7 +6,7 @@ import pytest
 
 from data_specs.errors import SpecError
 from data_specs.prompt_set import EXAMPLES_PER_PROMPT
-from tasks.concepts.background_answers import Answers, Refused, fault, says_where, split, tidied
+from tasks.concepts.background_answers import AnswerReader, RefusedAnswer, begins_with_preposition, fault, split, tidied
 from tasks.concepts.background_prompts import (
     SHIPPED,
     examples_for,
@@ -17,13 +17,13 @@ from tasks.concepts.background_prompts import (
 
 PROMPT = load_prompt("backgrounds")
 BARE = load_prompt(str(Path(__file__).with_name("bare_places.yaml")))
-ANSWERS = Answers(BARE)
+ANSWERS = AnswerReader(BARE)
 
 
 def read(completion, concept="fox"):
     found = list(ANSWERS.read(completion, concept))
     kept = [each for each in found if isinstance(each, str)]
-    return kept, [(each.reason, each.text) for each in found if isinstance(each, Refused)]
+    return kept, [(each.reason, each.text) for each in found if isinstance(each, RefusedAnswer)]
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,10 @@ def test_a_copied_example_is_refused_whole_and_one_place_of_it_is_not():
 
 
 def test_where_every_example_opens_with_a_preposition_so_must_an_answer():
-    found = list(Answers(PROMPT).read("in a Forest, panther, under a bridge, ON the snow\n", "lion"))
-    assert found == ["Forest", Refused("not_a_place", "panther"), "under a bridge", "snow"]
+    found = list(AnswerReader(PROMPT).read("in a Forest, panther, under a bridge, ON the snow\n", "lion"))
+    assert found == ["Forest", RefusedAnswer("not_a_place", "panther"), "under a bridge", "snow"]
     copied = ", ".join(PROMPT.examples[0].backgrounds)
-    assert {each.reason for each in Answers(PROMPT).read(f"{copied}\n", "lion")} == {"prompt_leaked"}
+    assert {each.reason for each in AnswerReader(PROMPT).read(f"{copied}\n", "lion")} == {"prompt_leaked"}
 
 
 def test_nothing_of_a_long_hostile_answer_is_kept_whole():
@@ -120,7 +120,7 @@ def test_the_shipped_examples_pass_their_own_screen():
     for example in PROMPT.examples:
         assert len(example.backgrounds) == 8
         assert [fault(tidied(place), example.concept) for place in example.backgrounds] == [None] * 8, example.concept
-        assert all(map(says_where, example.backgrounds))
+        assert all(map(begins_with_preposition, example.backgrounds))
 
 
 def test_a_file_of_ones_own_is_read_and_any_word_counts(tmp_path):

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from data_specs.concept import Concept
 from data_specs.errors import SpecError
-from data_specs.run import ConceptsSpec, FileSource, HuggingFaceSource, WordNetSource
+from data_specs.specs.concepts import ConceptsSpec, FileSource, HuggingFaceSource, WordNetSource
 from tasks.concepts.ingest import ingest, ingest_table
 from tasks.concepts.sources import fingerprints
 
@@ -46,10 +46,10 @@ def dumped(names, suffix, column="name"):
 
 @pytest.fixture
 def source(tmp_path):
-    def make(content, suffix, **knobs):
+    def make(content, suffix, **settings):
         path = tmp_path / f"names.{suffix}"
         path.write_bytes(content)
-        return FileSource(path=str(path), **knobs)
+        return FileSource(path=str(path), **settings)
 
     return make
 
@@ -63,9 +63,9 @@ def ingested(source):
 def refused(source):
     with pytest.raises(SpecError) as caught:
         ingested(source)
-    said = str(caught.value)
-    assert "\n" not in said and said.startswith("concepts.") and len(said) < 600
-    return said
+    message = str(caught.value)
+    assert "\n" not in message and message.startswith("concepts.") and len(message) < 600
+    return message
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -91,8 +91,10 @@ def test_a_file_in_another_encoding(source, suffix, encoding):
 def test_a_column_that_is_missing(source, suffix):
     said = refused(source(dumped(["dog"], suffix, column="label"), suffix))
     assert "has no column 'name'; it has label" in said
-    for knob in ("kind_column", "category_column", "backgrounds_column"):
-        assert "has no column 'gone'; it has name" in refused(source(dumped(["dog"], suffix), suffix, **{knob: "gone"}))
+    for setting in ("kind_column", "category_column", "backgrounds_column"):
+        assert "has no column 'gone'; it has name" in refused(
+            source(dumped(["dog"], suffix), suffix, **{setting: "gone"})
+        )
 
 
 @pytest.mark.parametrize("suffix", ["json", "jsonl", "parquet"])
@@ -104,7 +106,7 @@ def test_a_file_that_was_cut_in_the_middle(source, suffix):
 def test_a_hundred_thousand_duplicates_are_one_concept(source, suffix, address):
     started = time.monotonic()
     spec = ConceptsSpec(sources=(source(dumped(["dog"] * 100_000, suffix), suffix),))
-    manifest = ingest_table(address(room="concepts"), spec)
+    manifest = ingest_table(address(stage="concepts"), ingest(spec), [], spec)
     assert (manifest.accepted, manifest.rejected) == (1, {"merged": 99_999})
     assert time.monotonic() - started < 60  # 1.5 s of CPU, on a machine that may be busy
 

@@ -9,13 +9,13 @@ import pytest
 from data_specs.concept import Concept
 from data_specs.errors import SpecError
 from data_specs.rejection import Rejection
-from data_specs.run import ConceptsSpec, FileSource, TinyWorldSource
+from data_specs.specs.concepts import ConceptsSpec, FileSource, TinyWorldSource
 from tasks.concepts.ingest import ingest, ingest_table, read_concepts
 from tasks.concepts.sources import fingerprints
 
 
-def source(path, **knobs):
-    return FileSource(path=str(path), **knobs)
+def source(path, **settings):
+    return FileSource(path=str(path), **settings)
 
 
 def split(outcomes):
@@ -121,7 +121,7 @@ def test_the_sealed_table_reads_back_and_an_edited_list_is_another_lineage(tmp_p
     (tmp_path / "a.txt").write_text("dog\n")
     spec = ConceptsSpec(sources=(source(tmp_path / "a.txt"),))
     before = fingerprints(spec)
-    ingest_table(address(room="concepts"), spec)
-    assert read_concepts(address(room="concepts")) == ingest(spec)
+    ingest_table(address(stage="concepts"), ingest(spec), [], spec)
+    assert read_concepts(address(stage="concepts")) == ingest(spec)
     (tmp_path / "a.txt").write_text("cat\n")
     assert fingerprints(spec) != before

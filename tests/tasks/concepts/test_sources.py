@@ -9,7 +9,7 @@ import pytest
 from data_specs.concept import Concept
 from data_specs.errors import SpecError
 from data_specs.rejection import Rejection
-from data_specs.run import ConceptsSpec, FileSource, HuggingFaceSource, WordNetSource
+from data_specs.specs.concepts import ConceptsSpec, FileSource, HuggingFaceSource, WordNetSource
 from tasks.concepts.ingest import ingest
 from tasks.concepts.naming import clean, fault
 from tasks.concepts.sources import fingerprint
@@ -45,7 +45,7 @@ def written(folder, name, content):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "knobs"),
+    ("name", "content", "settings"),
     [
         ("a.json", ["red_panda", "sea otter"], {}),
         ("a.json", [{"label": "red panda"}, {"label": "sea otter"}], {"column": "label"}),
@@ -58,8 +58,8 @@ def written(folder, name, content):
         ("a.txt", "red panda, lesser panda\nsea otter\n", {"split_at": ","}),
     ],
 )
-def test_every_form_of_a_list_says_the_same(tmp_path, name, content, knobs):
-    assert names(FileSource(path=written(tmp_path, name, content), **knobs)) == ["red panda", "sea otter"]
+def test_every_form_of_a_list_says_the_same(tmp_path, name, content, settings):
+    assert names(FileSource(path=written(tmp_path, name, content), **settings)) == ["red panda", "sea otter"]
 
 
 def test_kinds_and_categories_may_stand_in_columns(tmp_path):
@@ -109,8 +109,7 @@ def test_a_merger_says_what_with_what_why_and_what_is_lost(tmp_path):
     concepts, [reject] = ingested(first, second)
     assert concepts[0].sources == ("a.txt", "b.txt") and concepts[0].category == "animal"
     assert reject.text == (
-        "'SEA_OTTER' of b.txt is 'Sea otter' of a.txt: the same name but for case; "
-        "its category 'mammal' is not taken over"
+        "'SEA_OTTER' of b.txt is 'Sea otter' of a.txt: the same name but for case; its category 'mammal' is not reused"
     )
 
 
@@ -195,7 +194,7 @@ def test_names_are_cleaned(raw, kind, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "knobs", "said"),
+    ("name", "content", "settings", "said"),
     [
         ("a.json", "{not json", {}, "is not JSON"),
         ("a.yaml", "a: [b", {}, "is not YAML"),
@@ -209,9 +208,9 @@ def test_names_are_cleaned(raw, kind, name):
         ("a.txt", "dog\n", {"backgrounds": "/nowhere.json"}, "there is no file '/nowhere.json'"),
     ],
 )
-def test_a_file_in_the_wrong_form_is_refused_in_one_line(tmp_path, name, content, knobs, said):
+def test_a_file_in_the_wrong_form_is_refused_in_one_line(tmp_path, name, content, settings, said):
     with pytest.raises(SpecError, match=said) as caught:
-        ingested(FileSource(path=written(tmp_path, name, content), **knobs))
+        ingested(FileSource(path=written(tmp_path, name, content), **settings))
     assert "\n" not in str(caught.value)
 
 

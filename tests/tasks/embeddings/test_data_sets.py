@@ -1,8 +1,8 @@
-"""Benchmarks of one's own: every picture is accepted or refused with a reason; what cannot be judged is refused at once."""
+"""Benchmarks of one's own: every image is accepted or refused with a reason; what cannot be judged is refused at once."""
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +12,27 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from data_specs import benchmark_image as picture
+from data_specs import benchmark_image as image
 from data_specs import image_group
-from data_specs.benchmark_image import Picture
+from data_specs.benchmark_image import BenchmarkImage
 from data_specs.errors import SpecError
 from data_specs.ids import digest
 from data_specs.rejection import Rejection
-from data_specs.run import EmbeddingsSpec, HuggingFaceImages, ImageFolder, ImageShards, OwnBenchmark
 from data_specs.shard import ShardAddress
+from data_specs.specs.embeddings import EmbeddingsSpec, HuggingFaceImages, ImageFolder, ImageShards, OwnBenchmark
 from support.builders import make_caption, make_group
-from tasks.embeddings.benchmarks import PARTS, benchmark_of, lineage
-from tasks.embeddings.data_sets import admitted, centre, fingerprint
-from tasks.embeddings.extract import draw_shard, needed
+from tasks.embeddings import benchmarks
+from tasks.embeddings.benchmarks import (
+    PARTS,
+    Benchmark,
+    benchmark_lineage,
+    benchmark_of,
+    benchmark_shards,
+    seal_part,
+)
+from tasks.embeddings.data_sets import fingerprint, prepared_images, resize_and_crop
 from tasks.embeddings.image_shards import splits
-from tasks.shards import make_shard, read_rejects, read_shard
+from tasks.shards import make_shard, read_rejects, read_shard, sealed
 
 
 def drawn(shade: int, size: tuple[int, int] = (24, 16), kind: str = "PNG") -> bytes:
@@ -34,9 +41,15 @@ def drawn(shade: int, size: tuple[int, int] = (24, 16), kind: str = "PNG") -> by
     return stream.getvalue()
 
 
-def everything(source: OwnBenchmark) -> tuple[list[Picture], list[Rejection]]:
-    outcomes = [one for part in range(PARTS) for one in admitted(source, part, PARTS)]
-    return [o for o in outcomes if isinstance(o, Picture)], [o for o in outcomes if isinstance(o, Rejection)]
+def everything(source: OwnBenchmark) -> tuple[list[BenchmarkImage], list[Rejection]]:
+    outcomes = [one for part in range(PARTS) for one in prepared_images(source, part, PARTS)]
+    return [o for o in outcomes if isinstance(o, BenchmarkImage)], [o for o in outcomes if isinstance(o, Rejection)]
+
+
+def planned(source: OwnBenchmark) -> Benchmark:
+    """As a run plans it now."""
+    spec = EmbeddingsSpec(benchmarks=(), data_sets=(source,))
+    return benchmark_of(spec, source.name, 0, {source.name: fingerprint(source)})
 
 
 @pytest.fixture
@@ -66,51 +79,78 @@ def test_a_folder_is_read_once_with_its_splits_and_classes(folder: Path) -> None
     assert {Image.open(io.BytesIO(one.data)).size for one in found} == {(8, 8)}
 
 
-def test_a_damaged_picture_is_refused_by_name_and_counted(folder: Path, tmp_path: Path) -> None:
+def test_a_damaged_image_is_refused_by_name_and_counted(folder: Path, tmp_path: Path) -> None:
     whole = (folder / "train/cat/0.jpg").read_bytes()
     (folder / "train/cat/0.jpg").write_bytes(whole[: len(whole) // 2])
-    (folder / "train/dog/1.jpg").write_bytes(b"no picture")
+    (folder / "train/dog/1.jpg").write_bytes(b"no image")
     (folder / "test/dog/0.jpg").write_bytes(b"")
     found, refused = everything(of_folder(folder))
     assert (len(found), len(refused)) == (9, 3)
     assert {one.key for one in refused} == {"train/cat/0.jpg", "train/dog/1.jpg", "test/dog/0.jpg"}
     assert {one.reason for one in refused} == {"unreadable"}
-    spec = EmbeddingsSpec(benchmarks=(), data_sets=(of_folder(folder),))
-    made = [(draw_shard(*one), one[1]) for one in needed(str(tmp_path / "root"), spec)]
+    benchmark = planned(of_folder(folder))
+    made = [(seal_part(benchmark, shard), shard) for shard in benchmark_shards(str(tmp_path / "root"), benchmark)]
     assert sum(manifest.accepted for manifest, _ in made) == 9
     assert sum(manifest.rejected.get("unreadable", 0) for manifest, _ in made) == 3
     assert sum(len(read_rejects(address)) for _, address in made) == 3
-    assert sum(1 for _, address in made for _ in read_shard(address, picture.CONTRACT)) == 9
+    assert sum(1 for _, address in made for _ in read_shard(address, image.CONTRACT)) == 9
 
 
-def test_a_part_that_loses_most_of_its_pictures_stops_the_run(folder: Path, tmp_path: Path) -> None:
+def test_a_part_that_loses_most_of_its_images_stops_the_run(folder: Path, tmp_path: Path) -> None:
     for path in folder.rglob("*.jpg"):
-        path.write_bytes(b"no picture")
-    spec = EmbeddingsSpec(benchmarks=(), data_sets=(of_folder(folder),))
-    [(benchmark, address), *_] = needed(str(tmp_path / "root"), spec)
-    with pytest.raises(SpecError, match=r"pets: 3 of 3 pictures .*unreadable 3"):
-        draw_shard(benchmark, address)
+        path.write_bytes(b"no image")
+    benchmark = planned(of_folder(folder))
+    with pytest.raises(SpecError, match=r"pets: 3 of 3 images .*unreadable 3"):
+        seal_part(benchmark, benchmark_shards(str(tmp_path / "root"), benchmark)[0])
+
+
+def test_a_data_set_that_was_edited_since_the_run_was_planned_is_not_sealed(folder: Path, tmp_path: Path) -> None:
+    source = of_folder(folder)
+    benchmark = planned(source)
+    first, second, *_ = benchmark_shards(str(tmp_path / "root"), benchmark)
+    seal_part(benchmark, first)
+    (folder / "train/cat/0.jpg").write_bytes(drawn(3, (80, 80)))
+    with pytest.raises(SpecError, match="pets was edited after the run was planned; run again"):
+        seal_part(benchmark, second)
+    assert sealed(second) is None
+    again = planned(source)
+    assert not {first, second} & {*benchmark_shards(str(tmp_path / "root"), again)}
+    seal_part(again, benchmark_shards(str(tmp_path / "root"), again)[0])
+
+
+def test_a_data_set_that_is_edited_while_it_is_read_is_not_sealed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def edited_meanwhile(source: OwnBenchmark, part: int, parts: int) -> Iterator[BenchmarkImage | Rejection]:
+        yield from prepared_images(source, part, parts)
+        (folder / "train/cat/0.jpg").write_bytes(drawn(3, (80, 80)))
+
+    monkeypatch.setattr(benchmarks, "prepared_images", edited_meanwhile)
+    benchmark = planned(of_folder(folder))
+    [shard, *_] = benchmark_shards(str(tmp_path / "root"), benchmark)
+    with pytest.raises(SpecError, match="pets was edited"):
+        seal_part(benchmark, shard)
+    assert sealed(shard) is None
 
 
 def test_folders_that_cannot_be_judged_are_refused_before_any_work(folder: Path) -> None:
-    spec = EmbeddingsSpec(data_sets=(of_folder(folder),))
+    source = of_folder(folder)
     (folder / "train" / "owl").mkdir()
     with pytest.raises(SpecError, match=r"class folder .*owl is empty"):
-        benchmark_of(spec, "pets", 0)
+        fingerprint(source)
     (folder / "train" / "owl").rename(folder / "test" / "owl")
     (folder / "test" / "owl" / "0.jpg").write_bytes(drawn(0))
     with pytest.raises(SpecError, match="'test' has the class 'owl', and 'train' has no folder of that name"):
-        benchmark_of(spec, "pets", 0)
+        fingerprint(source)
     with pytest.raises(SpecError, match=r"holds no class folders .*holds test, train"):
         fingerprint(of_folder(folder, validation="val"))
     with pytest.raises(SpecError, match="holds nothing"):
         fingerprint(of_folder(folder / "nowhere"))
 
 
-def test_another_picture_is_another_lineage_and_another_metric_is_not(folder: Path) -> None:
-    def now(**turned: object) -> str:
-        source = of_folder(folder, **turned)
-        return lineage(benchmark_of(EmbeddingsSpec(data_sets=(source,)), "pets", 0))
+def test_another_image_is_another_lineage_and_another_metric_is_not(folder: Path) -> None:
+    def now(**settings: object) -> str:
+        return benchmark_lineage(planned(of_folder(folder, **settings)))
 
     first = now()
     assert now(metric="mean_per_class") == first == now(resize=None)
@@ -119,14 +159,16 @@ def test_another_picture_is_another_lineage_and_another_metric_is_not(folder: Pa
     assert now() != first
 
 
-def test_the_centre_is_cut_out_of_what_was_made_as_small() -> None:
+def test_the_shorter_side_is_resampled_and_the_centre_is_cropped() -> None:
     wide = np.zeros((16, 48, 3), np.uint8)
     wide[:, 16:32] = 255
-    assert np.asarray(centre(Image.fromarray(wide), 16, 16)).min() == 255
-    assert centre(Image.new("RGB", (7, 100)), 8, 8).size == (8, 8)
+    assert np.asarray(resize_and_crop(Image.fromarray(wide), 16, 16)).min() == 255
+    assert resize_and_crop(Image.new("RGB", (7, 100)), 8, 8).size == (8, 8)
     same = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8))
-    assert np.array_equal(np.asarray(centre(same, 8, 8)), np.asarray(same))
-    assert np.array_equal(np.asarray(centre(same, 8, 4)), np.asarray(same)[2:6, 2:6]), "as ImageNet: 256, then 224"
+    assert np.array_equal(np.asarray(resize_and_crop(same, 8, 8)), np.asarray(same))
+    assert np.array_equal(np.asarray(resize_and_crop(same, 8, 4)), np.asarray(same)[2:6, 2:6]), (
+        "as ImageNet: 256, then 224"
+    )
     with pytest.raises(ValidationError, match="resize 200 is less than size 224"):
         ImageFolder(name="pets", path="/", resize=200)
 
@@ -223,13 +265,13 @@ def test_image_shards_of_a_run_are_a_benchmark_too(address: Callable[..., ShardA
     held = {split: {one for one, its in splits(source).items() if its == split} for split in ("test", "validation")}
     found, refused = everything(source)
     assert not refused and len(found) == 13 * 4
-    for split in ("test", "validation"):  # a fifth of six captions each, with all their pictures; owl is alone
+    for split in ("test", "validation"):  # a fifth of six captions each, with all their images; owl is alone
         shown = sorted((one.labels[0], one.id) for one in found if one.group == split)
         [cat], [dog] = (
             {g.caption.id for g in groups if g.caption.concept == name} & held[split] for name in ("cat", "dog")
         )
-        pictures = {digest("picture", "own", f"{caption}/{copy}") for caption in (cat, dog) for copy in range(4)}
-        assert [name for name, _ in shown] == ["cat"] * 4 + ["dog"] * 4 and {one for _, one in shown} == pictures
+        images = {digest("picture", "own", f"{caption}/{copy}") for caption in (cat, dog) for copy in range(4)}
+        assert [name for name, _ in shown] == ["cat"] * 4 + ["dog"] * 4 and {one for _, one in shown} == images
     assert fingerprint(source) == fingerprint(source)
     with pytest.raises(SpecError, match="no sealed image shards"):
         fingerprint(ImageShards(name="own", path=f"{source.path}/nowhere"))

@@ -29,7 +29,7 @@ def test_colours_do_not_depend_on_the_sign_that_a_solver_gives() -> None:
 @pytest.mark.parametrize(
     ("groups", "expected"), [("aabb", [[2, 3], [1, 0]]), ("aaaa", [[1, 2], [2, 1]])], ids=["groups", "one group"]
 )
-def test_the_nearest_are_sought_in_other_groups_and_never_the_picture_itself(
+def test_the_nearest_are_sought_in_other_groups_and_never_the_image_itself(
     groups: str, expected: list[list[int]]
 ) -> None:
     angles = np.array([0.0, 0.1, 0.5, 0.9])

@@ -12,12 +12,14 @@ from data_specs.errors import SpecError
 from data_specs.ids import image_seed
 from data_specs.image_group import ImageGroup
 from data_specs.rejection import Rejection
-from data_specs.run import ImagesSpec, SafetySpec, ScorerSpec
+from data_specs.specs.images import ImagesSpec, SafetySpec, ScorerSpec
+from data_specs.stage import Stage
 from models.renderer.fake import FakeRenderer
 from models.scorer.fake import IDENTITY, FakeScorer
 from support.builders import make_caption
-from tasks.images.redraw import redraw
-from tasks.images.render import Work, render, render_shard
+from tasks.bundles import Work
+from tasks.images.redraw import render_again
+from tasks.images.render import ImageInputs, render, render_shard
 from tasks.images.render_queue import RenderQueue
 from tasks.shards import make_shard, read_rows, read_shard, sealed
 
@@ -27,7 +29,7 @@ SEEDS = {place: image_seed(0, CAPTIONS[place[0]].id, *place[1:]) for place in pr
 
 
 class Tagged(FakeRenderer):
-    """The first pixel says which drawing it is; those in `broken` are NaN, those in `same` one picture."""
+    """The first pixel says which drawing it is; those in `broken` are NaN, those in `same` one image."""
 
     def __init__(self, broken=(), same=()):
         super().__init__()
@@ -36,13 +38,13 @@ class Tagged(FakeRenderer):
 
     def render(self, drawings):
         self.drawn += [next(place for place, seed in SEEDS.items() if seed == each.seed) for each in drawings]
-        pictures = super().render(drawings)
-        for drawing, picture in zip(drawings, pictures, strict=True):
+        images = super().render(drawings)
+        for drawing, image in zip(drawings, images, strict=True):
             if drawing.seed in self.same:
-                picture[:] = np.linspace(0, 1, picture.size).reshape(picture.shape)
+                image[:] = np.linspace(0, 1, image.size).reshape(image.shape)
             if drawing.seed in self.broken:
-                picture[:] = np.nan
-        return pictures
+                image[:] = np.nan
+        return images
 
 
 class Looking:
@@ -53,18 +55,18 @@ class Looking:
     def __init__(self, renderer, table, otherwise):
         self.renderer, self.table, self.otherwise = renderer, table, otherwise
 
-    def score(self, pictures, texts):
+    def score(self, images, texts):
         assert [CAPTIONS[place[0]].text for place in self.renderer.drawn[-len(texts) :]] == list(texts)
-        return self.check(pictures)
+        return self.check(images)
 
-    def check(self, pictures):
-        return [self.table.get(place, self.otherwise) for place in self.renderer.drawn[-len(pictures) :]]
+    def check(self, images):
+        return [self.table.get(place, self.otherwise) for place in self.renderer.drawn[-len(images) :]]
 
 
-def drawn(renderer, fits=None, beyond=None, captions=CAPTIONS[:1], **knobs):
-    safety = SafetySpec(policy=knobs.pop("policy"), threshold=knobs.pop("threshold", 0.0)) if beyond else None
-    scorer = ScorerSpec(engine="fake", model="none", min_score=knobs.pop("min_score", None)) if fits else None
-    spec = ImagesSpec(engine="fake", format="png", per_caption=2, scorer=scorer, safety=safety, **knobs)
+def drawn(renderer, fits=None, beyond=None, captions=CAPTIONS[:1], **settings):
+    safety = SafetySpec(policy=settings.pop("policy"), threshold=settings.pop("threshold", 0.0)) if beyond else None
+    scorer = ScorerSpec(engine="fake", model="none", min_score=settings.pop("min_score", None)) if fits else None
+    spec = ImagesSpec(engine="fake", format="png", per_caption=2, scorer=scorer, safety=safety, **settings)
     looking = Looking(renderer, fits, 0.0) if fits else None, Looking(renderer, beyond, -0.5) if beyond else None
     return list(render(captions, RenderQueue(renderer, spec, *looking), spec, seed=0))
 
@@ -103,7 +105,7 @@ def test_a_faulty_candidate_is_drawn_again_only_while_too_few_are_good():
     assert max(attempt for _, _, attempt in renderer.drawn) == 0
     assert [image.candidate for image in group.images] == [2, 3]
     assert {each.candidate: each.reason for each in group.passed_over} == {0: "not_finite", 1: "not_finite"}
-    assert all(each.scores == {} for each in group.passed_over), "a broken picture has no score"
+    assert all(each.scores == {} for each in group.passed_over), "a broken image has no score"
 
     renderer = Tagged(broken=[(0, 0, 0), (0, 1, 0), (0, 2, 0), (0, 1, 1)])
     [group] = drawn(renderer, FITS | {(0, 2, 1): 0.9, (0, 0, 1): 0.8}, candidates=4)
@@ -113,7 +115,7 @@ def test_a_faulty_candidate_is_drawn_again_only_while_too_few_are_good():
     assert told == [(0, 0), (1, 0), (1, 1), (2, 0), (3, 0)] and group.passed_over[-1].reason == "reranked"
 
 
-def test_a_picture_below_the_least_score_is_drawn_again_and_its_caption_refused_when_none_is_better():
+def test_an_image_below_the_least_score_is_drawn_again_and_its_caption_refused_when_none_is_better():
     fits = {(0, 0, 0): 0.1, (0, 1, 0): 0.4, (0, 0, 1): 0.3}
     [group] = drawn(Tagged(), fits, min_score=0.25)
     assert [(image.attempt, image.scores["clip"]) for image in group.images] == [(1, 0.3), (0, 0.4)]
@@ -125,7 +127,7 @@ def test_a_picture_below_the_least_score_is_drawn_again_and_its_caption_refused_
 @pytest.mark.parametrize(
     ("policy", "drawings", "flags"), [("keep", 2, [True, False]), ("redraw", 3, [False, False]), ("drop", 2, None)]
 )
-def test_an_unsafe_picture_is_kept_flagged_drawn_again_or_its_caption_dropped(policy, drawings, flags):
+def test_an_unsafe_image_is_kept_flagged_drawn_again_or_its_caption_dropped(policy, drawings, flags):
     renderer = Tagged()
     [outcome, other] = drawn(renderer, beyond={(0, 0, 0): 0.01}, captions=CAPTIONS, policy=policy)
     assert isinstance(other, ImageGroup) and not any(image.unsafe for image in other.images)
@@ -143,7 +145,7 @@ def test_one_unsafe_candidate_drops_the_caption_however_many_are_good():
     assert refused == Rejection(CAPTIONS[0].id, "unsafe", f"{CAPTIONS[0].text} (clip 0.3, safety 0.2)")
 
 
-def test_the_threshold_is_a_knob():
+def test_the_threshold_is_a_setting():
     [group] = drawn(Tagged(), beyond={(0, 0, 0): 0.01}, policy="redraw", threshold=0.02)
     assert [image.attempt for image in group.images] == [0, 0] and not group.images[0].unsafe
 
@@ -157,17 +159,17 @@ def test_faults_are_told_in_order_broken_then_unsafe_then_low_then_a_sibling():
     assert reasons == {0: "not_finite", 1: "unsafe", 2: "low_score", 4: "identical_sibling"}
 
 
-def test_pictures_drawn_together_score_as_they_do_alone_and_a_sealed_shard_holds_all_of_it(address):
+def test_images_drawn_together_score_as_they_do_alone_and_a_sealed_shard_holds_all_of_it(address):
     spec = ImagesSpec(engine="fake", per_caption=2, candidates=5, scorer=ScorerSpec(engine="fake", model="none"))
     queue = RenderQueue(FakeRenderer(), spec, FakeScorer())
     together = list(render(CAPTIONS, queue, spec, seed=0))
     assert together == [next(iter(render([each], queue, spec, seed=0))) for each in CAPTIONS]
-    place = address(room="images", lineage="def")
+    place = address(stage="images", lineage="def")
     make_shard(place, image_group.CONTRACT, lambda: together)
     assert list(read_shard(place, image_group.CONTRACT, check_digest=True)) == together
     rows = read_rows(place).to_pylist(maps_as_pydicts="strict")
     assert [image_group.from_row(row) for row in rows] == [replace(group, pixels=()) for group in together]
-    assert list(redraw([replace(group, pixels=()) for group in together], FakeRenderer(), spec)) == together
+    assert list(render_again([replace(group, pixels=()) for group in together], FakeRenderer(), spec)) == together
 
 
 def test_a_shard_that_loses_most_of_its_captions_stops_the_run_and_is_not_sealed(address):
@@ -175,17 +177,19 @@ def test_a_shard_that_loses_most_of_its_captions_stops_the_run_and_is_not_sealed
     spec = ImagesSpec(engine="fake", scorer=scorer)
     many = [make_caption(f"dog {slot}", slot) for slot in range(8)]
     make_shard(address(), caption_record.CONTRACT, lambda: many)
-    work = Work(address(), None, address(room="images", lineage="def"))
+    captions, images = (
+        Stage(name=each.stage, lineage=each.lineage, folder=each.folder, count=2, facts={})
+        for each in (address(), address(stage="images", lineage="def"))
+    )
+    work = Work(images, (0, 1), spec, ImageInputs(captions, None), 0)
     with pytest.raises(
         SpecError, match=r"0 of 8 captions .* images\.min_kept=0\.5 wants; refused: low_score 8; .*min_score"
     ):
-        render_shard(work, RenderQueue(FakeRenderer(), spec, FakeScorer()), spec, seed=0)
-    assert sealed(work.address) is None
+        render_shard(work, 0, RenderQueue(FakeRenderer(), spec, FakeScorer()))
+    assert sealed(images.shard(0)) is None
     free = spec.model_copy(update={"min_kept": 0.0})
-    assert render_shard(work, RenderQueue(FakeRenderer(), free, FakeScorer()), free, seed=0).rejected == {
-        "low_score": 8
-    }
+    manifest = render_shard(replace(work, settings=free), 0, RenderQueue(FakeRenderer(), free, FakeScorer()))
+    assert manifest.rejected == {"low_score": 8}
     # Of so few that a selection left, a share says nothing.
     make_shard(address(index=1), caption_record.CONTRACT, lambda: CAPTIONS)
-    few = Work(address(index=1), None, address(room="images", lineage="def", index=1))
-    assert render_shard(few, RenderQueue(FakeRenderer(), spec, FakeScorer()), spec, seed=0).accepted == 0
+    assert render_shard(work, 1, RenderQueue(FakeRenderer(), spec, FakeScorer())).accepted == 0

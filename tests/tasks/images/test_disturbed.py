@@ -1,9 +1,10 @@
-"""However a walk through the images room is disturbed or shared out, its shards are those of the undisturbed one."""
+"""However a run through the images stage is disturbed or shared out, its shards are those of the undisturbed one."""
 
 import io
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,15 @@ from data_specs import caption as caption_record
 from data_specs import image_group
 from data_specs.errors import EngineError
 from data_specs.ids import image_seed
-from data_specs.run import ImagesSpec
-from data_specs.shard import ShardAddress
+from data_specs.specs.images import ImagesSpec
+from data_specs.stage import Stage
 from models.renderer.fake import FakeRenderer
-from models.renderer.protocol import Drawing
+from models.renderer.protocol import RenderRequest
 from support.builders import make_caption
+from tasks.bundles import Work
 from tasks.engines import EngineProcess
-from tasks.events import Advanced, listening
-from tasks.images.render import Work, render_here
+from tasks.events import Advanced, ignore
+from tasks.images.render import ImageInputs, render_bundle, render_here
 from tasks.shards import make_shard, read_shard, require_sealed, sealed
 
 FAKE = ImagesSpec(engine="fake", format="png")
@@ -33,26 +35,24 @@ NAMES = ["dog", "cat", "owl", "fox", "pear", "boat"]
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("captions")
-    made = [ShardAddress(folder=str(folder), room="captions", lineage="a", index=index) for index in range(SHARDS)]
-    for address in made:
+    folder = str(tmp_path_factory.mktemp("captions"))
+    captions_stage = Stage(name="captions", lineage="a", folder=folder, count=SHARDS, facts={})
+    for address in captions_stage.shards():
         captions = [
             make_caption(name, CAPTIONS * address.index + slot, f"A {name} by the sea, {address.index}.")
             for slot, name in enumerate(NAMES)
         ]
         make_shard(address, caption_record.CONTRACT, lambda captions=captions: captions)
-    return made
+    return captions_stage
 
 
-def works(sources, folder: Path) -> list[Work]:
-    return [
-        Work(source, None, ShardAddress(folder=str(folder), room="images", lineage="b", index=source.index))
-        for source in sources
-    ]
+def work_in(folder: Path, sources: Stage, spec: ImagesSpec = REAL) -> Work:
+    images = Stage(name="images", lineage="b", folder=str(folder), count=SHARDS, facts={})
+    return Work(images, tuple(range(SHARDS)), spec, ImageInputs(sources, None), 0)
 
 
-def manifests(made: list[Work]):
-    return [require_sealed(work.address) for work in made]
+def manifests(work: Work):
+    return [require_sealed(address) for address in work.shards]
 
 
 @pytest.fixture(scope="module")
@@ -64,76 +64,75 @@ def engine():
 
 @pytest.fixture(scope="module")
 def undisturbed(sources, engine, tmp_path_factory):
-    made = works(sources, tmp_path_factory.mktemp("undisturbed"))
-    engine.call(render_here, made, REAL, seed=0, run="")
-    return made
+    work = work_in(tmp_path_factory.mktemp("undisturbed"), sources)
+    render_bundle.fn(work, engine, ignore)
+    return work
 
 
-def _killed_midway(made, spec, **names):
-    """In the engine's process: SIGKILL once the second shard is begun, and no picture of it is safe."""
-    told = 0
+def _killed_midway(work, *, emit):
+    """In the engine's process: SIGKILL once the second shard is begun, and no image of it is safe."""
+    advanced = 0
 
     def kill(event):
-        nonlocal told
-        told += isinstance(event, Advanced)
-        if told == CAPTIONS + 2:
+        nonlocal advanced
+        advanced += isinstance(event, Advanced)
+        if advanced == CAPTIONS + 2:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    with listening(kill):
-        render_here(made, spec, **names)
+    render_here(work, emit=kill)
 
 
 @pytest.mark.slow
 def test_an_engine_killed_in_the_middle_of_a_shard_leaves_nothing_and_the_next_makes_the_same_bytes(
     sources, engine, undisturbed, tmp_path
 ):
-    made = works(sources, tmp_path)
+    work = work_in(tmp_path, sources)
     with pytest.raises(EngineError, match="died"):
-        engine.call(_killed_midway, made, REAL, seed=0, run="")
-    assert list(tmp_path.rglob("*.part-*")) and sealed(made[2].address) is None
-    engine.call(render_here, made, REAL, seed=0, run="")
-    assert manifests(made) == manifests(undisturbed)
+        engine.call(_killed_midway, work)
+    assert list(tmp_path.rglob("*.part-*")) and sealed(work.stage.shard(2)) is None
+    render_bundle.fn(work, engine, ignore)
+    assert manifests(work) == manifests(undisturbed)
     assert not list(tmp_path.rglob("*.part-*"))
 
 
 @pytest.mark.slow
 def test_two_workers_make_the_bytes_that_one_makes(sources, engine, undisturbed, tmp_path):
-    made = works(sources, tmp_path)
+    work = work_in(tmp_path, sources)
     with EngineProcess(1) as other:
-        shared_out(made, REAL, engine, other)
-    assert manifests(made) == manifests(undisturbed)
+        shared_out(work, engine, other)
+    assert manifests(work) == manifests(undisturbed)
 
 
-def _with_little_memory(made, spec, **names):
-    """In the engine's process: from its second batch on, memory holds three pictures. Returns the sizes that did not fit."""
+def _with_little_memory(work, *, emit):
+    """In the engine's process: from its second batch on, memory holds three images. Returns the sizes that did not fit."""
     from models.renderer import diffusion
 
     whole, calls = diffusion.DiffusionRenderer._batch, 0
     refused = []
 
-    def cramped(self, drawings, size):
+    def cramped(self, requests, size):
         nonlocal calls
         calls += 1
         if calls > 1 and size > 3:
             refused.append(size)
             raise torch.OutOfMemoryError("CUDA out of memory (injected)")
-        return whole(self, drawings, size)
+        return whole(self, requests, size)
 
     diffusion.DiffusionRenderer._batch = cramped
-    render_here(made, spec, **names)
+    render_here(work, emit=emit)
     return refused
 
 
 @pytest.mark.slow
-def test_memory_that_runs_out_in_the_middle_of_a_shard_loses_and_doubles_no_picture(
+def test_memory_that_runs_out_in_the_middle_of_a_shard_loses_and_doubles_no_image(
     sources, engine, undisturbed, tmp_path
 ):
-    made = works(sources, tmp_path)
+    work = work_in(tmp_path, sources)
     # Halved twice, and remembered from then on.
-    assert engine.call(_with_little_memory, made, REAL, seed=0, run="") == [8, 4]
-    for one, other in zip(undisturbed, made, strict=True):
-        whole = list(read_shard(one.address, image_group.CONTRACT))
-        halved = list(read_shard(other.address, image_group.CONTRACT))
+    assert engine.call(_with_little_memory, work) == [8, 4]
+    for one, other in zip(undisturbed.shards, work.shards, strict=True):
+        whole = list(read_shard(one, image_group.CONTRACT))
+        halved = list(read_shard(other, image_group.CONTRACT))
         assert [group.caption for group in whole] == [group.caption for group in halved]
         for before, after in zip(whole, halved, strict=True):
             assert [image.seed for image in before.images] == [image.seed for image in after.images]
@@ -143,31 +142,31 @@ def test_memory_that_runs_out_in_the_middle_of_a_shard_loses_and_doubles_no_pict
 
 
 @pytest.mark.slow
-def test_pictures_and_captions_match_one_to_one_whoever_drew_them(sources, tmp_path):
-    """The fake's pictures tell their text and seed: no other caption, and no other seed, makes these pixels."""
-    made = works(sources, tmp_path)
+def test_images_and_captions_match_one_to_one_whoever_drew_them(sources, tmp_path):
+    """The fake's images tell their text and seed: no other caption, and no other seed, makes these pixels."""
+    work = work_in(tmp_path, sources, FAKE)
     with EngineProcess(1) as one, EngineProcess(1) as other:
-        shared_out(made, FAKE, one, other)
+        shared_out(work, one, other)
     seen = set()
-    for work in made:
-        captions = list(read_shard(work.source, caption_record.CONTRACT))
-        groups = list(read_shard(work.address, image_group.CONTRACT, check_digest=True))
+    for index in work.indices:
+        captions = list(read_shard(sources.shard(index), caption_record.CONTRACT))
+        groups = list(read_shard(work.stage.shard(index), image_group.CONTRACT, check_digest=True))
         assert [group.caption for group in groups] == captions
         for group in groups:
             assert [image.seed for image in group.images] == [image_seed(0, group.caption.id, n) for n in range(4)]
-            wanted = FakeRenderer().render([Drawing(group.caption.text, image.seed) for image in group.images])
+            wanted = FakeRenderer().render([RenderRequest(group.caption.text, image.seed) for image in group.images])
             for data, expected in zip(group.pixels, wanted, strict=True):
                 assert np.array_equal(pixels(data), (expected * 255).round().astype(np.uint8))
                 seen.add(data)
     assert len(seen) == SHARDS * CAPTIONS * 4
 
 
-def shared_out(made: list[Work], spec: ImagesSpec, one: EngineProcess, other: EngineProcess) -> None:
+def shared_out(work: Work, one: EngineProcess, other: EngineProcess) -> None:
     """Two engines at once: one takes the first shard, the other the rest."""
     with ThreadPoolExecutor(2) as pool:
         calls = [
-            pool.submit(engine.call, render_here, part, spec, seed=0, run="")
-            for engine, part in ((one, made[:1]), (other, made[1:]))
+            pool.submit(render_bundle.fn, replace(work, indices=indices), engine, ignore)
+            for engine, indices in ((one, work.indices[:1]), (other, work.indices[1:]))
         ]
         for call in calls:
             call.result()

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from data_specs.run import ImagesSpec
+from data_specs.specs.images import ImagesSpec
 from models.renderer.fake import FakeRenderer
 from support.builders import make_caption
 from tasks.images.diversity import diversity, thumbnail
@@ -17,14 +17,14 @@ CAPTIONS = [make_caption(name, slot) for slot, name in enumerate(["dog", "cat", 
 
 
 class Tinted(FakeRenderer):
-    """Every caption has a colour of its own; the first two pictures of the first caption are all but the same."""
+    """Every caption has a colour of its own; the first two images of the first caption are all but the same."""
 
-    def render(self, drawings):
-        pictures = super().render(drawings)
-        for number, picture in enumerate(pictures):
-            picture *= 0.1 if number != 1 else 0
-            picture += (number // 4) * 0.3 + (pictures[0] * 1.001 if number == 1 else 0)
-        return pictures
+    def render(self, requests):
+        images = super().render(requests)
+        for number, image in enumerate(images):
+            image *= 0.1 if number != 1 else 0
+            image += (number // 4) * 0.3 + (images[0] * 1.001 if number == 1 else 0)
+        return images
 
 
 def test_figures_are_those_of_a_naive_double_loop():
@@ -42,12 +42,12 @@ def test_figures_are_those_of_a_naive_double_loop():
     assert found.apart == pytest.approx(by_group, abs=1e-6) and np.argmin(found.apart) == 0
 
 
-def test_a_picture_that_is_all_but_its_sibling_is_counted():
+def test_an_image_that_is_all_but_its_sibling_is_counted():
     class Twins(FakeRenderer):
-        def render(self, drawings):
-            pictures = super().render(drawings)
-            pictures[1] = (pictures[0] + 0.01).clip(0, 1)
-            return pictures
+        def render(self, requests):
+            images = super().render(requests)
+            images[1] = (images[0] + 0.01).clip(0, 1)
+            return images
 
     assert diversity(list(render(CAPTIONS[:1], RenderQueue(Twins(), SPEC), SPEC, seed=0))).near == 1
     assert diversity(list(render(CAPTIONS, RenderQueue(FakeRenderer(), SPEC), SPEC, seed=0))).near == 0

@@ -1,4 +1,4 @@
-"""A folder in Stable Diffusion 1.5's own layout through the room as in SynCLR: DDIM, CFG 2.5, drawn at 512, kept at 256."""
+"""A folder in Stable Diffusion 1.5's own layout through the stage as in SynCLR: DDIM, CFG 2.5, drawn at 512, kept at 256."""
 
 import io
 
@@ -7,12 +7,13 @@ from PIL import Image
 
 from data_specs import caption as caption_record
 from data_specs import image_group
-from data_specs.run import ImagesSpec
-from data_specs.shard import ShardAddress
+from data_specs.specs.images import ImagesSpec
+from data_specs.stage import Stage
 from models.renderer.build import build_renderer
 from support.builders import make_caption
 from support.pipeline_folders import folder
-from tasks.images.render import Work, render_shard
+from tasks.bundles import Work
+from tasks.images.render import ImageInputs, render_shard
 from tasks.images.render_queue import RenderQueue
 from tasks.shards import make_shard, read_shard
 
@@ -30,11 +31,14 @@ def test_it_is_drawn_at_512_and_stored_at_256(tmp_path):
         format="png",
     )
     captions = [make_caption(name) for name in ("dog", "cat")]
-    source = ShardAddress(folder=str(tmp_path / "captions"), room="captions", lineage="a", index=0)
-    make_shard(source, caption_record.CONTRACT, lambda: captions)
-    address = ShardAddress(folder=str(tmp_path / "images"), room="images", lineage="b", index=0)
-    manifest = render_shard(Work(source, None, address), RenderQueue(build_renderer(spec), spec), spec, seed=0)
-    groups = list(read_shard(address, image_group.CONTRACT, check_digest=True))
+    sources, images = (
+        Stage(name=name, lineage=lineage, folder=str(tmp_path / name), count=1, facts={})
+        for name, lineage in (("captions", "a"), ("images", "b"))
+    )
+    make_shard(sources.shard(0), caption_record.CONTRACT, lambda: captions)
+    work = Work(images, (0,), spec, ImageInputs(sources, None), 0)
+    manifest = render_shard(work, 0, RenderQueue(build_renderer(spec), spec))
+    groups = list(read_shard(images.shard(0), image_group.CONTRACT, check_digest=True))
     assert (manifest.accepted, manifest.rejected) == (2, {}) and [group.caption for group in groups] == captions
     for group in groups:
         made = group.rendering

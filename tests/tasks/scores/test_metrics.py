@@ -4,71 +4,71 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, precision_recall_curve
 
-from tasks.scores.metrics import chance, judged, map11, measured
+from tasks.scores.metrics import chance, map11, value_of, value_with_interval
 
 
-def guesses(rows: int = 60, classes: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def decided(rows: int = 60, classes: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(seed)
-    answers = generator.integers(0, classes, rows)
-    return (generator.normal(size=(rows, classes)) + np.eye(classes)[answers]).astype(np.float32), answers
+    labels = generator.integers(0, classes, rows)
+    return (generator.normal(size=(rows, classes)) + np.eye(classes)[labels]).astype(np.float32), labels
 
 
 def test_top1_and_mean_per_class_count_as_a_loop_does() -> None:
-    decisions, answers = guesses()
-    answers[:30] = 0  # classes of unequal size
-    right = [int(row.argmax()) == answer for row, answer in zip(decisions, answers, strict=True)]
-    assert measured("top1", decisions, answers) == sum(right) / 60
-    assert measured("mean_per_class", decisions, answers) == pytest.approx(
-        balanced_accuracy_score(answers, decisions.argmax(1))
+    decisions, labels = decided()
+    labels[:30] = 0  # classes of unequal size
+    right = [int(row.argmax()) == label for row, label in zip(decisions, labels, strict=True)]
+    assert value_of("top1", decisions, labels) == sum(right) / 60
+    assert value_of("mean_per_class", decisions, labels) == pytest.approx(
+        balanced_accuracy_score(labels, decisions.argmax(1))
     )
 
 
 def test_a_class_that_is_not_tested_counts_for_nothing() -> None:
-    decisions, answers = guesses()
-    keep = answers != 2
-    expected = [np.mean(decisions[answers == c].argmax(1) == c) for c in (0, 1, 3)]
-    assert measured("mean_per_class", decisions[keep], answers[keep]) == pytest.approx(np.mean(expected))
+    decisions, labels = decided()
+    keep = labels != 2
+    expected = [np.mean(decisions[labels == c].argmax(1) == c) for c in (0, 1, 3)]
+    assert value_of("mean_per_class", decisions[keep], labels[keep]) == pytest.approx(np.mean(expected))
 
 
 def test_map_is_vocs_eleven_points() -> None:
     generator = np.random.default_rng(1)
-    answers = (generator.random((80, 3)) < 0.3).astype(np.int64)
-    decisions = (generator.normal(size=(80, 3)) + answers).astype(np.float32)
+    labels = (generator.random((80, 3)) < 0.3).astype(np.int64)
+    decisions = (generator.normal(size=(80, 3)) + labels).astype(np.float32)
     expected = []
     for place in range(3):
-        precision, recall, _ = precision_recall_curve(answers[:, place], decisions[:, place])
-        precision, recall = precision[:-1], recall[:-1]  # its last point is no picture's
+        precision, recall, _ = precision_recall_curve(labels[:, place], decisions[:, place])
+        precision, recall = precision[:-1], recall[:-1]  # its last point is no image's
         expected.append(np.mean([max(precision[recall >= point - 1e-9]) for point in np.linspace(0, 1, 11)]))
-    assert map11(decisions, answers) == pytest.approx(np.mean(expected))
+    assert map11(decisions, labels) == pytest.approx(np.mean(expected))
     assert map11(np.eye(3, dtype=np.float32), np.eye(3, dtype=np.int64)) == 1.0
-    assert chance("map11", answers, 3) == pytest.approx(answers.mean())
+    assert chance("map11", labels, 3) == pytest.approx(labels.mean())
 
 
 def test_a_class_nowhere_in_the_test_has_no_precision() -> None:
-    answers = np.array([[1, 0], [0, 0], [1, 0]])
-    assert map11(np.array([[3, 0], [1, 1], [2, 2]], np.float32), answers) == 1.0
+    labels = np.array([[1, 0], [0, 0], [1, 0]])
+    assert map11(np.array([[3, 0], [1, 1], [2, 2]], np.float32), labels) == 1.0
     assert np.isnan(map11(np.zeros((2, 2), np.float32), np.zeros((2, 2), np.int64)))
-    rare = np.eye(40, 1, dtype=np.int64)  # one picture in forty: many draws have none
-    value, low, high = judged("map11", [rare.astype(np.float32)], rare, seed=0)
+    rare = np.eye(40, 1, dtype=np.int64)  # one image in forty: many draws have none
+    value, low, high = value_with_interval("map11", [rare.astype(np.float32)], rare, seed=0)
     assert (value, low, high) == (1.0, 1.0, 1.0)
 
 
-def test_an_interval_over_pictures_is_about_the_binomials_and_the_same_each_time() -> None:
-    decisions, answers = guesses(rows=400)
-    value, low, high = judged("top1", [decisions], answers, seed=3)
+def test_an_interval_over_images_is_about_the_binomials_and_the_same_each_time() -> None:
+    decisions, labels = decided(rows=400)
+    value, low, high = value_with_interval("top1", [decisions], labels, seed=3)
     half = 1.96 * (value * (1 - value) / 400) ** 0.5
     assert low < value < high
     assert (value - low, high - value) == pytest.approx((half, half), rel=0.35)
-    assert judged("top1", [decisions], answers, seed=3) == (value, low, high)
+    assert value_with_interval("top1", [decisions], labels, seed=3) == (value, low, high)
 
 
 def test_an_interval_over_repeats_is_students() -> None:
-    tries = [np.eye(2, dtype=np.float32)[[0] * right + [1] * (10 - right)] for right in (5, 6, 7)]
-    value, low, high = judged("top1", tries, np.zeros(10, np.int64), seed=0)
+    repeats = [np.eye(2, dtype=np.float32)[[0] * right + [1] * (10 - right)] for right in (5, 6, 7)]
+    value, low, high = value_with_interval("top1", repeats, np.zeros(10, np.int64), seed=0)
     assert value == pytest.approx(0.6)
     assert high - value == pytest.approx(4.3027 * 0.1 / 3**0.5, rel=1e-4)  # t of 2 degrees of freedom
     assert value - low == pytest.approx(high - value)
 
 
 def test_what_is_always_right_is_so_in_every_draw() -> None:
-    assert judged("top1", [np.eye(3, dtype=np.float32)], np.arange(3), seed=0) == (1.0, 1.0, 1.0)
+    assert value_with_interval("top1", [np.eye(3, dtype=np.float32)], np.arange(3), seed=0) == (1.0, 1.0, 1.0)

@@ -7,11 +7,12 @@ import pytest
 
 from data_specs.embedding import TEXT, Embedding
 from data_specs.errors import ContractError
-from data_specs.run import Metric, ScoresSpec
+from data_specs.specs.embeddings import Metric
+from data_specs.specs.scores import ScoresSpec
 from tasks.scores import protocols
 from tasks.scores.folds import given_splits
-from tasks.scores.protocols import PROTOCOLS, Judged, Problem
-from tasks.scores.zero_shot import by_text, ensembled
+from tasks.scores.protocols import PROTOCOLS, Problem, ProtocolResult
+from tasks.scores.zero_shot import by_text, class_embeddings
 
 SPEC = ScoresSpec(sgd_epochs=20, few_shots=(2, 4), few_shot_repeats=3, logistic_iterations=100)
 CLASSES = 4
@@ -19,62 +20,62 @@ CLASSES = 4
 
 def problem(signal: float, *, rows: int = 160, metric: Metric = "top1", several: bool = False) -> Problem:
     generator = np.random.default_rng(5)
-    answers = np.arange(rows) % CLASSES
-    features = (generator.normal(size=(rows, 12)) + signal * np.eye(CLASSES, 12)[answers]).astype(np.float32)
+    labels = np.arange(rows) % CLASSES
+    features = (generator.normal(size=(rows, 12)) + signal * np.eye(CLASSES, 12)[labels]).astype(np.float32)
     groups = ["test" if row % 3 == 0 else "train" for row in range(rows)]
     [fold] = given_splits(groups, [0] * rows, seed=0)
-    wanted = np.eye(CLASSES, dtype=np.int64)[answers] if several else answers
+    wanted = np.eye(CLASSES, dtype=np.int64)[labels] if several else labels
     return Problem(features, wanted, CLASSES, fold, metric, seed=0)
 
 
-def asked(name: str, about: Problem, spec: ScoresSpec = SPEC) -> list[Judged]:
+def results_of(name: str, about: Problem, spec: ScoresSpec = SPEC) -> list[ProtocolResult]:
     return list(PROTOCOLS[name](about, spec))  # type: ignore[index]
 
 
-def values(about: Problem, outcome: Judged) -> list[float]:
-    return [about.worth(decisions, about.fold.test) for decisions in outcome.tries]
+def values(about: Problem, result: ProtocolResult) -> list[float]:
+    return [about.score(decisions, about.fold.test) for decisions in result.repeats]
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 @pytest.mark.parametrize(("metric", "several"), [("top1", False), ("mean_per_class", False), ("map11", True)])
 def test_what_can_be_told_apart_scores_one(name: str, metric: Metric, several: bool) -> None:
     about = problem(30.0, metric=metric, several=several)
-    for outcome in asked(name, about):
+    for result in results_of(name, about):
         # Of a few rows in many directions the closed form makes something of the noise as well.
         least = 0.8 if name == "few_shot" else 1.0
-        assert min(values(about, outcome)) >= least
-        assert all(decisions.shape == (len(about.fold.test), CLASSES) for decisions in outcome.tries)
+        assert min(values(about, result)) >= least
+        assert all(decisions.shape == (len(about.fold.test), CLASSES) for decisions in result.repeats)
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_noise_scores_about_chance(name: str) -> None:
     about = problem(0.0, rows=900)
-    for outcome in asked(name, about):
-        assert abs(np.mean(values(about, outcome)) - 0.25) < 0.09
+    for result in results_of(name, about):
+        assert abs(np.mean(values(about, result)) - 0.25) < 0.09
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_the_same_problem_has_the_same_answer(name: str) -> None:
     about = problem(1.0)
-    for first, again in zip(asked(name, about), asked(name, about), strict=True):
+    for first, again in zip(results_of(name, about), results_of(name, about), strict=True):
         assert first.settings == again.settings
-        assert all(np.array_equal(one, other) for one, other in zip(first.tries, again.tries, strict=True))
+        assert all(np.array_equal(one, other) for one, other in zip(first.repeats, again.repeats, strict=True))
 
 
 @pytest.mark.parametrize("name", sorted(set(PROTOCOLS) - {"sgd"}))
 def test_nothing_is_chosen_on_the_test(name: str) -> None:
     about = problem(1.0)
-    answers = about.answers.copy()
-    answers[about.fold.test] = 0
-    blind = Problem(about.features_ND, answers, CLASSES, about.fold, about.metric, about.seed)
-    for one, other in zip(asked(name, about), asked(name, blind), strict=True):
+    labels = about.labels.copy()
+    labels[about.fold.test] = 0
+    blind = Problem(about.features_ND, labels, CLASSES, about.fold, about.metric, about.seed)
+    for one, other in zip(results_of(name, about), results_of(name, blind), strict=True):
         assert one.settings == other.settings
-        assert all(np.array_equal(a, b) for a, b in zip(one.tries, other.tries, strict=True))
+        assert all(np.array_equal(a, b) for a, b in zip(one.repeats, other.repeats, strict=True))
 
 
 def test_sgd_says_the_last_epoch_and_the_best_which_alone_looks_at_the_test() -> None:
     about = problem(0.7)
-    last, best = asked("sgd", about)
+    last, best = results_of("sgd", about)
     assert (last.protocol, best.protocol) == ("sgd", "sgd_best")
     assert last.settings["epoch"] == SPEC.sgd_epochs
     assert values(about, best)[0] >= values(about, last)[0]
@@ -86,7 +87,8 @@ def test_every_penalty_of_the_paper_is_tried_on_request() -> None:
     assert (min(protocols.LOGISTIC_PENALTIES), max(protocols.LOGISTIC_PENALTIES)) == pytest.approx((1e-6, 1e5))
     about = problem(1.0)
     [coarse], [whole] = (
-        asked("logistic", about, SPEC.model_copy(update={"logistic_every_penalty": every})) for every in (False, True)
+        results_of("logistic", about, SPEC.model_copy(update={"logistic_every_penalty": every}))
+        for every in (False, True)
     )
     assert abs(values(about, coarse)[0] - values(about, whole)[0]) < 0.1
 
@@ -95,11 +97,11 @@ def test_a_few_shots_are_so_many_of_each_class_and_others_each_time() -> None:
     about = problem(1.0)
     drawn = [protocols._few(about, about.fold.train, 3, str(repeat)) for repeat in range(2)]
     for rows in drawn:
-        assert np.bincount(about.answers[rows]).tolist() == [3] * CLASSES
+        assert np.bincount(about.labels[rows]).tolist() == [3] * CLASSES
         assert set(rows) <= set(about.fold.train)
     assert set(drawn[0]) != set(drawn[1])
-    outcomes = asked("few_shot", about)
-    assert [(one.protocol, len(one.tries)) for one in outcomes] == [("few_shot_2", 3), ("few_shot_4", 3)]
+    results = results_of("few_shot", about)
+    assert [(one.protocol, len(one.repeats)) for one in results] == [("few_shot_2", 3), ("few_shot_4", 3)]
 
 
 def prompt(name: str, place: int, feature: Sequence[float]) -> Embedding:
@@ -109,7 +111,7 @@ def prompt(name: str, place: int, feature: Sequence[float]) -> Embedding:
 
 def test_sentences_are_normalised_then_averaged_then_normalised() -> None:
     prompts = [prompt("cat", 0, [10, 0]), prompt("cat", 1, [0, 0.1]), prompt("dog", 0, [-3, 4])]
-    classes, templates = ensembled(["cat", "dog"], prompts)
+    classes, templates = class_embeddings(["cat", "dog"], prompts)
     assert templates == 2
     # By hand: (1, 0) and (0, 1) average to (.5, .5), of length 1 at (.707, .707); lengths of sentences do not count.
     assert np.allclose(classes, [[0.5**0.5, 0.5**0.5], [-0.6, 0.8]])
@@ -117,11 +119,11 @@ def test_sentences_are_normalised_then_averaged_then_normalised() -> None:
     two = Problem(
         np.tile(np.array([[5.0, 5.0], [-0.1, 0.1]], np.float32), (80, 1)), np.arange(160) % 2, 2, about.fold, "top1", 0
     )
-    outcome = by_text(two, ["cat", "dog"], prompts)
-    assert values(two, outcome) == [1.0]
-    assert outcome.settings == {"templates": 2}
+    result = by_text(two, ["cat", "dog"], prompts)
+    assert values(two, result) == [1.0]
+    assert result.settings == {"templates": 2}
 
 
 def test_a_class_without_a_sentence_is_named() -> None:
     with pytest.raises(ContractError, match="'dog'"):
-        ensembled(["cat", "dog"], [prompt("cat", 0, [1, 0])])
+        class_embeddings(["cat", "dog"], [prompt("cat", 0, [1, 0])])

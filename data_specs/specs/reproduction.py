@@ -4,11 +4,11 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from data_specs.run import Spec
+from data_specs.specs.base import Spec
 
 
 class Variant(Spec):
-    """One row: what is turned, by room, and the paper's figures in the order of `columns`; null where it has none."""
+    """One row: what is turned, by stage, and the paper's figures in the order of `columns`; null where it has none."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")
     says: str
@@ -17,7 +17,7 @@ class Variant(Spec):
 
 
 class Reproduction(Spec):
-    """Variants differ in the knobs they name and in nothing else; rooms before the first difference are shared."""
+    """Variants differ in the settings they name and in nothing else; stages before the first difference are shared."""
 
     title: str
     source: str

@@ -1,4 +1,4 @@
-"""A knob that cannot work with the model, or on this machine, is refused before work, with its value and the way out."""
+"""A setting that cannot work with the model, or on this machine, is refused before work, with its value and the way out."""
 
 import numpy as np
 import pytest
@@ -6,20 +6,20 @@ import torch
 from pydantic import ValidationError
 
 from data_specs.errors import SpecError
-from data_specs.run import ImagesSpec
+from data_specs.specs.images import ImagesSpec
 from models.renderer.build import build_renderer, require_renderer
-from models.renderer.layout import look
-from models.renderer.protocol import Drawing
+from models.renderer.layout import read_layout
+from models.renderer.protocol import RenderRequest
 from models.renderer.scheduling import build_scheduler
 from support.pipeline_folders import folder
 
 
-def spec(family, **knobs):
-    return ImagesSpec(**({"model": str(folder(family)), "scheduler": None, "steps": 2, "size": 64} | knobs))
+def spec(family, **settings):
+    return ImagesSpec(**({"model": str(folder(family)), "scheduler": None, "steps": 2, "size": 64} | settings))
 
 
 @pytest.mark.parametrize(
-    ("family", "knobs", "said"),
+    ("family", "settings", "said"),
     [
         (
             "sd15",
@@ -56,7 +56,7 @@ def spec(family, **knobs):
         (
             "lcm",
             {"scheduler": "DDIMScheduler"},
-            "LatentConsistencyModelPipeline cannot draw with DDIM.*; null takes .* LCM",
+            "LatentConsistencyModelPipeline cannot render with DDIM.*; null takes .* LCM",
         ),
         (
             "lcm",
@@ -85,16 +85,16 @@ def spec(family, **knobs):
             },
             "draws noise in each step",
         ),
-        ("lcm", {"scheduler": "TCDScheduler", "steps": 4}, "LatentConsistencyModelPipeline cannot draw with TCD"),
-        ("flux", {"scheduler": "FlowMatchHeunDiscreteScheduler"}, "FluxPipeline cannot draw with FlowMatchHeun"),
+        ("lcm", {"scheduler": "TCDScheduler", "steps": 4}, "LatentConsistencyModelPipeline cannot render with TCD"),
+        ("flux", {"scheduler": "FlowMatchHeunDiscreteScheduler"}, "FluxPipeline cannot render with FlowMatchHeun"),
         (
             "flux_schnell",
             {"scheduler": "FlowMatchHeunDiscreteScheduler"},
-            "FluxPipeline cannot draw with FlowMatchHeun",
+            "FluxPipeline cannot render with FlowMatchHeun",
         ),
-        ("sd15", {"size": 100}, "images.size: .* draws multiples of 8, not 100; use 96"),
-        ("flux", {"size": 72}, "images.size: .* draws multiples of 16, not 72; use 64"),
-        ("sd3", {"size": 72}, "images.size: .* draws multiples of 16"),
+        ("sd15", {"size": 100}, "images.size: .* renders multiples of 8, not 100; use 96"),
+        ("flux", {"size": 72}, "images.size: .* renders multiples of 16, not 72; use 64"),
+        ("sd3", {"size": 72}, "images.size: .* renders multiples of 16"),
         ("sd15", {"device": "cuda:7"}, "images.device: cuda:7 is not here"),
         ("sd15", {"device": "cpu", "offload": True}, "images.offload: there is no GPU to be spared here"),
         ("sd15", {"attention": "fast"}, "images.attention: .* has no 'fast'; it has native, sliced, xformers"),
@@ -104,14 +104,14 @@ def spec(family, **knobs):
         ("flux", {"channels_last": True}, "images.channels_last: of use to U-Nets alone"),
     ],
 )
-def test_what_does_not_fit_is_refused(family, knobs, said):
+def test_what_does_not_fit_is_refused(family, settings, said):
     with pytest.raises(SpecError, match=said) as refused:
-        require_renderer(spec(family, **knobs))
+        require_renderer(spec(family, **settings))
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("family", "knobs"),
+    ("family", "settings"),
     [
         ("sd15", {"scheduler": "DDIMScheduler", "steps": 50, "scheduler_options": {"eta": 0.0}}),
         ("sd15", {"scheduler": "DPMSolverMultistepScheduler", "scheduler_options": {"use_karras_sigmas": True}}),
@@ -133,12 +133,14 @@ def test_what_does_not_fit_is_refused(family, knobs, said):
         ),
     ],
 )
-def test_what_fits_passes(family, knobs):
-    require_renderer(spec(family, **knobs))
+def test_what_fits_passes(family, settings):
+    require_renderer(spec(family, **settings))
 
 
 def test_ddim_of_synclr_takes_over_what_the_model_says_of_its_noise():
-    scheduler = build_scheduler(look(str(folder("sd15")), None), spec("sd15", scheduler="DDIMScheduler", steps=50))
+    scheduler = build_scheduler(
+        read_layout(str(folder("sd15")), None), spec("sd15", scheduler="DDIMScheduler", steps=50)
+    )
     assert (scheduler.config.beta_end, scheduler.config.steps_offset, scheduler.config.set_alpha_to_one) == (
         0.012,
         1,
@@ -148,22 +150,22 @@ def test_ddim_of_synclr_takes_over_what_the_model_says_of_its_noise():
     assert scheduler.timesteps[0] == 981 and len(scheduler.timesteps) == 50
 
 
-def test_eta_goes_to_every_call_and_its_noise_is_each_pictures_own():
-    drawings = [Drawing("a cat", seed) for seed in range(4)]
-    knobs = {"scheduler": "DDIMScheduler", "steps": 3, "batch_size": 4}
-    plain = build_renderer(spec("sd15", **knobs)).render(drawings)
-    renderer = build_renderer(spec("sd15", **knobs, scheduler_options={"eta": 1.0}))
-    noisy = renderer.render(drawings)
+def test_eta_goes_to_every_call_and_its_noise_is_each_images_own():
+    requests = [RenderRequest("a cat", seed) for seed in range(4)]
+    settings = {"scheduler": "DDIMScheduler", "steps": 3, "batch_size": 4}
+    plain = build_renderer(spec("sd15", **settings)).render(requests)
+    renderer = build_renderer(spec("sd15", **settings, scheduler_options={"eta": 1.0}))
+    noisy = renderer.render(requests)
     assert not torch.allclose(torch.tensor(plain[0]), torch.tensor(noisy[0]), atol=1e-3)
-    assert torch.allclose(torch.tensor(renderer.render(drawings[2:3])[0]), torch.tensor(noisy[2]), atol=1e-4)
+    assert torch.allclose(torch.tensor(renderer.render(requests[2:3])[0]), torch.tensor(noisy[2]), atol=1e-4)
 
 
 def test_what_only_takes_less_memory_or_time_draws_the_same():
-    drawings = [Drawing("a cat", seed) for seed in range(2)]
-    plain = build_renderer(spec("sd15", batch_size=2)).render(drawings)
-    for knobs in ({"attention": "sliced"}, {"attention": "native"}, {"channels_last": True}, {"vae_slicing": True}):
-        pictures = build_renderer(spec("sd15", batch_size=2, **knobs)).render(drawings)
-        assert torch.allclose(torch.tensor(pictures[0]), torch.tensor(plain[0]), atol=1e-4), knobs
+    requests = [RenderRequest("a cat", seed) for seed in range(2)]
+    plain = build_renderer(spec("sd15", batch_size=2)).render(requests)
+    for settings in ({"attention": "sliced"}, {"attention": "native"}, {"channels_last": True}, {"vae_slicing": True}):
+        images = build_renderer(spec("sd15", batch_size=2, **settings)).render(requests)
+        assert torch.allclose(torch.tensor(images[0]), torch.tensor(plain[0]), atol=1e-4), settings
 
 
 def test_a_negative_prompt_without_guidance_is_a_recipe_that_says_two_things():
@@ -180,8 +182,8 @@ def test_a_compiled_unit_is_one_graph_for_full_and_short_batches(monkeypatch):
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **options: compiled(self, backend="eager", **options))
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
-    drawings = [Drawing("a cat", seed) for seed in range(3)]
-    pictures = build_renderer(spec("lcm", batch_size=2, compile=True)).render(drawings)
+    requests = [RenderRequest("a cat", seed) for seed in range(3)]
+    images = build_renderer(spec("lcm", batch_size=2, compile=True)).render(requests)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
     assert not torch._dynamo.utils.counters["graph_break"]
-    assert np.allclose(pictures, build_renderer(spec("lcm", batch_size=2)).render(drawings), atol=1e-4)
+    assert np.allclose(images, build_renderer(spec("lcm", batch_size=2)).render(requests), atol=1e-4)

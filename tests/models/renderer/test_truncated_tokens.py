@@ -2,7 +2,7 @@
 
 import pytest
 
-from data_specs.run import ImagesSpec
+from data_specs.specs.images import ImagesSpec
 from models.renderer.build import build_renderer
 
 SHORT, LONG = "A dog on the beach.", "A dog on the beach " + "and a cat on the sofa " * 20
@@ -15,9 +15,9 @@ def renderer(request):
 
 def test_what_is_beyond_the_limit_is_counted_and_nothing_else(renderer):
     assert renderer.rendering.text_tokens == 32, "of the tiny model; Stable Diffusion has 77"
-    short, long, longer = renderer.unseen([SHORT, LONG, LONG + " one"])
+    short, long, longer = renderer.truncated_tokens([SHORT, LONG, LONG + " one"])
     assert (short, longer - long) == (0, 1) and long > 80
-    assert renderer.unseen([]) == []
+    assert renderer.truncated_tokens([]) == []
 
 
 class Tokenizer:
@@ -31,10 +31,10 @@ class Tokenizer:
 
 
 @pytest.mark.parametrize(
-    ("limits", "text_tokens", "unseen"),
+    ("limits", "text_tokens", "truncated_tokens"),
     [([77, 256], 256, 44), ([77, 77], 77, 223), ([77, 10**30], None, 0), ([], None, 0)],
 )
-def test_of_several_text_encoders_the_longest_counts(limits, text_tokens, unseen):
+def test_of_several_text_encoders_the_longest_counts(limits, text_tokens, truncated_tokens):
     from models.renderer.diffusion import DiffusionRenderer
 
     renderer = build_renderer(ImagesSpec())
@@ -45,4 +45,4 @@ def test_of_several_text_encoders_the_longest_counts(limits, text_tokens, unseen
     renderer._pipeline = type("Pipeline", (), parts | encoders)()
     renderer.rendering = type("Rendering", (), {"text_tokens": renderer._text_tokens()})()
     assert renderer.rendering.text_tokens == text_tokens
-    assert renderer.unseen(["word " * 300]) == [unseen]
+    assert renderer.truncated_tokens(["word " * 300]) == [truncated_tokens]

@@ -1,0 +1,54 @@
+"""Commands for a Prefect server that schedules, runs and shows runs."""
+
+from typing import Annotated
+
+import typer
+
+from data_specs.specs.run import WORKSPACE
+from flows.cli.options import AsJson, Root
+from flows.cli.printing import print_line, print_result
+from flows.server.settings import prepare
+
+
+def start_ui(
+    port: Annotated[int, typer.Option(help="port on 127.0.0.1")] = 4200,
+    root: Root = WORKSPACE,
+) -> None:
+    """Start a Prefect server, a worker and our deployments on this machine, until Ctrl-C.
+
+    Open http://127.0.0.1:4200 to start, schedule, watch and retry runs; a run under way goes on at the next start. The server
+    keeps its records in an SQLite file under PREFECT_HOME, or in PostgreSQL if PREFECT_API_DATABASE_CONNECTION_URL names one.
+
+    Example: synclr ui --port 4300
+    """
+    from flows.server.operate import operate
+
+    operate(port, root)  # which prepares Prefect's settings by itself: its processes log more than a command does
+
+
+def register_deployments(
+    root: Root = WORKSPACE,
+    pool: Annotated[
+        str, typer.Option(help="work pool of the deployments; created (type process) if there is none of this name")
+    ] = "synclr",
+    slots: Annotated[
+        int, typer.Option(min=1, help="stages with an engine that may work at the same time, over all runs")
+    ] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Register the whole run, and each stage on its own, as deployments of the Prefect server that PREFECT_API_URL names.
+
+    Without PREFECT_API_URL it is the server of `synclr ui` on this machine. Registering again updates the deployments.
+
+    Example: synclr deploy --pool gpu-workers --slots 2
+    """
+    prepare()
+    from flows.server.operate import reachable
+
+    with reachable():
+        from flows.by_stage import synclr_by_stage
+        from flows.server.deployments import deploy
+        from flows.synclr import synclr
+
+        names = deploy(root, pool, slots, run_flow=synclr, by_stage_flow=synclr_by_stage)
+    print_result({"deployments": names, "pool": pool}, as_json, lambda: print_line("\n".join(names)))

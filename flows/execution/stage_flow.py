@@ -1,0 +1,34 @@
+"""The Prefect flow of one stage: a verb that takes the plan and the stage before, and leaves outside its run what it finds."""
+
+from collections.abc import Callable
+from functools import wraps
+
+from prefect import flow
+
+from data_specs.stage import STAGES, SealedStage
+from flows.execution.stage_run import sum_up
+from flows.runs.plan import RunPlan
+
+Verb = Callable[..., SealedStage]
+
+
+def stage_flow(name: str, run_name: str) -> Callable[[Verb], Verb]:
+    """Make a verb a Prefect flow that runs only where the plan requests its stage.
+
+    A stage before `since` is sealed (preflight has looked) and returned as it is; after `until` the stage before is passed on.
+    """
+
+    def decorate(verb: Verb) -> Verb:
+        run_stage = flow(name=name, flow_run_name=run_name)(verb)
+
+        @wraps(verb)
+        def when_requested(plan: RunPlan, upstream: SealedStage | None = None) -> SealedStage:
+            if name in plan.requested:
+                return run_stage(plan) if upstream is None else run_stage(plan, upstream)
+            if STAGES.index(name) < STAGES.index(plan.since) or upstream is None:
+                return sum_up(plan.stages[name], made=0)
+            return upstream
+
+        return when_requested
+
+    return decorate

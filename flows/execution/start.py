@@ -1,0 +1,63 @@
+"""The beginning and the end of a flow run: which process it is, what it is to make; its page and report."""
+
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from prefect.runtime import deployment, flow_run
+
+from data_specs.errors import SpecError
+from data_specs.stage import SealedStage
+from flows.artifacts.run_page import publish_run
+from flows.report import write_report
+from flows.runs.plan import RunPlan
+from flows.runs.planning import begin_plan, plan_run
+from flows.runs.request import Request
+from flows.server.plain_errors import log_plainly
+from flows.server.recovery import recover, register_process
+from tasks import storage
+
+
+def name_of_run() -> str:
+    """The name of a flow run in Prefect's pages: `tiny: concepts to scores`."""
+    words = flow_run.parameters
+    return f"{words.get('name') or Path(words['recipe']).stem}: {words['since']} to {words['until']}"
+
+
+def start_run(
+    plan: RunPlan | None,
+    recipe: str,
+    name: str | None,
+    root: str | None,
+    since: str,
+    until: str,
+    grow: int | None,
+    settings: dict[str, Any] | None,
+) -> RunPlan:
+    """The plan that was handed over, or that of the request. Raises SpecError before any work if it cannot be run."""
+    log_plainly()
+    register_process()
+    recover()
+    if plan is not None:
+        begin_plan(plan)
+    else:
+        given = {part: value for part, value in (settings or {}).items() if value not in (None, {})}
+        request = Request(recipe, name, root, since, until, grow, given)
+        _require_lasting(request.run_root)
+        plan = plan_run(request, asked_by=str(flow_run.id or uuid4()))
+    return plan
+
+
+def finish_run(plan: RunPlan, last: SealedStage) -> SealedStage:
+    """Write the report and the run's page; returns `last`."""
+    publish_run(plan, write_report(plan))
+    return last
+
+
+def _require_lasting(root: str) -> None:
+    """A worker's working folder may be gone with the flow run, and everything in it."""
+    if deployment.id and storage.is_local(root) and not storage.local_path(root).is_absolute():
+        raise SpecError(
+            f"root {root!r} is relative to the worker's folder {Path.cwd()}; give an absolute root or s3://..., or start "
+            "the worker with SYNCLR_ROOT"
+        )

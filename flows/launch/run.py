@@ -1,0 +1,113 @@
+"""Run a request from the command line: make what is missing under a Prefect server, and sum up."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+from data_specs.stage import INNER_STAGES, STAGES, SealedStage
+from flows.runs.plan import RunPlan, read_sealed, record_sealed
+from flows.runs.planning import plan_run
+from flows.runs.request import Request
+from flows.runs.resolve import stale_fields
+from flows.server.prefect_server import chosen, running
+from tasks import storage
+from tasks.events import Emit, Notice
+from tasks.scores.summary import headline
+from tasks.shards import missing
+
+
+def run_request(request: Request, listeners: Sequence[Emit] = ()) -> dict[str, Any]:
+    """`{"run", "stages", "scores", "report"}` of what was made; `listeners` get its events.
+
+    Raises SpecError before any work if the request is wrong; afterwards what the stages raise.
+    """
+    plan = plan_run(request, asked_by=str(uuid4()), listeners=listeners)
+    before = read_sealed(plan)
+    stale = {name: stale_fields(plan.stages[name], before.get(name)) for name in STAGES}
+    absent = {name: len(missing(plan.stages[name])) for name in plan.requested}
+    if any(absent.values()):
+        _make(plan, request)
+    else:
+        _record_reused(plan)
+    sealed = read_sealed(plan)
+    return {
+        "run": plan.name,
+        "stages": [_summary(sealed[name], absent[name]) | {"stale": stale[name]} for name in plan.requested],
+        "scores": headline(plan.stages["scores"]) if plan.until == STAGES[-1] else [],
+        "report": _report(plan, anew=not any(absent.values()) and any(stale.values())),
+    }
+
+
+def _make(plan: RunPlan, request: Request) -> None:
+    _log_to_file(plan)
+    with _prefect(plan):
+        from flows.synclr import synclr
+
+        synclr(**request.parameters(), plan=plan)
+
+
+def _record_reused(plan: RunPlan) -> None:
+    """A run with nothing to make needs no Prefect, which takes 15 s to start."""
+    # Imported here: it brings Prefect.
+    from flows.execution.stage_run import sum_up
+
+    for name, stage in plan.stages.items():
+        if name in plan.requested or (name in INNER_STAGES and not missing(stage)):
+            record_sealed(plan, sum_up(stage, made=0))
+
+
+def _summary(sealed: SealedStage, made: int) -> dict[str, Any]:
+    """What this very run made, which `sealed` remembers of the last run that made something."""
+    counts = {"shards": sealed.count, "made": made, "accepted": sealed.accepted, "rejected": sealed.rejected}
+    return {"stage": sealed.name, "lineage": sealed.lineage, "folder": sealed.folder} | counts
+
+
+@contextmanager
+def _prefect(plan: RunPlan) -> Iterator[None]:
+    """The server that the user has configured or that `synclr ui` runs, else one for the time of the run."""
+    url = chosen()
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    if url:
+        with temporary_settings({PREFECT_API_URL: url}):
+            yield
+        return
+    with running(log=plan.log_folder / "prefect.log", only_records=True) as address:
+        plan.emit(Notice(plan.name, "", f"Prefect UI for the time of this run: {address}"))
+        with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
+            try:
+                yield
+            finally:
+                _drain()
+
+
+def _drain() -> None:
+    """What Prefect still has to send must reach the server before it ends."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    EventsWorker.drain_all(timeout=10)
+    APILogWorker.drain_all(timeout=10)
+
+
+def _report(plan: RunPlan, *, anew: bool) -> str:
+    """A run that made something has written it."""
+    url = f"{plan.folder}/report.html"
+    if not anew and storage.read_bytes(url) is not None:
+        return url
+    from flows.report import write_report
+
+    return write_report(plan)
+
+
+def _log_to_file(plan: RunPlan) -> None:
+    """Warnings of the stages (a shard that another process makes, a retry) stay readable after the bars are gone."""
+    logs = plan.log_folder
+    logs.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(logs / "run.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("synclr")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)

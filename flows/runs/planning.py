@@ -1,0 +1,81 @@
+"""Turn a request into the plan of a run: recipe, overrides, growth and every lineage, resolved once and before any work."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from data_specs.errors import SpecError
+from flows.runs.plan import PLAN, RunPlan, read_plan, run_folder, write_plan
+from flows.runs.preflight import preflight
+from flows.runs.recipes import resolve_recipe
+from flows.runs.request import Request
+from flows.runs.resolve import resolve_stages
+from tasks import storage
+from tasks.captions.planning import Planner
+from tasks.concepts.ingest import table_of
+from tasks.events import Emit
+
+
+def plan_run(request: Request, asked_by: str, listeners: Sequence[Emit] = ()) -> RunPlan:
+    """Resolve, check and store the plan; sweep what killed processes left half-written.
+
+    `asked_by` identifies who asks: asking again under the same id grows a run only once. Raises SpecError, before any work, for
+    whatever can be refused now; a refused request changes nothing of a run.
+    """
+    storage.require_writable(request.run_root)
+    plan = resolve_plan(_grown(request, asked_by))
+    begin_plan(plan)
+    return plan.model_copy(update={"listeners": tuple(listeners)})
+
+
+def begin_plan(plan: RunPlan) -> None:
+    """Refuse what can be refused, then store the plan before the first shard, and sweep. Raises SpecError."""
+    preflight(plan)
+    write_plan(plan)
+    for folder in (plan.folder, *(stage.folder for stage in plan.stages.values())):
+        storage.sweep(folder)
+
+
+def resolve_plan(request: Request) -> RunPlan:
+    """The plan that a request describes, as its files and models are now; nothing is written."""
+    root = request.run_root
+    spec = resolve_recipe(request.recipe, request.settings)
+    concepts = table_of(spec.concepts)
+    Planner(concepts, spec.captions, spec.seed)  # refuses a table that nothing can be planned from
+    words: dict[str, Any] = {"since": request.since, "until": request.until, "source": request.source()}
+    stages = resolve_stages(spec, root, concepts)
+    return RunPlan(name=request.run_name, root=root, spec=spec, stages=stages, **words)
+
+
+def replan(plan: RunPlan) -> RunPlan:
+    """The plan as its request would be resolved today: a recipe edited since shows as stale stages.
+
+    Where the recipe's file or a list is gone, what was resolved then still stands.
+    """
+    source = plan.source
+    try:
+        return resolve_plan(Request(source["recipe"], plan.name, plan.root, settings=source["overrides"]))
+    except SpecError:
+        return plan
+
+
+def _grown(request: Request, asked_by: str) -> Request:
+    """The request with `grow` counted in, which is remembered by who asks: a retry grows nothing further."""
+    folder = run_folder(request.run_root, request.run_name)
+    if request.grow is None or storage.read_bytes(f"{folder}/{PLAN}") is None:
+        return request
+    url = f"{folder}/growth.json"
+    totals = json.loads(storage.read_bytes(url) or b"{}")
+    if asked_by not in totals:
+        before = read_plan(request.run_root, request.run_name)
+        totals[asked_by] = before.spec.captions.total + request.grow
+        storage.write_bytes(url, json.dumps(totals, indent=2).encode())
+    captions = request.settings.get("captions", {}) | {"total": totals[asked_by]}
+    return Request(
+        request.recipe,
+        request.name,
+        request.root,
+        request.since,
+        request.until,
+        settings=request.settings | {"captions": captions},
+    )

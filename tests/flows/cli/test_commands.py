@@ -1,0 +1,110 @@
+"""The command line: what it offers, how it answers, and how a wrong request ends."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from flows.cli.app import app, main
+from flows.runs import recipes
+
+ROOT = Path(__file__).parents[3]
+
+
+def commands(group: click.Command, *words: str) -> Iterator[tuple[str, ...]]:
+    for name, command in getattr(group, "commands", {}).items():
+        yield (*words, name)
+        yield from commands(command, *words, name)
+
+
+ALL = sorted(commands(get_command(app)))
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_every_command_says_what_it_does(words: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "120"})
+    assert shown.exit_code == 0 and "Usage" in shown.stdout
+    assert "--json" in shown.stdout or words in [("plan",), ("schema",), ("ui",)]
+
+
+def test_the_commands_are_those_of_the_documentation() -> None:
+    assert {" ".join(words) for words in ALL} == {
+        *("run", "reproduce", "recipes", "schema", "plan", "plan concepts", "plan captions"),
+        *("status", "show", "trace", "coverage", "quality", "verify"),
+        *("redraw", "list-images", "rebuild", "export", "ui", "deploy"),
+    }
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_an_example_in_a_help_is_a_command(words: tuple[str, ...]) -> None:
+    """As far as its words go: nothing is run."""
+    command = get_command(app)
+    for word in words:
+        command = command.commands[word]
+    for paragraph in (command.help or "").split("\n\n"):
+        for example in paragraph.removeprefix("Example: ").split(", or ") if "Example: " in paragraph else ():
+            program, *arguments = example.split()
+            assert program == "synclr" and tuple(arguments[: len(words)]) == words
+            command.make_context(words[-1], arguments[len(words) :])
+
+
+def test_recipes_and_schema_are_json_for_programs() -> None:
+    listed = json.loads(CliRunner().invoke(app, ["recipes", "--json"]).stdout)
+    assert set(listed) == set(recipes.names()) and all(listed.values())
+    assert "captions" in json.loads(CliRunner().invoke(app, ["schema"]).stdout)["properties"]
+
+
+def test_a_root_without_runs_has_none_and_nothing_is_wrong_there(tmp_path: Path) -> None:
+    words = ["--root", str(tmp_path), "--json"]
+    assert json.loads(CliRunner().invoke(app, ["status", *words]).stdout) == {"runs": []}
+    assert json.loads(CliRunner().invoke(app, ["verify", *words]).stdout) == {"shards": {}, "faults": []}
+    assert "no runs" in CliRunner().invoke(app, ["status", "--root", str(tmp_path)]).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("status nobody", "no run 'nobody'"),
+        ("plan captions nothing", "no recipe or file"),
+        ("plan concepts tiny --set captions.totl=3", "did you mean 'captions.total'"),
+        ("redraw", "either a KEY or --missing"),
+        ("redraw --missing tiny --name tiny", "leave out --name"),
+        ("status --wrong", "see --help"),
+        ("export", "Missing"),
+        ("wrong", "wrong"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_exit_2(
+    words: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SYNCLR_ROOT", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["synclr", *words.split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr()
+    assert ended.value.code == 2 and printed.out == ""
+    assert printed.err.startswith("synclr: ") and printed.err.count("\n") == 1 and message in printed.err
+
+
+def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recipes, "names", interrupted)
+    monkeypatch.setattr(sys, "argv", ["synclr", "recipes"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130 and "the same command goes on" in capsys.readouterr().err
+
+
+def test_it_starts_as_a_module_too() -> None:
+    done = subprocess.run([sys.executable, "-m", "flows.cli", "recipes", "--json"], cwd=ROOT, capture_output=True)
+    assert done.returncode == 0 and "tiny" in json.loads(done.stdout)

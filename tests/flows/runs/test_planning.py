@@ -1,0 +1,149 @@
+"""A run is resolved once, before any work; what can be refused is refused then, and nothing of it is worked out again."""
+
+import os
+import shutil
+from dataclasses import replace
+
+import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+
+from data_specs import image_group
+from data_specs.errors import SpecError
+from flows.execution.inputs import caption_inputs, concept_entries
+from flows.runs import planning, preflight
+from flows.runs.plan import read_plan
+from flows.runs.planning import plan_run, resolve_plan
+from flows.runs.request import Request
+from flows.runs.status import status
+from models.encoder.tokenizer import OWN
+from support.builders import make_caption, make_group
+from support.command_line import free_port
+from tasks import storage
+from tasks.shards import make_shard
+
+FAKES = {"captions": {"engine": "fake"}, "images": {"engine": "fake"}}
+
+
+def request(tmp_path, since="concepts", until="scores", grow=None, **settings) -> Request:
+    return Request("tiny", None, str(tmp_path), since, until, grow, FAKES | settings)
+
+
+def test_a_run_grows_once_however_often_the_same_asker_retries(tmp_path):
+    before = plan_run(request(tmp_path, grow=64), "one").spec.captions.total
+    assert before == resolve_plan(request(tmp_path)).spec.captions.total  # nothing is there yet: the recipe's own size
+    for asker, total in (("two", before + 64), ("two", before + 64), ("three", before + 128)):
+        assert plan_run(request(tmp_path, grow=64), asker).spec.captions.total == total
+    assert plan_run(request(tmp_path, grow=0), "four").spec.captions.total == before + 128
+
+
+def test_the_root_may_hold_other_peoples_files_and_is_cleaned_of_our_own_alone(tmp_path):
+    ours, theirs = tmp_path / f".writable.part-{storage.HOST}-4194999", tmp_path / "data" / "x.zip.part-01-02"
+    theirs.parent.mkdir()
+    for part in (ours, theirs):
+        part.touch()
+        os.utime(part, (0, 0))
+    plan_run(request(tmp_path, until="concepts"), "me")
+    assert theirs.exists() and not ours.exists()
+
+
+def test_stages_before_the_first_must_be_whole_and_a_refused_request_changes_nothing(tmp_path):
+    with pytest.raises(SpecError, match=r"images of run 'tiny' needs the concepts stage.*--since concepts"):
+        plan_run(request(tmp_path, since="images"), "me")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_encoder_is_not_judged_by_the_images_that_it_learned_from(tmp_path):
+    own = resolve_plan(request(tmp_path)).stages["images"]
+    pixels = tuple(bytes([copy]) for copy in range(4))
+    make_shard(own.shard(0), image_group.CONTRACT, lambda: [replace(make_group(make_caption()), pixels=pixels)])
+    judged = {"data_sets": [{"use": "image_shards", "name": "own", "path": f"{own.folder}/"}]}
+    with pytest.raises(SpecError, match="own at .* holds the very images that this run's encoder is trained on"):
+        plan_run(request(tmp_path, embeddings=judged), "me")
+
+
+def test_a_text_tower_without_a_tokenizer_that_serves_is_refused_before_work(tmp_path):
+    (own := tmp_path / "own").mkdir()
+
+    def plan(**settings: object) -> None:
+        plan_run(request(tmp_path, encoder={"text_tokenizer": str(own), **settings}), "me")
+
+    plan()  # no text tower, no tokenizer
+    with pytest.raises(SpecError, match=r"encoder\.text_tokenizer: no tokenizer\.json to be read in .*give `tiny`"):
+        plan(objective="clip")
+    for said, wrong in (("{}", "is not a tokenizer"), (Tokenizer(BPE()).to_str(), r"has no <\|endoftext\|>")):
+        (own / "tokenizer.json").write_text(said)
+        with pytest.raises(SpecError, match=wrong):
+            plan(objective="clip")
+    shutil.copy(OWN / "tokenizer.json", own)
+    plan(objective="clip")
+
+
+def test_a_server_is_asked_before_work_if_there_are_captions_to_make_and_never_otherwise(tmp_path, monkeypatch):
+    asks = {"captions": {"engine": "openai", "server": f"http://127.0.0.1:{free_port()}/v1"}}
+    with pytest.raises(SpecError, match="captions.server: nothing answers at"):
+        plan_run(request(tmp_path, until="captions", **asks), "me")
+    plan_run(request(tmp_path, until="concepts", **asks), "me")
+    writer = {"concepts": {"backgrounds_by": asks["captions"] | {"model": "smollm2-135m", "for_all": True}}}
+    with pytest.raises(SpecError, match="concepts.backgrounds_by.server: nothing answers at"):
+        plan_run(request(tmp_path, until="concepts", **writer), "me")
+    monkeypatch.setattr(preflight, "missing", lambda _: [])
+    plan_run(request(tmp_path, until="captions", **asks), "me")
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """A recipe that reads names and prompts of the user's own."""
+    (tmp_path / "names.txt").write_text("fox\nheron\n")
+    shutil.copytree("data_specs/prompts/small", tmp_path / "prompts")
+    source = {"use": "file", "path": str(tmp_path / "names.txt")}
+    return {
+        "concepts": {"sources": [source]},
+        "captions": {"engine": "fake", "prompts": str(tmp_path / "prompts"), "require_background": False},
+    }
+
+
+def test_a_list_or_prompt_that_is_edited_after_planning_is_refused_by_the_stage_that_has_still_to_read_it(
+    tmp_path, listed
+):
+    plan = plan_run(request(tmp_path / "root", **listed), "me")
+    assert len(concept_entries(plan)) == 2 and caption_inputs(plan).prompts
+    (tmp_path / "names.txt").write_text("fox\nheron\notter\n")
+    with pytest.raises(SpecError, match="list was edited after run 'tiny' was planned: run it again"):
+        concept_entries(plan)
+    caption_inputs(plan)  # reads the sealed table, and not the list
+    prompts = tmp_path / "prompts" / "object.yaml"
+    prompts.write_text(prompts.read_text().replace("A photo of", "A picture of"))
+    with pytest.raises(SpecError, match=r"captions\.prompts .* was edited"):
+        caption_inputs(plan)
+
+
+def test_a_plan_is_read_back_as_it_was_wherever_its_root_lies_and_whatever_became_of_its_lists(tmp_path, listed):
+    plan = plan_run(request(tmp_path / "root", **listed), "me")
+    (tmp_path / "names.txt").unlink()
+    shutil.move(tmp_path / "root", tmp_path / "moved")
+    read = read_plan(str(tmp_path / "moved"), "tiny")
+    assert {name: stage.lineage for name, stage in read.stages.items()} == {
+        name: stage.lineage for name, stage in plan.stages.items()
+    }
+    assert all(stage.folder.startswith(str(tmp_path / "moved")) for stage in read.stages.values())
+    assert [row.lineage for row in status(read.root, "tiny")] == [
+        stage.lineage for name, stage in plan.stages.items() if name != "selection"
+    ]
+
+
+def test_a_recipe_that_was_edited_since_shows_as_stale_stages(tmp_path, listed):
+    plan_run(request(tmp_path / "root", **listed), "me")
+    before = [row.lineage for row in status(str(tmp_path / "root"), "tiny")]
+    (tmp_path / "names.txt").write_text("fox\n")
+    after = [row.lineage for row in status(str(tmp_path / "root"), "tiny")]
+    assert all(one != other for one, other in zip(before, after, strict=True))
+
+
+def test_a_request_is_resolved_once(tmp_path, monkeypatch):
+    calls = []
+    resolve = planning.resolve_stages
+    monkeypatch.setattr(planning, "resolve_stages", lambda *given: calls.append(1) or resolve(*given))
+    plan = plan_run(request(tmp_path), "me")
+    read_plan(plan.root, plan.name)
+    assert len(calls) == 1
