@@ -3,12 +3,11 @@
 from data_specs.caption import Caption, Sampling
 from data_specs.ids import caption_id, concept_id
 from data_specs.model_identity import ModelIdentity
-from data_specs.specs.concepts import ConceptsSpec
-from tasks.concepts.ingest import ingest
+from models.tiny_world.world import read_world
 
 
 def rule_captions(count: int) -> list[Caption]:
-    objects = [outcome for outcome in ingest(ConceptsSpec()) if getattr(outcome, "kind", "") == "object"]
+    objects = read_world().concepts
     written = []
     for slot in range(count):
         about = objects[slot * 7 % len(objects)]

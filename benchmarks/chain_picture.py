@@ -19,6 +19,8 @@ from flows.runs.plan import RunPlan, read_plan
 from tasks.scores.summary import NAMES, scored
 from tasks.shards import read_shard, sealed_shards
 
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
 WIDTH, HEIGHT = 1200, 300
 INK, FAINT, BLUE, GREY = (30, 34, 42), (120, 126, 138), (52, 101, 164), (186, 191, 201)
 COLOURS = {"trained": BLUE, "random": GREY, "hog": (150, 157, 170)}
@@ -69,7 +71,7 @@ def _arrow(draw: ImageDraw.ImageDraw, left: int, right: int, y: int) -> None:
     draw.polygon([(right, y), (right - 9, y - 5), (right - 9, y + 5)], INK)
 
 
-def _bars(draw: ImageDraw.ImageDraw, found: dict[str, dict[str, float]], font: ImageFont.FreeTypeFont) -> None:
+def _bars(draw: ImageDraw.ImageDraw, found: dict[str, dict[str, float]], font: Font) -> None:
     top, most = 40, max((value for kinds in found.values() for value in kinds.values()), default=1.0)
     for benchmark, kinds in found.items():
         draw.text((850, top), benchmark.replace("_", " "), INK, font)

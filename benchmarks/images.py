@@ -1,4 +1,4 @@
-"""ImageBatch per second through the images stage, against a bare loop over the same pipeline and against the usual script.
+"""Measure images a second through the images stage, against a bare loop over the same pipeline and against the usual script.
 
 All draw the same captions with the same weights, scheduler, steps, guidance and dtype, in turn, in one process:
 
@@ -15,29 +15,31 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from benchmarks.captions_for_images import captions
-from data_specs import caption as caption_record
-from data_specs.ids import image_seed
-from data_specs.shard import ShardAddress
+from benchmarks.captions_for_images import rule_captions
+from data_specs.caption import CONTRACT
+from data_specs.ids import Lineage, image_seed
 from data_specs.specs.images import ImagesSpec
-from flows.runs.recipes import resolve
+from data_specs.stage import Stage
+from flows.runs.recipes import resolve_recipe
 from models.renderer.build import TINY
-from tasks.events import Worked, listening
-from tasks.images.render import Work, render_here
+from tasks.bundles import Work
+from tasks.events import Emit, Event, Worked
+from tasks.images.render import ImageInputs, render_here
 from tasks.shards import make_shard
-from tiny_renderer.networks import load_pipeline
+from tiny_renderer.networks import Pipeline, load_pipeline
 
 SHARDS, PER_SHARD = 2, 32
 ROUNDS = 3
 
 
-def bare(pipeline: Any, spec: ImagesSpec) -> None:
-    prompts = [(about, copy) for about in captions(SHARDS * PER_SHARD) for copy in range(spec.per_caption)]
+def bare(pipeline: Pipeline, spec: ImagesSpec) -> None:
+    assert spec.batch_size  # the tiny recipe's, so that both sides make the same batches
+    prompts = [(about, copy) for about in rule_captions(SHARDS * PER_SHARD) for copy in range(spec.per_caption)]
     for start in range(0, len(prompts), spec.batch_size):
         batch = prompts[start : start + spec.batch_size]
         pipeline(
@@ -49,9 +51,9 @@ def bare(pipeline: Any, spec: ImagesSpec) -> None:
         )
 
 
-def usual(pipeline: Any, spec: ImagesSpec, folder: Path) -> None:
+def usual(pipeline: Pipeline, spec: ImagesSpec, folder: Path) -> None:
     for copy in range(spec.per_caption):
-        for about in captions(SHARDS * PER_SHARD):
+        for about in rule_captions(SHARDS * PER_SHARD):
             [image] = pipeline(
                 prompt=about.text,
                 generator=torch.Generator().manual_seed(image_seed(0, about.id, copy)),
@@ -61,17 +63,19 @@ def usual(pipeline: Any, spec: ImagesSpec, folder: Path) -> None:
             image.save(folder / f"{about.id}-{copy}.jpg", quality=spec.quality)
 
 
-def stage(spec: ImagesSpec, folder: Path) -> None:
-    works = []
-    for index in range(SHARDS):
-        source = ShardAddress(folder=str(folder), stage="captions", lineage="a", index=index)
-        works.append(Work(source, None, ShardAddress(folder=str(folder), stage="images", lineage="b", index=index)))
-        part = captions(SHARDS * PER_SHARD)[index * PER_SHARD : (index + 1) * PER_SHARD]
-        make_shard(source, caption_record.CONTRACT, lambda part=part: part)
-    render_here(works, spec, seed=0, run="")
+def staged(spec: ImagesSpec, emit: Emit, folder: Path) -> None:
+    captions, images = (
+        Stage(name=name, lineage=Lineage("a"), folder=str(folder / name), count=SHARDS, facts={})
+        for name in ("captions", "images")
+    )
+    for address in captions.shards():
+        part = rule_captions(SHARDS * PER_SHARD)[address.index * PER_SHARD : (address.index + 1) * PER_SHARD]
+        make_shard(address, CONTRACT, part.copy)
+    render_here(Work(images, tuple(range(SHARDS)), spec, ImageInputs(captions, None), seed=0), emit=emit)
 
 
 def timed(work: Callable[[Path], None]) -> tuple[float, float]:
+    """Seconds of the clock, and of this process on any core."""
     with tempfile.TemporaryDirectory() as folder:
         clock, processor = time.perf_counter(), time.process_time()
         work(Path(folder))
@@ -79,24 +83,23 @@ def timed(work: Callable[[Path], None]) -> tuple[float, float]:
 
 
 def main() -> None:
-    spec = resolve("tiny").images
+    spec = resolve_recipe("tiny").images
     pipeline = load_pipeline(TINY)
+    events: list[Event] = []
     ways: dict[str, Callable[[Path], None]] = {
         "bare": lambda _: bare(pipeline, spec),
-        "stage": lambda folder: stage(spec, folder),
-        "usual": lambda folder: usual(pipeline, spec, folder),
+        "stage": partial(staged, spec, events.append),
+        "usual": partial(usual, pipeline, spec),
     }
-    told: list[Any] = []
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    with listening(told.append):
-        for turn in range(ROUNDS + 1):
-            for name, work in ways.items():
-                if turn or name != "usual":  # the first round loads and warms, and is dropped
-                    took[name].append(timed(work))
+    for number in range(ROUNDS + 1):
+        for name, work in ways.items():
+            if number or name != "usual":  # the first round loads and warms, and is dropped
+                took[name].append(timed(work))
     images = SHARDS * PER_SHARD * spec.per_caption
     clock = {name: statistics.median(seconds for seconds, _ in found[-ROUNDS:]) for name, found in took.items()}
     processor = {name: statistics.median(seconds for _, seconds in found[-ROUNDS:]) for name, found in took.items()}
-    begun, *_, ended = [event for event in told if isinstance(event, Worked)]
+    begun, *_, ended = [event for event in events if isinstance(event, Worked)]
     busy = (ended.busy_seconds - begun.busy_seconds) / sum(seconds for seconds, _ in took["stage"][-ROUNDS:])
     figures = {
         "benchmark": "images",

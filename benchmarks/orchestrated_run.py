@@ -1,4 +1,4 @@
-"""A number of shards enters; what running them costs in Prefect, beside a bare loop over the same shards, leaves.
+"""Measure what running a number of shards costs in Prefect, beside a bare loop over the same shards.
 
 A shard holds one caption, written by rule, and lies in memory where the machine can, so that nearly all that is measured is
 orchestration: the run, the bundles, the engine's process and the seals are those of every stage. A real server is started
@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,14 +20,17 @@ from typing import Any
 
 import psutil
 
-from benchmarks.captions_for_images import captions
-from data_specs import caption
-from data_specs.shard import SealedStage, ShardAddress
-from data_specs.specs.run import Run, RunSpec
+from benchmarks.captions_for_images import rule_captions
+from data_specs.caption import CONTRACT
+from data_specs.shard import ShardAddress
+from data_specs.specs.captions import CaptionsSpec
+from data_specs.stage import SealedStage
+from flows.runs.plan import RunPlan, write_plan
 from flows.server import settings as prefect_environment
 from flows.server.prefect_server import running
 from tasks.engines import EngineProcess
-from tasks.shards import make_shard, missing_first
+from tasks.events import Advanced, Emit, ignore
+from tasks.shards import make_shard, missing, missing_first
 
 SETTLED_SECONDS = 60
 """The server writes down task runs after the flow has ended; what has not come by so long without news is lost."""
@@ -35,9 +38,11 @@ IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 BARE_SHARDS = 2000
 PAGE_SECONDS = 120
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+BUNDLE = "fill a bundle"
 
 
-def measure(shards: int, most_bundles: int | None, look: bool, image: Path | None) -> dict[str, Any]:
+def measure(shards: int, most_bundles: int | None, page: bool, image: Path | None) -> dict[str, Any]:
+    """`page`: time the run's page in a browser as well; `image`: and keep what it shows."""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory(dir=IN_MEMORY) as data:
         home = Path(folder) / "prefect"
         home.mkdir()
@@ -48,35 +53,36 @@ def measure(shards: int, most_bundles: int | None, look: bool, image: Path | Non
             from prefect.settings import PREFECT_API_URL, temporary_settings
 
             with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
-                figures = _walk(Path(data), shards, most_bundles)
+                figures = _run_figures(Path(data), shards, most_bundles)
             flow_run = figures.pop("flow_run")
-            if look or image:
-                figures |= _look(address, flow_run, image)
+            if page or image:
+                figures |= _page_figures(address, flow_run, image)
         log = (home / "server.log").read_text(encoding="utf-8", errors="replace")
         return figures | {"dropped_messages": log.count("queue is full"), "locked": log.count("database is locked")}
 
 
-def _walk(folder: Path, shards: int, most_bundles: int | None) -> dict[str, Any]:
-    from flows.execution import run_bundles as run_bundles
-    from flows.runs.resolve import stages
+def _run_figures(folder: Path, shards: int, most_bundles: int | None) -> dict[str, Any]:
+    from flows.execution import run_bundles
+    from tasks.bundles import Work
 
-    run_request = _flow()
+    fill_stage = _flow()
     run_bundles.MOST_BUNDLES = most_bundles or run_bundles.MOST_BUNDLES
-    run = _run(folder / "run", shards)
+    plan = _plan(folder / "run", shards)
     # Twice, since the first imports much. What the second takes is part of every run, whatever its size.
-    fixed = [_timed(partial(run_request, _run(folder / name, 1))) for name in ("cold", "warm")][-1]
-    load, halves = os.getloadavg()[0], _bare(run, folder / "bare")
+    fixed = [_timed(partial(fill_stage, _plan(folder / name, 1))) for name in ("cold", "warm")][-1]
+    load, halves = os.getloadavg()[0], _bare(shards, folder / "bare")
     before = _database_bytes()
     bare = next(halves)
     with _memory() as memory:
         started = time.time()
-        wall = _timed(lambda: run_request(run))
-        made = len(run_bundles.bundles(stages(run.spec, run.root)["captions"].shards, run.spec.execution.workers))
+        wall = _timed(partial(fill_stage, plan))
+        work = Work(plan.stages["captions"], tuple(range(shards)), None, None, 0)
+        made = len(run_bundles.split(work, plan.spec.execution.workers))
         flow_run = _newest_flow_run()
         recorded, after = _settle(flow_run, made)
     bare = (bare + next(halves)) / 2
     grown = _database_bytes() - before
-    again = _timed(lambda: run_request(run))
+    again = _timed(partial(fill_stage, plan))
     return {
         "shards": shards,
         "task_runs_made": made,
@@ -94,72 +100,71 @@ def _walk(folder: Path, shards: int, most_bundles: int | None) -> dict[str, Any]
         "load": [round(load, 1), round(os.getloadavg()[0], 1)],
         "flow_run": flow_run,
         "seconds": round(time.time() - started, 1),
-    } | _scans(run)
+    } | _scan_figures(plan)
 
 
-def fill(address: ShardAddress) -> int:
-    """Make one shard."""
-    return make_shard(address, caption.CONTRACT, lambda: captions(1)).accepted
+def fill(address: ShardAddress, *, emit: Emit = ignore) -> int:
+    """Make one shard; in an engine's process, or in the bare loop."""
+    return make_shard(address, CONTRACT, lambda: rule_captions(1), emit=emit).accepted
 
 
-def _flow() -> Any:
+def _flow() -> Callable[[RunPlan], SealedStage]:
     """A stage flow like every other, whose engine does nothing. Prefect is imported once its settings stand."""
-    from prefect import flow, task
-    from prefect.cache_policies import NO_CACHE
+    from prefect import flow
 
     from flows.execution.run_bundles import run_bundles
     from flows.execution.stage_run import StageRun
-    from flows.runs.resolve import stages
+    from tasks.bundles import Work, bundle_task
 
-    @task(name="fill a bundle of shards", cache_policy=NO_CACHE)
-    def fill_bundle(addresses: Sequence[ShardAddress], engine: EngineProcess) -> int:
-        return sum(engine.call(fill, address) for address in missing_first(addresses))
+    @bundle_task(f"{BUNDLE} of shards")
+    def fill_bundle(work: Work[CaptionsSpec, None], engine: EngineProcess, emit: Emit) -> int:
+        total = 0
+        for address in missing_first(work.shards, work.made_by, emit):
+            total += engine.call(fill, address, emit=emit)
+            emit(Advanced(work.made_by.run, work.stage.name, 1))
+        return total
 
-    @flow(name="captions", flow_run_name="captions of {run.name}")
-    def run_request(run: Run) -> SealedStage:
-        with StageRun(run, stages(run.spec, run.root)["captions"]) as stage_run:
-            return run_bundles(stage_run, "captions", 1, lambda bundle, engine: fill_bundle.submit(bundle, engine))
+    @flow(name="captions", flow_run_name="captions of {plan.name}")
+    def fill_stage(plan: RunPlan) -> SealedStage:
+        with StageRun(plan, "captions") as stage_run:
+            return run_bundles(stage_run, fill_bundle, plan.spec.captions, None, unit="captions", per_shard=1)
 
-    return run_request
-
-
-def _run(root: Path, shards: int) -> Run:
-    """A run whose captions stage has that many shards, its recipe written down."""
-    from flows.runs.folder import write_recipe
-
-    settings = {"captions": {"engine": "fake", "total": shards, "per_shard": 1}, "images": {"engine": "fake"}}
-    run = Run(name="trivial", root=str(root), spec=RunSpec.model_validate(settings))
-    write_recipe(run, {"recipe": "tiny", "settings": settings})
-    return run
+    return fill_stage
 
 
-def _bare(run: Run, root: Path) -> Iterator[float]:
+def _plan(root: Path, shards: int) -> RunPlan:
+    """The stored plan of a run whose captions stage has that many shards."""
+    from flows.runs.planning import resolve_plan
+    from flows.runs.request import Request
+
+    captions = {"engine": "fake", "total": shards, "per_shard": 1}
+    settings = {"captions": captions, "images": {"engine": "fake"}, "execution": {"workers": 1}}
+    plan = resolve_plan(Request("tiny", "trivial", str(root), settings=settings))
+    write_plan(plan)
+    return plan
+
+
+def _bare(shards: int, root: Path) -> Iterator[float]:
     """Milliseconds a shard of a plain loop over the first 2,000 of them, half of them before the run and half after it."""
-    from flows.runs.resolve import stages
-
-    shards = stages(run.spec, str(root))["captions"].shards
-    count = min(len(shards), BARE_SHARDS) // 2
-    for half in (shards[:count], shards[count : 2 * count]):
+    count = min(shards, BARE_SHARDS) // 2
+    for first in (0, count):
         started = time.perf_counter()
-        for address in half:
-            fill(address)
+        for index in range(first, first + count):
+            fill(ShardAddress(folder=str(root), stage="captions", lineage="bare", index=index))
         yield 1000 * (time.perf_counter() - started) / count
 
 
-def _scans(run: Run) -> dict[str, float]:
-    """What looking at a stage costs: which shards are missing, and `synclr status`."""
-    from flows.execution.stage_run import StageRun
-    from flows.runs.resolve import stages
+def _scan_figures(plan: RunPlan) -> dict[str, float]:
+    """What inspecting a stage costs: which shards are missing, and `synclr status`."""
     from flows.runs.status import status
 
-    stage = stages(run.spec, run.root)["captions"]
     return {
-        "missing_s": round(_timed(lambda: StageRun(run, stage)), 3),
-        "status_s": round(_timed(lambda: status(run.root, run.name)), 3),
+        "missing_s": round(_timed(partial(missing, plan.stages["captions"])), 3),
+        "status_s": round(_timed(partial(status, plan.root, plan.name)), 3),
     }
 
 
-def _timed(act: Any) -> float:
+def _timed(act: Callable[[], object]) -> float:
     started = time.perf_counter()
     act()
     return time.perf_counter() - started
@@ -179,18 +184,18 @@ def _settle(flow_run: str, made: int) -> tuple[int, float]:
 def _task_runs(flow_run: str, *, completed: bool = False) -> int:
     filters: dict[str, Any] = {
         "flow_runs": {"id": {"any_": [flow_run]}},
-        "task_runs": {"name": {"like_": "fill a bundle"}},
+        "task_runs": {"name": {"like_": BUNDLE}},
     }
     if completed:
         filters["task_runs"]["state"] = {"type": {"any_": ["COMPLETED"]}}
-    return int(_ask("/task_runs/count", filters))
+    return int(_post("/task_runs/count", filters))
 
 
 def _newest_flow_run() -> str:
-    return str(_ask("/flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})[0]["id"])
+    return str(_post("/flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})[0]["id"])
 
 
-def _ask(path: str, body: dict[str, Any]) -> Any:
+def _post(path: str, body: dict[str, Any]) -> Any:
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
@@ -239,18 +244,18 @@ def _resident(process: psutil.Process) -> int:
     return sum(each.memory_info().rss for each in (process, *process.children(recursive=True)))
 
 
-def _look(address: str, flow_run: str, image: Path | None) -> dict[str, Any]:
+def _page_figures(address: str, flow_run: str, image: Path | None) -> dict[str, Any]:
     """How long a browser takes to show the run's page, graph drawn; `image` is what it shows then."""
     from playwright.sync_api import Error, sync_playwright
 
     try:
         with sync_playwright() as driver:
-            return _drawn(driver, f"{address}/runs/flow-run/{flow_run}", image)
+            return _time_page(driver, f"{address}/runs/flow-run/{flow_run}", image)
     except Error as error:  # a graph too large for the browser is a figure as well
         return {"page_drawn_s": f"over {PAGE_SECONDS}", "page_error": error.message.splitlines()[0]}
 
 
-def _drawn(driver: Any, url: str, image: Path | None) -> dict[str, Any]:
+def _time_page(driver: Any, url: str, image: Path | None) -> dict[str, Any]:
     browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
     page = browser.new_page(viewport={"width": 1200, "height": 900})
     page.set_default_timeout(1000 * PAGE_SECONDS)
@@ -274,6 +279,6 @@ if __name__ == "__main__":
     parser.add_argument("--shards", type=int, default=2000)
     parser.add_argument("--most-bundles", type=int, help="as shipped, if left out; as many as shards: a task run each")
     parser.add_argument("--page", action="store_true", help="time the run's page in Chromium")
-    parser.add_argument("--image", type=Path, help="and keep a image of it (.png)")
-    asked = parser.parse_args()
-    print(json.dumps(measure(asked.shards, asked.most_bundles, asked.page, asked.image)), flush=True)
+    parser.add_argument("--image", type=Path, help="and keep an image of it (.png)")
+    given = parser.parse_args()
+    print(json.dumps(measure(given.shards, given.most_bundles, given.page, given.image)), flush=True)

@@ -1,4 +1,4 @@
-"""What Prefect adds to each of 2,000 shards: a task run a shard, against bundles as shipped; one process and server each.
+"""Measure what Prefect adds to each of 2,000 shards: a task run a shard, against bundles as shipped; one server each.
 
 `SHARDS=10000 python -m benchmarks orchestration` for another number; PREFECT_SERVER_* settings reach the server as ever.
 """
@@ -36,8 +36,8 @@ def main() -> None:
 
 def _measured(*options: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.orchestrated_run", *options, "--page"]
-    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    figures: dict[str, Any] = json.loads(said.splitlines()[-1])
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    figures: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return figures
 
 

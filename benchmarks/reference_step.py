@@ -60,7 +60,7 @@ class ReferenceBackbone(nn.Module):
         x = x.flatten(2).transpose(1, 2)
         if masks is not None:
             x = torch.where(masks[..., None], self.mask_token, x)
-        positions = self.positions
+        positions: Tensor = self.positions
         if side != self.side:
             grid = positions[:, 1:].reshape(1, self.side, self.side, -1).permute(0, 3, 1, 2)
             grid = F.interpolate(grid, size=(side, side), mode="bicubic")

@@ -19,7 +19,7 @@ STRATEGIES: tuple[Strategy, ...] = ("concept", "background", "relation")
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the LLM drew its tokens. Temperature and nucleus as in the released script (0.8, 0.9)."""
+    """How the LLM sampled its tokens. Temperature and nucleus as in the released script (0.8, 0.9)."""
 
     __pydantic_config__ = STRICT
     temperature: float

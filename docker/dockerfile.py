@@ -1,4 +1,4 @@
-"""A Dockerfile enters; an image to start from leaves: its instructions, executed below a folder that stands for it."""
+"""Build a Dockerfile without a container engine: its instructions, executed below a folder that stands for the image."""
 
 import hashlib
 import json
@@ -32,22 +32,22 @@ class RehearsalError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Instruction:
     """One instruction, its continuation lines joined."""
 
     word: str
     text: str
 
 
-def read(dockerfile: Path) -> list[Step]:
+def read(dockerfile: Path) -> list[Instruction]:
     lines = [line for line in dockerfile.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")]
     joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
-    return [Step(*line.split(None, 1)) for line in joined.splitlines() if line.strip()]
+    return [Instruction(*line.split(None, 1)) for line in joined.splitlines() if line.strip()]
 
 
 @dataclass
-class Image:
-    """What a build leaves: folders below `root`, the environment, and how to start and to ask after it."""
+class DockerImage:
+    """The result of a build: folders below `root`, the environment, the start command and the health check."""
 
     root: Path
     host: dict[str, str]
@@ -69,29 +69,31 @@ class Image:
 
 
 @dataclass
-class Build:
+class ImageBuild:
     """Takes a kind's instructions in turn; a RUN with the same history as one for another kind is not executed again."""
 
     kind: str
     given: dict[str, str]
-    image: Image
+    image: DockerImage
     done: set[str]
     installs: bool = True
     arguments: dict[str, str] = field(default_factory=dict)
     history: str = ""
 
-    def take(self, step: Step) -> None:
+    def take(self, step: Instruction) -> None:
         act = getattr(self, f"_{step.word.lower()}", None)
         if act is None:
-            raise RehearsalError(f"{self.kind}: this rehearsal does not know {step.word}; teach it")
+            raise RehearsalError(
+                f"{self.kind}: this rehearsal does not know {step.word}; add it to docker/dockerfile.py"
+            )
         # The shell expands what RUN names; the builder the rest.
         text = self.image.here(step.text) if step.word == "ENV" else step.text
         text = text if step.word in ("RUN", "CMD", "HEALTHCHECK") else self._expanded(text)
         if step.word == "ARG":
             name, _, default = text.partition("=")
             text = f"{name}={self.given.get(name, default)}"
-        said = f"{self.history}{step.word} {text}{sorted(self.arguments.items())}"
-        self.history = hashlib.sha256(said.encode()).hexdigest()
+        history = f"{self.history}{step.word} {text}{sorted(self.arguments.items())}"
+        self.history = hashlib.sha256(history.encode()).hexdigest()
         act(text)
 
     def _expanded(self, text: str) -> str:
@@ -102,7 +104,7 @@ class Build:
         here = f"{sys.version_info.major}.{sys.version_info.minor}"
         if not text.startswith(f"python:{here}."):
             raise RehearsalError(f"FROM {text}: rehearse it with that Python; this one is {here}")
-        self.image = Image(self.image.root, self.image.host)
+        self.image = DockerImage(self.image.root, self.image.host)
         self.arguments, self.history = {}, text.split(" ")[0]
 
     def _arg(self, text: str) -> None:
@@ -143,11 +145,11 @@ class Build:
             return
         if stray := STRAY.search(text):
             raise RehearsalError(
-                f"{self.kind}: RUN {text}\nnames {stray[0]}, which is this machine's; teach the rehearsal first"
+                f"{self.kind}: RUN {text}\nnames {stray[0]}, which is this machine's; give it a stand-in in docker/dockerfile.py"
             )
         print(f"{self.kind}: RUN {text}", flush=True)
         started = time.monotonic()
-        # What the image leaves empty is this machine's to say: an index at hand is not overruled by none.
+        # Empty arguments stay unset, so that they do not overrule this machine's package index.
         more = {name: value for name, value in self.arguments.items() if value}
         if code := self.image.execute(["sh", "-c", self.image.here(text)], more).wait():
             raise RehearsalError(f"{self.kind}: RUN {text}\nended with code {code}")
@@ -167,24 +169,24 @@ class Build:
         """Nobody is made on this machine: everything runs as whoever started the rehearsal."""
 
 
-def build(kind: str, given: dict[str, str], scratch: Path, done: set[str], environment: Path | None) -> Image:
+def build(kind: str, given: dict[str, str], scratch: Path, done: set[str], environment: Path | None) -> DockerImage:
     steps = read(PROJECT / "docker" / f"{kind}.Dockerfile")
     root = scratch / _installed(steps, given)
     if environment and not root.exists():
         (root / "opt" / "synclr").mkdir(parents=True)
         (root / "opt" / "synclr" / ".venv").symlink_to(environment.absolute())
-    building = Build(kind, given, Image(root, _host(scratch)), done, installs=environment is None)
+    building = ImageBuild(kind, given, DockerImage(root, _host(scratch)), done, installs=environment is None)
     for step in steps:
         building.take(step)
     return building.image
 
 
-def _installed(steps: list[Step], given: dict[str, str]) -> str:
+def _installed(steps: list[Instruction], given: dict[str, str]) -> str:
     """A name for what the first stage installs: the same for kinds that install the same."""
     second = [number for number, step in enumerate(steps) if step.word == "FROM"][1]
     names = [step.text.split("=")[0] if step.word == "ARG" else "" for step in steps[:second]]
-    said = [(step.word, given.get(name, step.text)) for step, name in zip(steps, names, strict=False)]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
+    installs = [(step.word, given.get(name, step.text)) for step, name in zip(steps, names, strict=False)]
+    return hashlib.sha256(json.dumps(installs).encode()).hexdigest()[:12]
 
 
 def _host(scratch: Path) -> dict[str, str]:

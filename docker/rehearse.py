@@ -1,6 +1,6 @@
-"""A Dockerfile per kind of worker enters; its install, start and health commands, executed as they stand, leave no surprise.
+"""Rehearse each kind of worker's Dockerfile without a container engine: install, start and health commands as they stand.
 
-Without a container engine: the image's folders (/opt, /data, /home) are folders below a temporary one, and a virtual environment
+The image's folders (/opt, /data, /home) are folders below a temporary one, and a virtual environment
 takes the place of the Python image. `RUN`, `CMD` and `HEALTHCHECK` are read from the Dockerfile and executed; Debian packages are
 resolved but not installed, users are not made. The start command meets a real Prefect server on loopback, with authentication.
 
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dockerfile import Image, RehearsalError, build
+from dockerfile import DockerImage, RehearsalError, build
 
 KINDS = ("cpu", "captions", "images", "encoder")
 POOL = "synclr"
@@ -36,8 +36,10 @@ UP_SECONDS = 300
 
 
 @contextlib.contextmanager
-def process(image: Image, command: list[str], more: dict[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """In a session of its own, ended with all its children."""
+def process(
+    image: DockerImage, command: list[str], more: dict[str, str], log: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a command in a session of its own; end it, with all its children, after the block."""
     with log.open("wb") as output:
         child = image.execute(command, more, stdout=output, stderr=output, start_new_session=True)
     try:
@@ -51,13 +53,13 @@ def process(image: Image, command: list[str], more: dict[str, str], log: Path) -
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class RehearsalServer:
     """A Prefect server that asks for a name and a password."""
 
     url: str
     auth: str
 
-    def ask(self, path: str, body: dict[str, Any]) -> Any:
+    def post(self, path: str, body: dict[str, Any]) -> Any:
         credentials = base64.b64encode(self.auth.encode()).decode()
         request = urllib.request.Request(f"{self.url}{path}", json.dumps(body).encode())
         request.add_header("Content-Type", "application/json")
@@ -70,18 +72,18 @@ class Server:
 
 
 @contextlib.contextmanager
-def prefect_server(image: Image, scratch: Path) -> Iterator[Server]:
+def prefect_server(image: DockerImage, scratch: Path) -> Iterator[RehearsalServer]:
     port, auth = free_port(), f"rehearsal:{secrets.token_hex(16)}"
     command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     more = {"PREFECT_HOME": str(scratch / "server"), "PREFECT_SERVER_API_AUTH_STRING": auth}
     with process(image, command, more, scratch / "server.log") as child:
         url = f"http://127.0.0.1:{port}/api"
         await_true(lambda: _answers(f"{url}/health"), child, scratch / "server.log", "the Prefect server answers")
-        yield Server(url, auth)
+        yield RehearsalServer(url, auth)
 
 
-def start(kind: str, image: Image, server: Server, scratch: Path) -> None:
-    """The start command until the image's own health check and the server both say that the worker is there; then SIGTERM."""
+def start(kind: str, image: DockerImage, server: RehearsalServer, scratch: Path) -> None:
+    """Run the start command until the image's own health check and the server both say that the worker is there; then end it."""
     log = scratch / f"{kind}.log"
     more = {"PREFECT_HOME": str(scratch / kind), "PREFECT_WORKER_WEBSERVER_PORT": str(free_port())} | server.settings()
 
@@ -102,14 +104,14 @@ def start(kind: str, image: Image, server: Server, scratch: Path) -> None:
         raise RehearsalError(f"{kind}: the health check still succeeds after the worker has ended")
 
 
-def run_concepts(image: Image, more: dict[str, str], scratch: Path) -> None:
+def run_concepts(image: DockerImage, more: dict[str, str], scratch: Path) -> None:
     """Run the deployment of one stage on the worker that was just started."""
     _finish(image, ["prefect", "deployment", "run", "synclr/concepts", "--watch"], more, scratch / "concepts.log")
     if not list((scratch / "shards" / "concepts").rglob("concepts-000000.json")):
         raise RehearsalError(f"synclr/concepts ended well and left no manifest under {scratch / 'shards'}")
 
 
-def _finish(image: Image, command: list[str], more: dict[str, str], log: Path) -> None:
+def _finish(image: DockerImage, command: list[str], more: dict[str, str], log: Path) -> None:
     print(" ".join(command), flush=True)
     with log.open("wb") as output:
         code = image.execute(command, more, stdout=output, stderr=output).wait(UP_SECONDS)
@@ -117,19 +119,19 @@ def _finish(image: Image, command: list[str], more: dict[str, str], log: Path) -
         raise RehearsalError(f"{' '.join(command)} ended with code {code}:\n{log.read_text(encoding='utf-8')[-3000:]}")
 
 
-def _polls(server: Server, kind: str) -> bool:
-    workers = server.ask(f"/work_pools/{POOL}/workers/filter", {})
-    queues = server.ask(f"/work_pools/{POOL}/queues/filter", {})
-    asked = {queue["name"] for queue in queues if queue["last_polled"]}
-    return kind in asked and any(worker["status"] == "ONLINE" for worker in workers)
+def _polls(server: RehearsalServer, kind: str) -> bool:
+    workers = server.post(f"/work_pools/{POOL}/workers/filter", {})
+    queues = server.post(f"/work_pools/{POOL}/queues/filter", {})
+    polled = {queue["name"] for queue in queues if queue["last_polled"]}
+    return kind in polled and any(worker["status"] == "ONLINE" for worker in workers)
 
 
 def await_true(condition: Any, child: "subprocess.Popen[bytes]", log: Path, what: str) -> None:
     until = time.monotonic() + UP_SECONDS
     while not condition():
         if child.poll() is not None or time.monotonic() > until:
-            said = log.read_text(encoding="utf-8", errors="replace")[-3000:]
-            raise RehearsalError(f"waited in vain until {what}; the process said:\n{said}")
+            printed = log.read_text(encoding="utf-8", errors="replace")[-3000:]
+            raise RehearsalError(f"waited in vain until {what}; the process printed:\n{printed}")
         time.sleep(1)
 
 
@@ -155,20 +157,20 @@ def main() -> None:
     parser.add_argument(
         "--install-only", action="store_true", help="no start: for a lock that needs hardware this machine lacks"
     )
-    asked = parser.parse_args()
-    kinds = asked.kinds.split(",")
+    options = parser.parse_args()
+    kinds = options.kinds.split(",")
     if unknown := set(kinds) - set(KINDS):
         parser.error(f"no such kind: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
-    given = dict(pair.partition("=")[::2] for pair in asked.build_arg)
+    build_args = dict(pair.partition("=")[::2] for pair in options.build_arg)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     done: set[str] = set()
     with tempfile.TemporaryDirectory(prefix="synclr-rehearsal-") as folder:
         scratch = Path(folder)
         try:
-            images = {kind: build(kind, given, scratch, done, asked.environment) for kind in kinds}
-            if not asked.install_only:
+            images = {kind: build(kind, build_args, scratch, done, options.environment) for kind in kinds}
+            if not options.install_only:
                 with prefect_server(images[kinds[0]], scratch) as server:
-                    # As in compose.yaml: a worker asks for nothing in a queue that no deployment has named yet.
+                    # As in compose.yaml: a worker polls no queue that no deployment has named yet.
                     more = server.settings() | {
                         "PREFECT_HOME": str(scratch / "deploy"),
                         "SYNCLR_ROOT": str(scratch / "shards"),

@@ -1,4 +1,4 @@
-"""An exception of any backend enters; whether it says that memory ran out leaves, and so does the memory."""
+"""Tell whether an exception of any backend means that memory ran out, and release it."""
 
 import gc
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A model's name in a recipe enters; the identity that pins its bytes leaves, without loading it, or why it cannot be had."""
+"""Identify the weights that a recipe names by an identity that pins their bytes, without loading them."""
 
 import functools
 import hashlib

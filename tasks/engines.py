@@ -1,7 +1,7 @@
 """An engine in a process of its own: it is loaded once, serves many shards, and is gone with its memory at the end.
 
 Two engines in one process fight over GPU memory, and an engine that dies takes its process along; so each lives in a
-child that this module starts, and starts anew after a crash.
+child that this module starts, and restarts after a crash.
 """
 
 import multiprocessing
@@ -28,7 +28,7 @@ Engine = TypeVar("Engine")
 Specification = TypeVar("Specification", bound=BaseModel)
 
 LOOK_SECONDS = 0.2
-"""Between two looks at what a child has told."""
+"""Between two looks at the events of a child."""
 _loaded: dict[tuple[str, str], Any] = {}
 _events: Connection | None = None
 """In a child: where its events go. Set before anything is called there."""
@@ -76,8 +76,8 @@ class EngineProcess:
                 raise StoppedError(f"{function.__name__} was not started: the run is stopping")
             if self._pool is None:
                 spawning = multiprocessing.get_context("spawn")
-                self._events, told = spawning.Pipe(duplex=False)
-                self._pool = ProcessPoolExecutor(1, spawning, _prepare, (*self._settings, told))
+                self._events, child_end = spawning.Pipe(duplex=False)
+                self._pool = ProcessPoolExecutor(1, spawning, _prepare, (*self._settings, child_end))
             return self._pool.submit(_emitting, function, *args)
 
     def _let_go(self) -> None:
@@ -131,11 +131,11 @@ def loaded(build: Callable[[Specification], Engine], spec: Specification) -> Eng
 
 
 def _prepare(threads: int, log: Path | None, events: Connection) -> None:
-    """In the child, before any heavy import: its share of the cores, its log, whom it tells, and an end when its parent ends."""
+    """Prepare a child before any heavy import: its share of the cores, its log, its events, and an end when its parent ends."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
     # Threads that spin while they wait take the core from the engine beside them: 1.8 instead of 8 captions/s, measured.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's, which spin whatever they are told: 12 instead of 33 s of ridge
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's, which spin whatever is set: 12 instead of 33 s of ridge
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer: it ends its children itself
     if log:
         log.parent.mkdir(parents=True, exist_ok=True)

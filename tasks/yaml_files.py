@@ -1,4 +1,4 @@
-"""A YAML file that a recipe names enters; what stands in it leaves, or one line that says why not."""
+"""Read a YAML file that a recipe names, or refuse it in one line."""
 
 from pathlib import Path
 from typing import Any

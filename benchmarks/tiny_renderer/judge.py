@@ -94,7 +94,8 @@ def train_judge(
     """Train on scenes of its own, rendered if ``folder`` has none; the norms' running means are re-estimated at the end."""
     render_split(folder / "scenes", SPLIT, scenes, os.cpu_count() or 1, styles)
     torch.manual_seed(0)
-    judge = Judge().to(memory_format=torch.channels_last)
+    judge = Judge()
+    judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     training = RendererTraining(
         "judge", {"judge": judge}, TrainingSchedule(steps, batch, 2e-3, cool=0.6, decay=0.998), folder
     )

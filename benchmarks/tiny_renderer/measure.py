@@ -69,7 +69,8 @@ def nearest(images: ImageArray, scenes: SceneSet, rows: NDArray[np.int64]) -> ND
     """Return each image's RMS distance, in 0..255, to the nearest of the scenes ``rows``, compared at 16 px."""
 
     def small(batch: ImageArray) -> NDArray[np.float32]:
-        return batch.reshape(-1, 16, 4, 16, 4, 3).mean(axis=(2, 4), dtype=np.float32).reshape(len(batch), -1)
+        means: NDArray[np.float32] = batch.reshape(-1, 16, 4, 16, 4, 3).mean(axis=(2, 4), dtype=np.float32)
+        return means.reshape(len(batch), -1)
 
     ours = small(images)
     best = np.full(len(ours), np.inf, np.float32)

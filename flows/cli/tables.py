@@ -22,7 +22,7 @@ def print_run_summary(summary: dict[str, Any]) -> None:
         reused = stage["shards"] - stage["made"]
         shards = f"{stage['made']} of {stage['shards']} shards made, {reused} reused"
         rejected = f", {sum(stage['rejected'].values())} rejected" if stage["rejected"] else ""
-        print_line(f"{stage['name']:<10} {shards}, {stage['accepted']} accepted{rejected}")
+        print_line(f"{stage['stage']:<10} {shards}, {stage['accepted']} accepted{rejected}")
         for field in stage["stale"]:
             print_line(f"{'':<10} was stale: {field}", style="yellow")
     for line in summary["scores"]:

@@ -70,7 +70,7 @@ def embedding_inputs(plan: RunPlan) -> EmbeddingInputs:
 
 
 def score_inputs(plan: RunPlan) -> ScoreInputs:
-    """What lists append to names (`Audi A4 2008 car`) no benchmark does, so judges are told."""
+    """Judges know what lists append to names (`Audi A4 2008 car`), since no benchmark does."""
     sources = plan.spec.concepts.sources
     appended = tuple(sorted({one.append for one in sources if isinstance(one, ListedSource)} - {""}))
     jobs = tuple(

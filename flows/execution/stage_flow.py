@@ -1,9 +1,10 @@
-"""The Prefect flow of one stage: a verb that takes the plan and the stage before, and leaves outside its run what it finds."""
+"""Make the verb of a stage a Prefect flow that runs only where the plan requests it."""
 
 from collections.abc import Callable
 from functools import wraps
 
 from prefect import flow
+from prefect.utilities.annotations import quote
 
 from data_specs.stage import STAGES, SealedStage
 from flows.execution.stage_run import sum_up
@@ -24,7 +25,10 @@ def stage_flow(name: str, run_name: str) -> Callable[[Verb], Verb]:
         @wraps(verb)
         def when_requested(plan: RunPlan, upstream: SealedStage | None = None) -> SealedStage:
             if name in plan.requested:
-                return run_stage(plan) if upstream is None else run_stage(plan, upstream)
+                # Quoted: Prefect draws an edge from whatever returned an object that is an argument here, or part of one, and
+                # the plan shares its words with every stage's result. Edges are to lead from stage to stage alone.
+                carried = quote(plan)
+                return run_stage(carried) if upstream is None else run_stage(carried, upstream)
             if STAGES.index(name) < STAGES.index(plan.since) or upstream is None:
                 return sum_up(plan.stages[name], made=0)
             return upstream

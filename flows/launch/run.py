@@ -36,7 +36,7 @@ def run_request(request: Request, listeners: Sequence[Emit] = ()) -> dict[str, A
         "run": plan.name,
         "stages": [_summary(sealed[name], absent[name]) | {"stale": stale[name]} for name in plan.requested],
         "scores": headline(plan.stages["scores"]) if plan.until == STAGES[-1] else [],
-        "report": _report(plan, anew=not any(absent.values()) and any(stale.values())),
+        "report": _report(plan, remake=not any(absent.values()) and any(stale.values())),
     }
 
 
@@ -92,10 +92,10 @@ def _drain() -> None:
     APILogWorker.drain_all(timeout=10)
 
 
-def _report(plan: RunPlan, *, anew: bool) -> str:
+def _report(plan: RunPlan, *, remake: bool) -> str:
     """A run that made something has written it."""
     url = f"{plan.folder}/report.html"
-    if not anew and storage.read_bytes(url) is not None:
+    if not remake and storage.read_bytes(url) is not None:
         return url
     from flows.report import write_report
 

@@ -71,7 +71,7 @@ def _setting(name: str, schema: dict[str, Any], definitions: dict[str, Any]) -> 
         kept |= choices[0]
     if "$ref" in kept:  # settings of settings: nothing is filled in there either, and nothing required
         kept |= _part(_definition(kept.pop("$ref"), definitions), definitions)
-    if kept.get("type") == "boolean":  # drawn as a switch, which says "off" where nobody said anything
+    if kept.get("type") == "boolean":  # shown as a switch, which reads "off" where nothing was chosen
         kept |= {"type": "string", "enum": ["true", "false"]}
     usual = schema.get("default")
     if isinstance(usual, str | int | float) and usual != "":
@@ -82,7 +82,7 @@ def _setting(name: str, schema: dict[str, Any], definitions: dict[str, Any]) -> 
 
 
 def _text(description: str) -> WithJsonSchema:
-    # None where nothing was said, which no form is to show as a choice.
+    # None where nothing was given, which no form is to offer as a choice.
     return WithJsonSchema({"type": "string", "description": description})
 
 

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from data_specs.ids import Lineage
 from data_specs.shard import ShardAddress
-from data_specs.stage import ALL_STAGES, SealedStage, Stage
-from flows.runs.plan import read_plan, read_sealed, run_names
+from data_specs.stage import ALL_STAGES, Stage
+from flows.runs.plan import SEALED, read_plan, run_folder, run_names
 from tasks import storage
 from tasks.shards import read_rows, sealed, sealed_shards
 
@@ -33,14 +33,15 @@ def stages_under(root: str, name: str, run: str | None = None) -> list[Stage]:
     """
     if run is not None:
         read_plan(root, run)  # refuses a run that is not there
-    pointing, newest = _pointing(root, name), _newest_first(root)
+    recorded = _recorded(root)
     found = []
     for lineage in storage.names(f"{root.rstrip('/')}/{name}"):
         stage = stage_at(root, name, lineage)
-        if stage and (run is None or run in pointing.get(lineage, ())):
+        if stage and (run is None or run in _pointing(recorded, stage)):
             found.append(stage)
-    rank = {lineage: min(newest.index(each) for each in runs) for lineage, runs in pointing.items()}
-    return sorted(found, key=lambda stage: rank.get(stage.lineage, len(newest)))
+    newest = list(recorded)
+    rank = {stage.lineage: min(map(newest.index, _pointing(recorded, stage)), default=len(newest)) for stage in found}
+    return sorted(found, key=lambda stage: rank[stage.lineage])
 
 
 def stage_at(root: str, name: str, lineage: str) -> Stage | None:
@@ -57,8 +58,7 @@ def stage_at(root: str, name: str, lineage: str) -> Stage | None:
 
 def runs_pointing_at(root: str, stage: Stage) -> list[str]:
     """The runs whose last result this lineage is, newest first."""
-    pointing = _pointing(root, stage.name).get(stage.lineage, ())
-    return [run for run in _newest_first(root) if run in pointing]
+    return _pointing(_recorded(root), stage)
 
 
 def find_rows(stages: Sequence[Stage], column: str, value: str) -> Iterator[RowMatch]:
@@ -106,22 +106,17 @@ def stage_of(stem: str) -> tuple[str, int] | None:
     return (match[1], int(match[2])) if match else None
 
 
-def _sealed_of_runs(root: str) -> dict[str, dict[str, SealedStage]]:
-    return {run: read_sealed(read_plan(root, run)) for run in run_names(root)}
-
-
-def _pointing(root: str, name: str) -> dict[str, list[str]]:
-    """Lineage of the stage -> the runs that point at it."""
-    found: dict[str, list[str]] = {}
-    for run, stages in _sealed_of_runs(root).items():
-        if name in stages:
-            found.setdefault(stages[name].lineage, []).append(run)
-    return found
-
-
-def _newest_first(root: str) -> list[str]:
-    ages = {
-        run: max((one.unix_time for one in stages.values()), default=0.0)
-        for run, stages in _sealed_of_runs(root).items()
+def _recorded(root: str) -> dict[str, dict[str, Any]]:
+    """Run -> what it sealed last of each stage, newest run first; not validated, since a root may hold many runs."""
+    found = {
+        run: json.loads(storage.read_bytes(f"{run_folder(root, run)}/{SEALED}") or b"{}") for run in run_names(root)
     }
-    return sorted(ages, key=lambda run: (-ages[run], run))
+
+    def age(run: str) -> float:
+        return max((float(stage["unix_time"]) for stage in found[run].values()), default=0.0)
+
+    return {run: found[run] for run in sorted(found, key=lambda run: (-age(run), run))}
+
+
+def _pointing(recorded: dict[str, dict[str, Any]], stage: Stage) -> list[str]:
+    return [run for run, stages in recorded.items() if stages.get(stage.name, {}).get("lineage") == stage.lineage]

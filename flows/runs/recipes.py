@@ -125,11 +125,8 @@ def _merged(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, An
     for stage, value in child.items():
         known = both.get(stage)
         if stage == "encoder" and isinstance(known, dict) and isinstance(value, dict):
-            known = {
-                setting: said
-                for setting, said in known.items()
-                if setting not in OBJECTIVES.get(str(value.get("objective")), {})
-            }
+            brought = OBJECTIVES.get(str(value.get("objective")), {})
+            known = {setting: old for setting, old in known.items() if setting not in brought}
         both[stage] = known | value if isinstance(known, dict) and isinstance(value, dict) else value
     return both
 
@@ -160,13 +157,13 @@ def _sentence(fault: Any) -> str:
         close = difflib.get_close_matches(key, _settings(outer), 1)
         hint = f"did you mean {'.'.join([*outer, close[0]])!r}?" if close else "see `synclr schema`"
         return f"{where}: unknown key; {hint}"
-    said = fault["msg"].removeprefix("Value error, ")
+    message = fault["msg"].removeprefix("Value error, ")
     given = fault.get("input")
     secret = isinstance(given, str) and "://" in given and "@" in given  # a password in an address is not repeated
     shown = (
         "" if secret or isinstance(given, dict | list | BaseModel) else f" (given: {json.dumps(given, default=str)})"
     )
-    return f"{where}: {said}{shown}"
+    return f"{where}: {message}{shown}"
 
 
 def _settings(outer: list[str]) -> list[str]:

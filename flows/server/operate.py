@@ -23,11 +23,11 @@ SHORT_LIVED_SECONDS = 20
 
 def operate(port: int, root: str) -> None:
     """Blocks until Ctrl-C or SIGTERM, then ends what it started; a run under way goes on at the next start."""
-    asked = threading.Event()
+    stopping = threading.Event()
 
     def answer(_number: int, _frame: object) -> None:
-        # Both: an exception can be swallowed where it is raised (in the middle of an import, seen), a flag can be looked at late.
-        asked.set()
+        # Both: an exception can be swallowed where it is raised (in the middle of an import, seen), a flag can be seen late.
+        stopping.set()
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, answer)
@@ -48,7 +48,7 @@ def operate(port: int, root: str) -> None:
             _run("deploy", "--pool", POOL, "--root", root, log=logs / "deploy.log")
             print(f"Prefect UI: {address}  (Ctrl-C stops it; a run under way goes on at the next start)", flush=True)
             print(f"start a run: {address}/deployments, outputs under {root}, logs under {logs}", flush=True)
-            _keep_worker(root, logs / "worker.log", asked)
+            _keep_worker(root, logs / "worker.log", stopping)
     print("stopped", flush=True)
 
 
@@ -66,12 +66,12 @@ def reachable() -> Iterator[None]:
         yield
 
 
-def _keep_worker(root: str, log: Path, asked: threading.Event) -> None:
-    """One worker, started anew if it vanishes; what vanished with it is marked so that it goes on."""
+def _keep_worker(root: str, log: Path, stopping: threading.Event) -> None:
+    """Keep one worker running: restart it if it vanishes, and mark what vanished with it so that it goes on."""
     from flows.server.recovery import recover
 
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--name", "synclr-ui"]
-    while not asked.is_set():
+    while not stopping.is_set():
         began = time.monotonic()
         with log.open("ab") as output:
             worker = subprocess.Popen(
@@ -83,16 +83,16 @@ def _keep_worker(root: str, log: Path, asked: threading.Event) -> None:
                 preexec_fn=end_with_parent,
             )
         try:
-            looked = -math.inf
-            while worker.poll() is None and not asked.is_set():
-                if time.monotonic() - looked > LOOK_SECONDS:
+            last_look = -math.inf
+            while worker.poll() is None and not stopping.is_set():
+                if time.monotonic() - last_look > LOOK_SECONDS:
                     recover()
-                    looked = time.monotonic()
+                    last_look = time.monotonic()
                 with suppress(subprocess.TimeoutExpired):
                     worker.wait(timeout=1)
         finally:
             stop(worker)
-        if asked.is_set():
+        if stopping.is_set():
             return
         if time.monotonic() - began < SHORT_LIVED_SECONDS:
             raise EngineError(f"the worker ended at once with code {worker.returncode}; see {log}")

@@ -19,7 +19,7 @@ class VitEmbedder:
     """Images are resampled (bicubic, antialiased) to the size that the backbone was trained at, on the backbone's device."""
 
     def __init__(self, backbone: VisionTransformer, pooling: Pooling, blocks: int = 1) -> None:
-        """Features of the last `blocks` blocks stand side by side."""
+        """Features of the last `blocks` blocks are concatenated."""
         self._backbone, self._pooling, self._blocks = backbone.eval(), pooling, blocks
 
     @torch.no_grad()

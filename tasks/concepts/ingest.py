@@ -66,7 +66,7 @@ def _merger(entry: Name, name: str, known: Concept) -> str:
         why = "listed twice" if entry.source in known.sources else "the same name"
     else:
         why = "the same name once cleaned" if name == known.name else "the same name but for case"
-    lost = f"; its category {entry.category!r} is not reused" if entry.category != known.category else ""
+    lost = f"; its category {entry.category!r} is dropped" if entry.category != known.category else ""
     return f"{entry.name[:200]!r} of {entry.source} is {known.name!r} of {known.sources[0]}: {why}{lost}"
 
 

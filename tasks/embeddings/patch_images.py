@@ -26,7 +26,7 @@ SHARD = 0
 """Of the stage: the trained encoder on the first benchmark."""
 IMAGES = 6
 ENLARGED = 2
-"""Of the side trained at: four times as many patches. The paper, too, looks at larger images than it trained on."""
+"""Of the side trained at: four times as many patches. The paper, too, shows larger images than it trained on."""
 MOST_ROWS = 10_000
 """Images of a benchmark from which those that are shown are chosen, and among which their neighbours are searched."""
 SUFFIX = "patches.json"

@@ -75,7 +75,7 @@ def given_splits(groups: Sequence[str], copies: Sequence[int], seed: int) -> Ite
         yield Fold("test", np.sort(np.concatenate([train, validation])), test, ((train, validation),))
         return
     shuffled = np.random.default_rng(seed).permutation(train)
-    judged = max(1, round(VALIDATION_SHARE * len(train)))
-    if judged == len(train):
+    validated = max(1, round(VALIDATION_SHARE * len(train)))
+    if validated == len(train):
         raise ContractError("one image to train on leaves none to choose hyper-parameters on")
-    yield Fold("test", train, test, ((np.sort(shuffled[judged:]), np.sort(shuffled[:judged])),))
+    yield Fold("test", train, test, ((np.sort(shuffled[validated:]), np.sort(shuffled[:validated])),))

@@ -18,7 +18,7 @@ from tasks.scores.metrics import value_of
 from tasks.scores.search import best_place
 
 LOGISTIC_PENALTIES = np.logspace(5, -6, 45)
-"""SynCLR appendix B.5, the largest first: each fit then starts from a smoother one."""
+"""SynCLR appendix B.5, the largest first."""
 SGD_LRS = tuple(rate / 100 for rate in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50))
 """SynCLR Table 13, for a batch of 256."""
 SGD_BATCH = 1024
@@ -28,7 +28,7 @@ SGD_EVALUATIONS = 9
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Classify the test rows of a fold after training on its other rows. Features [N, D], `classes` of them."""
+    """Classify the test rows of a fold by a probe that is trained on its training rows; `classes` is how many there are."""
 
     features_ND: Features
     labels: Labels

@@ -99,7 +99,7 @@ def test_the_tags_are_this_version():
 
 
 @pytest.mark.slow
-def test_every_start_command_brings_up_a_healthy_worker_that_walks_what_is_deployed():
+def test_every_start_command_brings_up_a_healthy_worker_that_runs_what_is_deployed():
     """The install commands take minutes and gigabytes: `python docker/rehearse.py` executes those too."""
     environment = Path(sys.executable).parents[1]
     command = [sys.executable, "docker/rehearse.py", "--environment", str(environment)]

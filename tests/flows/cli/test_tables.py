@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from flows.cli import printing, tables
-from flows.execution import reproduce
+from flows.launch import reproduce
 
 Capture = pytest.CaptureFixture[str]
 

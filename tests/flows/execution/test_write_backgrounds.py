@@ -24,8 +24,9 @@ from flows.runs.resolve import resolve_concepts, resolve_stages, write_facts
 from flows.runs.status import status
 from models.captioner.fake import FakeCaptioner
 from support.command_line import CommandLine
-from tasks.captions.compose import compose_shard
+from tasks.captions.compose import CaptionInputs, compose_shard
 from tasks.captions.prompt_files import load_prompts
+from tasks.captions.unsafe_words import load_unsafe_words
 from tasks.concepts.background_prompts import load_prompt
 from tasks.concepts.ingest import asked_about, ingest, ingest_table, read_concepts, table_of
 from tasks.concepts.write_backgrounds import write_shard
@@ -77,7 +78,7 @@ def write_table(spec, root):
     by = spec.concepts.backgrounds_by
     for address in stage.shards():
         about = objects[address.index * 3 : address.index * 3 + 3]
-        write_shard(about, address, Gazetteer(), load_prompt(by.prompt), by, seed=0)
+        write_shard(about, load_prompt(by.prompt), address, Gazetteer(), by, seed=0)
     ingest_table(table.table, ingest(spec.concepts), list(stage.shards()), spec.concepts)
     return read_concepts(table.table)
 
@@ -88,10 +89,13 @@ def test_a_caption_is_traced_to_the_model_that_wrote_its_background(tmp_path, so
         {"captions": {"engine": "fake", "per_shard": 8}, "images": {"engine": "fake"}},
     )
     spec = RunSpec.model_validate(described(sources).model_dump() | engines)
-    concepts, captions = write_table(spec, root), stages(spec, root)["captions"]
+    write_table(spec, root)
+    captions = stages(spec, root)["captions"]
     write_facts(captions)
-    prompts = load_prompts(spec.captions.prompts)
-    compose_shard(concepts, captions.shard(0), FakeCaptioner(), prompts, spec.captions, seed=0)
+    inputs = CaptionInputs(
+        concepts_stage(spec, root).table, load_prompts(spec.captions.prompts), load_unsafe_words(None)
+    )
+    compose_shard(inputs, captions.shard(0), FakeCaptioner(), spec.captions, seed=0)
     rows = read_rows(captions.shard(0)).to_pylist()
     with_place = next(row for row in rows if row["strategy"] == "background")
     traced = trace(root, with_place["id"])

@@ -109,7 +109,7 @@ def test_a_merger_says_what_with_what_why_and_what_is_lost(tmp_path):
     concepts, [reject] = ingested(first, second)
     assert concepts[0].sources == ("a.txt", "b.txt") and concepts[0].category == "animal"
     assert reject.text == (
-        "'SEA_OTTER' of b.txt is 'Sea otter' of a.txt: the same name but for case; its category 'mammal' is not reused"
+        "'SEA_OTTER' of b.txt is 'Sea otter' of a.txt: the same name but for case; its category 'mammal' is dropped"
     )
 
 

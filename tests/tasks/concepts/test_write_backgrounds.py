@@ -9,11 +9,16 @@ from data_specs.background import CONTRACT, Background
 from data_specs.errors import SpecError
 from data_specs.model_identity import ModelIdentity
 from data_specs.rejection import Rejection
+from data_specs.shard import MadeBy
 from data_specs.specs.concepts import BackgroundsSpec, ConceptsSpec, FileSource
+from data_specs.stage import Stage
 from support.concept_tables import made_up
+from tasks.bundles import Work
+from tasks.concepts import write_backgrounds
 from tasks.concepts.background_prompts import load_prompt
 from tasks.concepts.ingest import asked_about, ingest, ingest_table, read_concepts, table_of, without_backgrounds
-from tasks.concepts.write_backgrounds import read_backgrounds, write, write_shard
+from tasks.concepts.write_backgrounds import BackgroundInputs, read_backgrounds, write, write_bundle, write_shard
+from tasks.events import Advanced
 from tasks.shards import read_rejects, read_rows, verify_shard
 
 BARE = str(Path(__file__).with_name("bare_places.yaml"))
@@ -99,6 +104,25 @@ def test_a_model_that_gives_too_little_stops_the_run_before_anything_is_sealed(a
     assert list(write(OBJECTS, PROMPT, Scripted(fox=["den\n"], tram=["\n"]), SPEC, 0))
     engine, lower = Scripted(fox=["den\n"], tram=["\n"]), SPEC.model_copy(update={"min_kept": 0.1})
     assert write_shard(OBJECTS, PROMPT, address(stage="backgrounds"), engine, lower, seed=0).accepted == 1
+
+
+class InThisProcess:
+    """An engine without a process of its own."""
+
+    def call(self, function, *args, emit):
+        return function(*args, emit=emit)
+
+
+def test_each_shard_of_a_bundle_is_about_its_own_objects(tmp_path, monkeypatch):
+    engine = Scripted(fox=["den, field, moor\n"], tram=["depot, street, quay\n"])
+    monkeypatch.setattr(write_backgrounds, "loaded", lambda *_: engine)
+    stage = Stage(name="backgrounds", lineage="b", folder=str(tmp_path), count=2, facts={})
+    inputs, events = BackgroundInputs(tuple(OBJECTS), PROMPT), []
+    work = Work(stage, (0, 1), SPEC.model_copy(update={"per_shard": 1}), inputs, 0, MadeBy("r"))
+    assert write_bundle.fn(work, InThisProcess(), events.append) == 6
+    assert engine.calls == [["fox"], ["tram"]]
+    assert list(read_backgrounds([stage.shard(1)])) == [OBJECTS[1].id]
+    assert events == [Advanced("r", "backgrounds", 1)] * 2
 
 
 @pytest.fixture

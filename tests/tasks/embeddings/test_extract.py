@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from data_specs import benchmark_image as image
-from data_specs import checkpoint, embedding
-from data_specs.checkpoint import Checkpoint
+from data_specs import embedding
 from data_specs.embedding import JOINT, TEXT, TEXT_OF_CATEGORIES
 from data_specs.errors import ContractError
 from data_specs.ids import Lineage
@@ -21,10 +20,8 @@ from data_specs.specs.encoder import EncoderSpec
 from data_specs.specs.run import RunSpec
 from data_specs.stage import Stage
 from models.embedder.fake import FakeEmbedder
-from models.encoder.exported import export, random_backbone
-from models.encoder.vit import VitShape
 from models.tiny_world.world import World, read_world
-from tasks import storage
+from support.sealed_encoder import sealed_encoder
 from tasks.bundles import Work
 from tasks.embeddings import patch_images, styles
 from tasks.embeddings.benchmarks import PARTS, benchmark_of, benchmark_shards, images_by_id, seal_part
@@ -110,18 +107,6 @@ def test_every_image_gets_one_embedding_in_order(tmp_path: Path) -> None:
     work = work_of(tmp_path, EmbeddingJob("hog", "styles", 0))
     assert extract_shard(work, 0).accepted == 30
     assert {e.encoder for e in read_shard(work.stage.table, embedding.CONTRACT)} == {"hog"}
-
-
-def sealed_encoder(folder: Path) -> ShardAddress:
-    """With fresh weights, as if they had been trained."""
-    address = ShardAddress(folder=str(folder / "encoder"), stage="encoder", lineage="e", index=0)
-    files = export(random_backbone(VitShape(width=16, depth=1, heads=2, patch=8, image_size=32), 0))
-    for name, data in files.items():
-        storage.write_bytes(f"{address.folder}/encoder/{name}", data)
-    digests = {f"encoder/{name}": "" for name in files}
-    record = Checkpoint("e-1", 1, 1, "vit_tiny", "synclr", 0, 1, "images", ("images-000000",), digests, {})
-    make_shard(address, checkpoint.CONTRACT, lambda: [record])
-    return address
 
 
 def test_the_trained_encoder_leaves_images_in_the_colours_of_its_patches_beside_its_first_shard(tmp_path: Path) -> None:
