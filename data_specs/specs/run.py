@@ -43,11 +43,3 @@ class RunSpec(Spec):
                 "that images.per_caption draws: raise that, or lower this"
             )
         return self
-
-
-class Run(Spec):
-    """One run of one recipe: its name, the root of its outputs, and the resolved recipe."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="letters, digits, - and _")
-    root: str = Field(description="local folder or fsspec URL that holds all outputs")
-    spec: RunSpec = RunSpec()

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_specs.errors import EngineError
-from flows.runs.plan import log_folder
+from flows.runs.plan import run_log_folder
 from flows.runs.recipes import format_overrides
 from flows.runs.request import Request
 from flows.server.prefect_server import end_with_parent
@@ -39,7 +39,7 @@ def run_parallel(requests: Sequence[Request], at_once: int, emit: Emit = ignore)
         while waiting or under_way:
             while waiting and len(under_way) < at_once:
                 request = waiting.pop(0)
-                log = log_folder(request.run_root, request.run_name) / "output.log"
+                log = run_log_folder(request.run_root, request.run_name) / "output.log"
                 under_way[_started(request, log)] = request, log
             time.sleep(POLL_SECONDS)
             for process in [one for one in under_way if one.poll() is not None]:

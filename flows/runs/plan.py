@@ -47,7 +47,7 @@ class RunPlan(BaseModel):
 
     @property
     def log_folder(self) -> Path:
-        return log_folder(self.root, self.name)
+        return run_log_folder(self.root, self.name)
 
     def emit(self, event: Event) -> None:
         for listener in self.listeners:
@@ -58,7 +58,7 @@ def run_folder(root: str, name: str) -> str:
     return f"{root.rstrip('/')}/runs/{name}"
 
 
-def log_folder(root: str, name: str) -> Path:
+def run_log_folder(root: str, name: str) -> Path:
     """Where engines write what they print: beside the run if the root is local, since logs grow line by line."""
     if storage.is_local(root):
         return storage.local_path(run_folder(root, name)) / "logs"

@@ -60,7 +60,7 @@ def test_the_concept_that_kept_least_comes_first(capsys: Capture) -> None:
 
 def test_a_run_summary_says_what_was_made_and_what_was_reused(capsys: Capture) -> None:
     stage = {
-        "name": "captions",
+        "stage": "captions",
         "shards": 4,
         "made": 1,
         "accepted": 30,
