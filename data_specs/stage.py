@@ -44,7 +44,7 @@ class Stage(BaseModel):
 
     @property
     def table(self) -> ShardAddress:
-        """The only shard of a stage that makes one (concepts, encoder)."""
+        """The only shard of a stage that makes one: the concept table, the encoder's checkpoint record."""
         return self.shard(0)
 
 

@@ -8,12 +8,12 @@ from prefect.deployments import run_deployment
 from prefect.runtime import flow_run
 
 from data_specs.errors import StageFailedError
+from flows.execution.start import begin_flow_run, name_of_run, request_of
 from flows.runs import form
 from flows.runs.planning import resolve_plan
-from flows.runs.request import Request
 
 
-@flow(name="synclr-by-stage", flow_run_name="{recipe}: {since} to {until}, stage by stage")
+@flow(name="synclr-by-stage", flow_run_name=lambda: f"{name_of_run()}, stage by stage")
 def synclr_by_stage(
     recipe: form.Recipe = "tiny",
     name: form.Name = None,
@@ -23,7 +23,8 @@ def synclr_by_stage(
     settings: form.Settings = None,
 ) -> None:
     """Hand the plan to each stage's own deployment, one after the other; a retry goes on from what is sealed."""
-    plan = resolve_plan(Request(recipe, name, root, since, until, None, settings or {}))
+    begin_flow_run()
+    plan = resolve_plan(request_of(recipe, name, root, since, until, None, settings))
     for stage in plan.requested:
         alone = plan.model_copy(update={"since": stage, "until": stage}).model_dump(mode="json")
         words = {"recipe": recipe, "name": plan.name, "root": plan.root, "since": stage, "until": stage, "plan": alone}

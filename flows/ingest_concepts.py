@@ -13,7 +13,7 @@ from flows.runs.plan import RunPlan
 from tasks.concepts.ingest import ingest_table
 from tasks.shards import missing
 
-ingest = task(name="ingest concepts", cache_policy=NO_CACHE)(ingest_table)
+seal_table = task(name="ingest concepts", cache_policy=NO_CACHE)(ingest_table)
 
 
 @stage_flow("concepts", "concepts of {plan.name}")
@@ -27,5 +27,5 @@ def ingest_concepts(plan: RunPlan) -> SealedStage:
         if entries is not None:
             shards = list(written.shards()) if written else []
             table, by, emit = stage_run.stage.table, stage_run.made_by, stage_run.emit
-            made.append(ingest(table, entries, shards, plan.spec.concepts, made_by=by, emit=emit))
+            made.append(seal_table(table, entries, shards, plan.spec.concepts, made_by=by, emit=emit))
         return seal(stage_run, made)

@@ -113,12 +113,12 @@ class EngineProcess:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def engine_threads(execution: ExecutionSpec, engines: int) -> int:
+def engine_threads(execution: ExecutionSpec, shards: int) -> int:
     """CPU threads of each of so many engines of one stage. It is to follow from the recipe, not from what a run still lacks:
 
     sums of another number of threads round differently (2e-6, measured), and now and then a byte is another.
     """
-    return execution.threads or max(1, (os.cpu_count() or 1) // min(execution.workers, engines))
+    return execution.threads or max(1, (os.cpu_count() or 1) // min(execution.workers, shards))
 
 
 def loaded(build: Callable[[Specification], Engine], spec: Specification) -> Engine:

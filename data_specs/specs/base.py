@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
 NOT_LINEAGE: JsonDict = {"lineage": False}
-"""Marks a setting that is no part of the lineage: it changes how much is made, or where, never what one shard holds."""
+"""Marks a setting outside its stage's lineage: it changes how much is made, or where, never what one shard of the stage holds."""
 LINEAGE_IF_SET: JsonDict = {"lineage": "if set"}
 """Marks a setting that is part of the lineage only where it differs from its default.
 

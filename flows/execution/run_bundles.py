@@ -27,7 +27,7 @@ from tasks.shards import unclaimed
 MOST_BUNDLES = 100
 """Task runs a stage, however many shards: beyond some hundreds the run graph cannot be read."""
 MOST_FAILED_ENGINES = 2
-"""Bundles that may end with an EngineError, their retries used up, before a stage is given up."""
+"""The stage is given up at so many bundles that ended with an EngineError, their retries used up."""
 
 Settings = TypeVar("Settings")
 Inputs = TypeVar("Inputs")
@@ -85,7 +85,7 @@ def split(work: Bundle, workers: int) -> list[Bundle]:
 def hand_out(waiting: Iterable[Bundle], idle: Iterable[EngineProcess], submit: Submit) -> list[PrefectFuture[Any]]:
     """Give each engine one bundle, and the next when that has ended; returns once all are handed out, or the stage is lost.
 
-    A wrong request is wrong for all, and an engine that failed twice over its retries fails again: what is in hand then
+    A wrong request is wrong for all, and where two bundles failed over their retries others will: what is in hand then
     ends, and no more is asked. A damaged shard is its bundle's alone.
 
     Were all submitted at once, all would be shown running and end together: nobody would see how far the stage is.

@@ -8,7 +8,7 @@ from prefect.utilities.annotations import quote
 
 from data_specs.stage import STAGES, SealedStage
 from flows.execution.stage_run import sum_up
-from flows.runs.plan import RunPlan
+from flows.runs.plan import RunPlan, record_sealed
 
 Verb = Callable[..., SealedStage]
 
@@ -29,8 +29,9 @@ def stage_flow(name: str, run_name: str) -> Callable[[Verb], Verb]:
                 # the plan shares its words with every stage's result. Edges are to lead from stage to stage alone.
                 carried = quote(plan)
                 return run_stage(carried) if upstream is None else run_stage(carried, upstream)
-            if STAGES.index(name) < STAGES.index(plan.since) or upstream is None:
-                return sum_up(plan.stages[name], made=0)
+            if STAGES.index(name) < STAGES.index(plan.since):
+                return record_sealed(plan, sum_up(plan.stages[name], made=0))
+            assert upstream is not None  # only the first stage has none, and it is never after `until`
             return upstream
 
         return when_requested

@@ -37,7 +37,7 @@ class StageRun:
         self._open = ExitStack()
         self._worked: dict[int, Worked] = {}
         self._progress: ProgressArtifact | None = None
-        self._lineage = Emitter(plan, self.stage, reads, self.flow_run, self.stale, self.emit)
+        self._open_lineage = Emitter(plan, self.stage, reads, self.flow_run, self.stale, self.emit)
         write_facts(self.stage)
 
     def emit(self, event: Event) -> None:
@@ -68,7 +68,7 @@ class StageRun:
         if self.flow_run:
             progress = ProgressArtifact(self.plan.name, self.stage.name, self.flow_run)
             self._progress = self._open.enter_context(progress)
-        self._lineage.started()
+        self._open_lineage.started()
         return self
 
     def __exit__(
@@ -76,7 +76,7 @@ class StageRun:
     ) -> None:
         self._open.__exit__(kind, error, trace)
         if error is not None:
-            self._lineage.failed(error)
+            self._open_lineage.failed(error)
 
     def begin(self, unit: str, total: int, found: int) -> None:
         self.emit(Started(self.plan.name, self.stage.name, unit, total, found))
@@ -86,7 +86,7 @@ class StageRun:
         found = sum_up(self.stage, len(self.missing), self.seconds, self.engine_busy)
         record_sealed(self.plan, found)
         self.emit(Finished(self.plan.name, self.stage.name, self.seconds, self.engine_busy))
-        self._lineage.completed(found)
+        self._open_lineage.completed(found)
         return found
 
 

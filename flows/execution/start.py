@@ -35,17 +35,36 @@ def start_run(
     settings: dict[str, Any] | None,
 ) -> RunPlan:
     """The plan that was handed over, or that of the request. Raises SpecError before any work if it cannot be run."""
+    begin_flow_run()
+    if plan is None:
+        request = request_of(recipe, name, root, since, until, grow, settings)
+        return plan_run(request, asked_by=str(flow_run.id or uuid4()))
+    _require_lasting(plan.root)
+    begin_plan(plan)
+    return plan
+
+
+def begin_flow_run() -> None:
+    """Note on Prefect's server which process this is, and mark what no process works on any more."""
     log_plainly()
     register_process()
     recover()
-    if plan is not None:
-        begin_plan(plan)
-    else:
-        given = {part: value for part, value in (settings or {}).items() if value not in (None, {})}
-        request = Request(recipe, name, root, since, until, grow, given)
-        _require_lasting(request.run_root)
-        plan = plan_run(request, asked_by=str(flow_run.id or uuid4()))
-    return plan
+
+
+def request_of(
+    recipe: str,
+    name: str | None,
+    root: str | None,
+    since: str,
+    until: str,
+    grow: int | None,
+    settings: dict[str, Any] | None,
+) -> Request:
+    """The request of a form, without the parts that nobody filled in. Raises SpecError."""
+    given = {part: value for part, value in (settings or {}).items() if value not in (None, {})}
+    request = Request(recipe, name, root, since, until, grow, given)
+    _require_lasting(request.run_root)
+    return request
 
 
 def finish_run(plan: RunPlan, last: SealedStage) -> SealedStage:

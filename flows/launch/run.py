@@ -41,8 +41,7 @@ def run_request(request: Request, listeners: Sequence[Emit] = ()) -> dict[str, A
 
 
 def _make(plan: RunPlan, request: Request) -> None:
-    _log_to_file(plan)
-    with _prefect(plan):
+    with _log_to_file(plan), _prefect(plan):
         from flows.synclr import synclr
 
         synclr(**request.parameters(), plan=plan)
@@ -53,13 +52,14 @@ def _record_reused(plan: RunPlan) -> None:
     # Imported here: it brings Prefect.
     from flows.execution.stage_run import sum_up
 
+    last = STAGES.index(plan.until)
     for name, stage in plan.stages.items():
-        if name in plan.requested or (name in INNER_STAGES and not missing(stage)):
+        if STAGES.index(INNER_STAGES.get(name, name)) <= last and not missing(stage):
             record_sealed(plan, sum_up(stage, made=0))
 
 
 def _summary(sealed: SealedStage, made: int) -> dict[str, Any]:
-    """What this very run made, which `sealed` remembers of the last run that made something."""
+    """`made` counts what was missing when this run began; `sealed` remembers that of the last run that made something."""
     counts = {"shards": sealed.count, "made": made, "accepted": sealed.accepted, "rejected": sealed.rejected}
     return {"stage": sealed.name, "lineage": sealed.lineage, "folder": sealed.folder} | counts
 
@@ -102,7 +102,8 @@ def _report(plan: RunPlan, *, remake: bool) -> str:
     return write_report(plan)
 
 
-def _log_to_file(plan: RunPlan) -> None:
+@contextmanager
+def _log_to_file(plan: RunPlan) -> Iterator[None]:
     """Warnings of the stages (a shard that another process makes, a retry) stay readable after the bars are gone."""
     logs = plan.log_folder
     logs.mkdir(parents=True, exist_ok=True)
@@ -111,3 +112,8 @@ def _log_to_file(plan: RunPlan) -> None:
     logger = logging.getLogger("synclr")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()

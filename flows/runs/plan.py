@@ -109,13 +109,14 @@ def sealed_stages(plan: RunPlan) -> dict[str, SealedStage]:
 
 def record_sealed(plan: RunPlan, sealed: SealedStage) -> SealedStage:
     """Note that a stage of this run is sealed; times and rate of a run that made something outlive runs that made nothing."""
-    recorded = read_sealed(plan)
-    before = recorded.get(sealed.name)
-    if sealed.made == 0 and before is not None and before.lineage == sealed.lineage:
-        kept = ("made", "seconds", "unix_time", "engine_busy")
-        sealed = sealed.model_copy(update={field: getattr(before, field) for field in kept})
-    entries = {name: stage.model_dump() for name, stage in (recorded | {sealed.name: sealed}).items()}
-    storage.write_bytes(f"{plan.folder}/{SEALED}", json.dumps(entries, indent=2).encode())
+    with storage.claim(plan.folder, SEALED, wait=True):  # two processes may work for one run
+        recorded = read_sealed(plan)
+        before = recorded.get(sealed.name)
+        if sealed.made == 0 and before is not None and before.lineage == sealed.lineage:
+            kept = ("made", "seconds", "unix_time", "engine_busy")
+            sealed = sealed.model_copy(update={field: getattr(before, field) for field in kept})
+        entries = {name: stage.model_dump() for name, stage in (recorded | {sealed.name: sealed}).items()}
+        storage.write_bytes(f"{plan.folder}/{SEALED}", json.dumps(entries, indent=2).encode())
     return sealed
 
 

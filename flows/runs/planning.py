@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from data_specs.errors import SpecError
@@ -11,9 +12,11 @@ from flows.runs.recipes import resolve_recipe
 from flows.runs.request import Request
 from flows.runs.resolve import resolve_stages
 from tasks import storage
-from tasks.captions.planning import Planner
+from tasks.captions.planning import require_plannable
 from tasks.concepts.ingest import table_of
 from tasks.events import Emit
+
+GROWTH = "growth.json"
 
 
 def plan_run(request: Request, asked_by: str, listeners: Sequence[Emit] = ()) -> RunPlan:
@@ -23,7 +26,11 @@ def plan_run(request: Request, asked_by: str, listeners: Sequence[Emit] = ()) ->
     whatever can be refused now; a refused request changes nothing of a run.
     """
     storage.require_writable(request.run_root)
-    plan = resolve_plan(_grown(request, asked_by))
+    grown, totals = _grown(request, asked_by)
+    plan = resolve_plan(grown)
+    preflight(plan)
+    if totals is not None:  # before the plan: a crash in between grows nothing twice
+        storage.write_bytes(f"{plan.folder}/{GROWTH}", json.dumps(totals, indent=2).encode())
     begin_plan(plan)
     return plan.model_copy(update={"listeners": tuple(listeners)})
 
@@ -41,7 +48,7 @@ def resolve_plan(request: Request) -> RunPlan:
     root = request.run_root
     spec = resolve_recipe(request.recipe, request.settings)
     concepts = table_of(spec.concepts)
-    Planner(concepts, spec.captions, spec.seed)  # refuses a table that nothing can be planned from
+    require_plannable(concepts, spec.captions)
     words: dict[str, Any] = {"since": request.since, "until": request.until, "source": request.source()}
     stages = resolve_stages(spec, root, concepts)
     return RunPlan(name=request.run_name, root=root, spec=spec, stages=stages, **words)
@@ -59,23 +66,19 @@ def replan(plan: RunPlan) -> RunPlan:
         return plan
 
 
-def _grown(request: Request, asked_by: str) -> Request:
-    """The request with `grow` counted in, which is remembered by who asks: a retry grows nothing further."""
+def _grown(request: Request, asked_by: str) -> tuple[Request, dict[str, int] | None]:
+    """The request with `grow` counted in, and the total that each asker asked for: a retry grows nothing further.
+
+    A run that is not there yet gets the recipe's own size. What grew meanwhile is never made smaller.
+    """
+    if request.grow is None:
+        return request, None
     folder = run_folder(request.run_root, request.run_name)
-    if request.grow is None or storage.read_bytes(f"{folder}/{PLAN}") is None:
-        return request
-    url = f"{folder}/growth.json"
-    totals = json.loads(storage.read_bytes(url) or b"{}")
-    if asked_by not in totals:
-        before = read_plan(request.run_root, request.run_name)
-        totals[asked_by] = before.spec.captions.total + request.grow
-        storage.write_bytes(url, json.dumps(totals, indent=2).encode())
-    captions = request.settings.get("captions", {}) | {"total": totals[asked_by]}
-    return Request(
-        request.recipe,
-        request.name,
-        request.root,
-        request.since,
-        request.until,
-        settings=request.settings | {"captions": captions},
-    )
+    totals: dict[str, int] = json.loads(storage.read_bytes(f"{folder}/{GROWTH}") or b"{}")
+    if storage.read_bytes(f"{folder}/{PLAN}") is None:
+        total, grow = resolve_recipe(request.recipe, request.settings).captions.total, 0
+    else:
+        total, grow = read_plan(request.run_root, request.run_name).spec.captions.total, request.grow
+    totals = {asked_by: total + grow} | totals
+    captions = request.settings.get("captions", {}) | {"total": max(total, totals[asked_by])}
+    return replace(request, grow=None, settings=request.settings | {"captions": captions}), totals

@@ -39,7 +39,7 @@ VERSIONS = {
     "embeddings": 2,
     "scores": 4,
 }
-"""Raised when a stage's code would make other bytes from the same spec."""
+"""Incremented when a stage's code would make other bytes from the same spec."""
 
 
 def resolve_stages(spec: RunSpec, root: str, concepts: Sequence[Concept]) -> dict[str, Stage]:

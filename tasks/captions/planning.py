@@ -48,20 +48,13 @@ class Planner:
 
     def __init__(self, concepts: Sequence[Concept], spec: CaptionsSpec, seed: int) -> None:
         """Raises SpecError for a table without concepts or weight, or without the places that the spec asks for."""
-        if not concepts:
-            raise SpecError("captions: the concept table is empty; give concepts.sources a list of names")
-        if not math.fsum(concept.weight for concept in concepts) > 0:
-            raise SpecError("captions: every concept's weight is 0; give concepts.kinds or categories a share")
+        require_plannable(concepts, spec)
         self._concepts = tuple(concepts)
         self._cumulative = tuple(accumulate(concept.weight for concept in concepts))
         self._objects = tuple(sorted({concept.name for concept in concepts if concept.kind == "object"}))
         self._strategies = tuple(accumulate(spec.strategies.get(strategy, 0.0) for strategy in STRATEGIES))
         self._offer_other, self._packing = spec.offer_other, spec.packing
         self._places = places_of(concepts) if spec.backgrounds == "random_place" else ()
-        if spec.backgrounds == "random_place" and not self._places:
-            raise SpecError(
-                "captions.backgrounds=random_place: the concept table has no place; add a source with kind: place"
-            )
         self._seed = seed
 
     def plan(self, shard: int, slot: int) -> CaptionPlan:
@@ -85,6 +78,18 @@ class Planner:
             return None
         position = bisect_right(self._objects, concept.name) - 1  # its own index in the sorted names
         return self._objects[(position + 1 + int(draw.random() * (len(self._objects) - 1))) % len(self._objects)]
+
+
+def require_plannable(concepts: Sequence[Concept], spec: CaptionsSpec) -> None:
+    """Raises SpecError for a table without concepts or weight, or without the places that the spec asks for."""
+    if not concepts:
+        raise SpecError("captions: the concept table is empty; give concepts.sources a list of names")
+    if not math.fsum(concept.weight for concept in concepts) > 0:
+        raise SpecError("captions: every concept's weight is 0; give concepts.kinds or categories a share")
+    if spec.backgrounds == "random_place" and not places_of(concepts):
+        raise SpecError(
+            "captions.backgrounds=random_place: the concept table has no place; add a source with kind: place"
+        )
 
 
 def places_of(concepts: Sequence[Concept]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from tasks.events import Emit, ignore
 from tasks.shards import make_shard, read_shard
 
 VERSION = 2
-"""Raised when the same images would be sealed as other records."""
+"""Incremented when the same images would be sealed as other records."""
 PARTS = 4
 """Shards of a benchmark, so that several processes can make it."""
 MOST_REJECTED = 0.5

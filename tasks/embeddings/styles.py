@@ -18,7 +18,7 @@ from models.tiny_world.sprites import Sheets, evaluation_sheets, training_sheets
 from models.tiny_world.world import WorldConcept, read_world
 
 VERSION = 1
-"""Raised when other images would be drawn for the same name and seed."""
+"""Incremented when other images would be drawn for the same name and seed."""
 SIZE = 64
 
 

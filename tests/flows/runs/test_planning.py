@@ -32,9 +32,12 @@ def request(tmp_path, since="concepts", until="scores", grow=None, **settings) -
 def test_a_run_grows_once_however_often_the_same_asker_retries(tmp_path):
     before = plan_run(request(tmp_path, grow=64), "one").spec.captions.total
     assert before == resolve_plan(request(tmp_path)).spec.captions.total  # nothing is there yet: the recipe's own size
+    assert plan_run(request(tmp_path, grow=64), "one").spec.captions.total == before, "the first may be tried again, too"
     for asker, total in (("two", before + 64), ("two", before + 64), ("three", before + 128)):
         assert plan_run(request(tmp_path, grow=64), asker).spec.captions.total == total
     assert plan_run(request(tmp_path, grow=0), "four").spec.captions.total == before + 128
+    late = plan_run(request(tmp_path, grow=64), "two").spec.captions.total
+    assert late == before + 128, "an old run that is tried again makes nothing smaller"
 
 
 def test_the_root_may_hold_other_peoples_files_and_is_cleaned_of_our_own_alone(tmp_path):
