@@ -127,7 +127,7 @@ def _flow() -> Callable[[RunPlan], SealedStage]:
     @flow(name="captions", flow_run_name="captions of {plan.name}")
     def fill_stage(plan: RunPlan) -> SealedStage:
         with StageRun(plan, "captions") as stage_run:
-            return run_bundles(stage_run, fill_bundle, plan.spec.captions, None, unit="captions", per_shard=1)
+            return run_bundles(stage_run, fill_bundle, plan.spec.captions, lambda _: None, unit="captions", per_shard=1)
 
     return fill_stage
 

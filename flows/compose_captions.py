@@ -14,5 +14,4 @@ def compose_captions(plan: RunPlan, concepts: SealedStage) -> SealedStage:
     """Write what is missing, each slot asked for again until a caption passes the screens."""
     spec = plan.spec.captions
     with StageRun(plan, "captions", reads=concepts) as stage_run:
-        inputs = caption_inputs(plan)
-        return run_bundles(stage_run, compose_bundle, spec, inputs, unit="captions", per_shard=spec.per_shard)
+        return run_bundles(stage_run, compose_bundle, spec, caption_inputs, unit="captions", per_shard=spec.per_shard)

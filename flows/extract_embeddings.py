@@ -15,6 +15,7 @@ def extract_embeddings(plan: RunPlan, encoder: SealedStage) -> SealedStage:
     """Seal the benchmarks' images where they are not yet, then embed them."""
     spec = plan.spec.embeddings
     with StageRun(plan, "embeddings", reads=encoder) as stage_run:
-        inputs = embedding_inputs(plan)
-        drawn = seal_missing_benchmarks(stage_run, inputs)
-        return run_bundles(stage_run, extract_bundle, spec, inputs, unit="shards", per_shard=1, wait_for=drawn)
+        sealing = seal_missing_benchmarks(stage_run)
+        return run_bundles(
+            stage_run, extract_bundle, spec, embedding_inputs, unit="shards", per_shard=1, wait_for=sealing
+        )

@@ -3,7 +3,7 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data_specs.stage import SealedStage
+from data_specs.stage import BACKGROUNDS, SealedStage
 from flows.execution.inputs import concept_entries
 from flows.execution.seal import seal
 from flows.execution.stage_flow import stage_flow
@@ -11,7 +11,6 @@ from flows.execution.stage_run import StageRun
 from flows.execution.write_backgrounds import backgrounds_for
 from flows.runs.plan import RunPlan
 from tasks.concepts.ingest import ingest_table
-from tasks.shards import missing
 
 seal_table = task(name="ingest concepts", cache_policy=NO_CACHE)(ingest_table)
 
@@ -19,10 +18,10 @@ seal_table = task(name="ingest concepts", cache_policy=NO_CACHE)(ingest_table)
 @stage_flow("concepts", "concepts of {plan.name}")
 def ingest_concepts(plan: RunPlan) -> SealedStage:
     """Read every source, clean and merge the names, have an LLM write backgrounds if asked to, weigh, and seal the table."""
-    entries = concept_entries(plan) if missing(plan.stages["concepts"]) else None
-    written = backgrounds_for(plan, needed=entries is not None)
-    with StageRun(plan, "concepts", reads=written) as stage_run:
+    with StageRun(plan, "concepts", reads=plan.stages.get(BACKGROUNDS)) as stage_run:
         stage_run.begin("tables", 1, 1 - len(stage_run.missing))
+        entries = concept_entries(plan) if stage_run.missing else None
+        written = backgrounds_for(plan, needed=entries is not None)
         made = []
         if entries is not None:
             shards = list(written.shards()) if written else []

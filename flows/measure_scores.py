@@ -13,5 +13,4 @@ from tasks.scores.measure import measure_bundle
 def measure_scores(plan: RunPlan, embeddings: SealedStage) -> SealedStage:
     """Judge every encoder by every protocol of the recipe."""
     with StageRun(plan, "scores", reads=embeddings) as stage_run:
-        inputs = score_inputs(plan)
-        return run_bundles(stage_run, measure_bundle, plan.spec.scores, inputs, unit="tables", per_shard=1)
+        return run_bundles(stage_run, measure_bundle, plan.spec.scores, score_inputs, unit="tables", per_shard=1)

@@ -17,8 +17,7 @@ def render_images(plan: RunPlan, captions: SealedStage) -> SealedStage:
     spec, per_shard = plan.spec.images, plan.spec.captions.per_shard * plan.spec.images.per_caption
     with StageRun(plan, "images", reads=captions) as stage_run:
         selection_for(plan, stage_run.made_by, stage_run.emit, needed=bool(stage_run.missing))
-        inputs = image_inputs(plan)
-        sealed = run_bundles(stage_run, render_bundle, spec, inputs, unit="images", per_shard=per_shard)
+        sealed = run_bundles(stage_run, render_bundle, spec, image_inputs, unit="images", per_shard=per_shard)
         if (long := long_captions(sealed)).count:
             stage_run.notice(str(long))
         return sealed

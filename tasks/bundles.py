@@ -9,7 +9,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
-from data_specs.errors import EngineError
+from data_specs.errors import EngineError, SpecError
+from data_specs.model_identity import ModelIdentity
 from data_specs.shard import UNNAMED, MadeBy, ShardAddress
 from data_specs.stage import Stage
 
@@ -36,6 +37,16 @@ class Work(Generic[Settings, Inputs]):
     @property
     def shards(self) -> list[ShardAddress]:
         return [self.stage.shard(index) for index in self.indices]
+
+
+def require_planned(stage: Stage, fact: str, found: ModelIdentity | None) -> None:
+    """Raises SpecError if a model that was loaded is not the one that the stage's lineage is a digest of."""
+    planned = stage.facts.get(fact)
+    if planned is not None and found is not None and [found.id, found.revision] != list(planned):
+        raise SpecError(
+            f"{stage.name}: the {fact} {found.id} is {found.revision} here and was {planned[1]} when the run was planned: its "
+            "files were edited, or this machine holds others; run it again, to plan with these"
+        )
 
 
 def bundle_task(name: str) -> Callable[[Callable[Parameters, Result]], Task[Parameters, Result]]:

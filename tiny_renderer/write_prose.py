@@ -19,10 +19,10 @@ from data_specs.caption import CONTRACT, Caption
 from data_specs.errors import SynclrError
 from data_specs.specs.run import WORKSPACE
 from flows.cli.progress_display import progress_listener
-from flows.launch.run import run_request
 from flows.runs.plan import RunPlan, read_plan
 from flows.runs.recipes import read_overrides
 from flows.runs.request import Request
+from flows.server.settings import prepare
 from models.tiny_world.world import read_world
 from tasks.shards import read_shard
 from tiny_renderer.prose_of_captions import prose_of, write_prose_file
@@ -64,6 +64,9 @@ def main() -> int:
     overrides = [*([f"captions.total={given.captions}"] if given.captions else []), *given.set]
     try:
         if not given.of:
+            prepare()  # Prefect's settings must stand before it is imported
+            from flows.launch.run import run_request
+
             with progress_listener(quiet=False) as listener:
                 run_request(prose_request(given.root, overrides), [listener])
         counts = write_prose(read_plan(given.root, given.of or NAME), given.output)

@@ -125,6 +125,8 @@ def verify_runs(name: RunNameOrAll = None, root: Root = WORKSPACE, as_json: AsJs
     faults = [fault for _, found in results.values() for fault in found]
 
     def print_checked() -> None:
+        if not results:
+            print_line(f"no runs under {root!r} yet")
         for each, (count, found) in results.items():
             print_line(f"{each}: {count} shards read, {len(found)} faults")
         for fault in faults:

@@ -13,6 +13,7 @@ from data_specs.selection import SELECTION
 from data_specs.specs.concepts import ListedSource
 from data_specs.stage import BACKGROUNDS
 from flows.runs.plan import RunPlan
+from models.encoder.tokenizer import tokenizer_digest
 from tasks.captions.compose import CaptionInputs
 from tasks.captions.prompt_files import load_prompts, prompts_digest
 from tasks.captions.unsafe_words import load_unsafe_words, unsafe_words_digest
@@ -23,6 +24,7 @@ from tasks.concepts.write_backgrounds import BackgroundInputs
 from tasks.embeddings.extract import EmbeddingInputs
 from tasks.embeddings.jobs import embedding_jobs, metric_of
 from tasks.embeddings.templates import load_templates, templates_digest
+from tasks.encoder.train import EncoderInputs
 from tasks.images.render import ImageInputs
 from tasks.scores.measure import EvaluationJob, ScoreInputs
 
@@ -57,6 +59,14 @@ def caption_inputs(plan: RunPlan) -> CaptionInputs:
 
 def image_inputs(plan: RunPlan) -> ImageInputs:
     return ImageInputs(plan.stages["captions"], plan.stages.get(SELECTION))
+
+
+def encoder_inputs(plan: RunPlan) -> EncoderInputs:
+    tokenizer = tokenizer_digest(plan.spec.encoder)
+    if tokenizer is not None:
+        setting = f"encoder.text_tokenizer {plan.spec.encoder.text_tokenizer!r}"
+        _require_unchanged(plan, "encoder", "tokenizer", tokenizer, setting)
+    return EncoderInputs(plan.stages["images"])
 
 
 def embedding_inputs(plan: RunPlan) -> EmbeddingInputs:

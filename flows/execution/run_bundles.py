@@ -19,6 +19,7 @@ from data_specs.errors import EngineError, SpecError
 from data_specs.stage import SealedStage
 from flows.execution.seal import seal
 from flows.execution.stage_run import StageRun
+from flows.runs.plan import RunPlan
 from flows.server.engine_limit import ENGINE_LIMIT, LEASE_SECONDS
 from tasks.bundles import Work
 from tasks.engines import EngineProcess, engine_threads
@@ -39,7 +40,7 @@ def run_bundles(
     stage_run: StageRun,
     task: Task[Any, Any],
     settings: Settings,
-    inputs: Inputs,
+    inputs: Callable[[RunPlan], Inputs],
     *,
     unit: str,
     per_shard: int,
@@ -48,14 +49,15 @@ def run_bundles(
 ) -> SealedStage:
     """Make what is missing of a stage by `task(work, engine, emit)`. Raises what a bundle raised, after all have ended.
 
-    Progress counts `per_shard` units a shard; `found` are units that were there before, where a shard can be made in part.
+    `inputs(plan)` reads what the stage works from; it is called where something is missing. Progress counts `per_shard` units a
+    shard; `found` are units that were there before, where a shard can be made in part.
     """
     plan, stage, missing = stage_run.plan, stage_run.stage, stage_run.missing
     there = (stage.count - len(missing)) * per_shard if found is None else found
     stage_run.begin(unit, stage.count * per_shard, there)
     futures: list[PrefectFuture[Any]] = []
     if missing:
-        work = Work(stage, tuple(missing), settings, inputs, plan.spec.seed, stage_run.made_by)
+        work = Work(stage, tuple(missing), settings, inputs(plan), plan.spec.seed, stage_run.made_by)
         workers = min(plan.spec.execution.workers, len(missing))
         threads = engine_threads(plan.spec.execution, stage.count)
         with engines(stage_run, workers, threads) as started:

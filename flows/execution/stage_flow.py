@@ -8,7 +8,7 @@ from prefect.utilities.annotations import quote
 
 from data_specs.stage import STAGES, SealedStage
 from flows.execution.stage_run import sum_up
-from flows.runs.plan import RunPlan, record_sealed
+from flows.runs.plan import RunPlan, read_sealed, record_sealed
 
 Verb = Callable[..., SealedStage]
 
@@ -30,10 +30,18 @@ def stage_flow(name: str, run_name: str) -> Callable[[Verb], Verb]:
                 carried = quote(plan)
                 return run_stage(carried) if upstream is None else run_stage(carried, upstream)
             if STAGES.index(name) < STAGES.index(plan.since):
-                return record_sealed(plan, sum_up(plan.stages[name], made=0))
+                return _recorded(plan, name)
             assert upstream is not None  # only the first stage has none, and it is never after `until`
             return upstream
 
         return when_requested
 
     return decorate
+
+
+def _recorded(plan: RunPlan, name: str) -> SealedStage:
+    """What the run recorded of a stage that this flow run does not make; summed up from its manifests if it did not."""
+    stage, recorded = plan.stages[name], read_sealed(plan).get(name)
+    if recorded is not None and (recorded.lineage, recorded.count) == (stage.lineage, stage.count):
+        return recorded
+    return record_sealed(plan, sum_up(stage, made=0))

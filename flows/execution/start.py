@@ -39,8 +39,9 @@ def start_run(
     if plan is None:
         request = request_of(recipe, name, root, since, until, grow, settings)
         return plan_run(request, asked_by=str(flow_run.id or uuid4()))
-    _require_lasting(plan.root)
-    begin_plan(plan)
+    if not plan.begun:  # it was resolved by another process
+        _require_lasting(plan.root)
+        begin_plan(plan)
     return plan
 
 

@@ -31,5 +31,4 @@ def write_backgrounds(plan: RunPlan) -> SealedStage:
     spec = plan.spec.concepts.backgrounds_by
     assert spec is not None
     with StageRun(plan, BACKGROUNDS) as stage_run:
-        inputs = background_inputs(plan)
-        return run_bundles(stage_run, write_bundle, spec, inputs, unit="objects", per_shard=spec.per_shard)
+        return run_bundles(stage_run, write_bundle, spec, background_inputs, unit="objects", per_shard=spec.per_shard)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from data_specs.ids import Lineage
 from data_specs.shard import ShardAddress
 from data_specs.stage import ALL_STAGES, Stage
-from flows.runs.plan import SEALED, read_plan, run_folder, run_names
+from flows.runs.plan import read_plan, read_records, run_names
 from tasks import storage
 from tasks.shards import read_rows, sealed, sealed_shards
 
@@ -108,12 +108,10 @@ def stage_of(stem: str) -> tuple[str, int] | None:
 
 def _recorded(root: str) -> dict[str, dict[str, Any]]:
     """Run -> what it sealed last of each stage, newest run first; not validated, since a root may hold many runs."""
-    found = {
-        run: json.loads(storage.read_bytes(f"{run_folder(root, run)}/{SEALED}") or b"{}") for run in run_names(root)
-    }
+    found = {run: read_records(root, run) for run in run_names(root)}
 
     def age(run: str) -> float:
-        return max((float(stage["unix_time"]) for stage in found[run].values()), default=0.0)
+        return max((float(stage.get("unix_time", 0)) for stage in found[run].values()), default=0.0)
 
     return {run: found[run] for run in sorted(found, key=lambda run: (-age(run), run))}
 

@@ -2,10 +2,11 @@
 
 import json
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from data_specs.errors import ContractError, SpecError
 from data_specs.specs.run import RunSpec
@@ -22,7 +23,7 @@ class RunPlan(BaseModel):
     """What a run makes and where. Nobody works out a lineage again: a list that is edited meanwhile changes nothing of it.
 
     `stages` holds the six stages and the inner ones that this recipe has. `source` is the request that it was resolved from.
-    `listeners` get the events of the run; they belong to the process that made the plan, and are not stored.
+    `listeners` get the events of the run; like `begun` (it was checked and stored by this process) they are not stored.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,6 +36,13 @@ class RunPlan(BaseModel):
     since: str = STAGES[0]
     until: str = STAGES[-1]
     listeners: tuple[Emit, ...] = Field(default=(), exclude=True, repr=False)
+    begun: bool = Field(default=False, exclude=True, repr=False)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "RunPlan":
+        if not {self.since, self.until} <= set(STAGES) or STAGES.index(self.since) > STAGES.index(self.until):
+            raise ValueError(f"since {self.since!r}, until {self.until!r}: the order is {', '.join(STAGES)}")
+        return self
 
     @property
     def requested(self) -> tuple[str, ...]:
@@ -89,11 +97,24 @@ def read_plan(root: str, name: str) -> RunPlan:
 
 
 def read_sealed(plan: RunPlan) -> dict[str, SealedStage]:
-    """What the run last sealed of each stage, of whatever lineage: compare with the plan's before use."""
-    text = storage.read_bytes(f"{plan.folder}/{SEALED}")
-    stored = json.loads(text) if text else {}
-    found = {name: SealedStage.model_validate(entry) for name, entry in stored.items()}
-    return {name: stage.model_copy(update=_moved(plan.root, stage)) for name, stage in found.items()}
+    """What the run last sealed of each stage, of whatever lineage: compare with the plan's before use.
+
+    An entry that cannot be read counts as none: it is summed up again from the manifests, and only its times are lost.
+    """
+    found = {}
+    for name, entry in read_records(plan.root, plan.name).items():
+        with suppress(ValidationError):
+            stage = SealedStage.model_validate(entry)
+            found[name] = stage.model_copy(update=_moved(plan.root, stage))
+    return found
+
+
+def read_records(root: str, name: str) -> dict[str, Any]:
+    """The entries of a run's `stages.json`, not validated; empty where it is not there or is no JSON object."""
+    with suppress(ValueError):
+        records = json.loads(storage.read_bytes(f"{run_folder(root, name)}/{SEALED}") or b"{}")
+        return records if isinstance(records, dict) else {}
+    return {}
 
 
 def sealed_stages(plan: RunPlan) -> dict[str, SealedStage]:

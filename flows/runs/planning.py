@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from data_specs.errors import SpecError
+from data_specs.stage import INNER_STAGES
 from flows.runs.plan import PLAN, RunPlan, read_plan, run_folder, write_plan
 from flows.runs.preflight import preflight
 from flows.runs.recipes import resolve_recipe
@@ -32,14 +33,16 @@ def plan_run(request: Request, asked_by: str, listeners: Sequence[Emit] = ()) ->
     if totals is not None:  # before the plan: a crash in between grows nothing twice
         storage.write_bytes(f"{plan.folder}/{GROWTH}", json.dumps(totals, indent=2).encode())
     begin_plan(plan)
-    return plan.model_copy(update={"listeners": tuple(listeners)})
+    return plan.model_copy(update={"listeners": tuple(listeners), "begun": True})
 
 
 def begin_plan(plan: RunPlan) -> None:
     """Refuse what can be refused, then store the plan before the first shard, and sweep. Raises SpecError."""
+    storage.require_writable(plan.root)
     preflight(plan)
     write_plan(plan)
-    for folder in (plan.folder, *(stage.folder for stage in plan.stages.values())):
+    here = [stage.folder for name, stage in plan.stages.items() if INNER_STAGES.get(name, name) in plan.requested]
+    for folder in (plan.folder, *here):
         storage.sweep(folder)
 
 

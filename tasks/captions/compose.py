@@ -15,7 +15,7 @@ from data_specs.shard import UNNAMED, MadeBy, ShardAddress, ShardManifest
 from data_specs.specs.captions import CaptionsSpec
 from models.captioner.build import build_captioner
 from models.captioner.protocol import Ask, Captioner
-from tasks.bundles import Work, bundle_task
+from tasks.bundles import Work, bundle_task, require_planned
 from tasks.captions.near_duplicates import AcceptedCaptions
 from tasks.captions.planning import CaptionPlan, Planner, ask_seed, examples_for
 from tasks.captions.prompts import prompt_digest, write_example, write_prompt
@@ -146,18 +146,12 @@ def _concepts(table: ShardAddress) -> Sequence[Concept]:
     return [from_row(row) for row in read_rows(table).to_pylist()]
 
 
-def compose_here(
-    inputs: CaptionInputs,
-    address: ShardAddress,
-    spec: CaptionsSpec,
-    seed: int,
-    made_by: MadeBy,
-    *,
-    emit: Emit = ignore,
-) -> ShardManifest:
+def compose_here(work: Work[CaptionsSpec, CaptionInputs], index: int, *, emit: Emit = ignore) -> ShardManifest:
     """In an engine's process: the model is loaded for the first shard and kept for the others."""
-    captioner = loaded(build_captioner, spec)
-    return compose_shard(inputs, address, captioner, spec, seed=seed, made_by=made_by, emit=emit)
+    captioner = loaded(build_captioner, work.settings)
+    require_planned(work.stage, "model", captioner.model)
+    address, seed, made_by = work.stage.shard(index), work.seed, work.made_by
+    return compose_shard(work.inputs, address, captioner, work.settings, seed=seed, made_by=made_by, emit=emit)
 
 
 @bundle_task("compose a bundle of caption shards")
@@ -165,7 +159,7 @@ def compose_bundle(work: Work[CaptionsSpec, CaptionInputs], engine: EngineProces
     """Makes the shards one after the other in one engine process; returns how many captions were made."""
     total = 0
     for address in missing_first(work.shards, work.made_by, emit):
-        manifest = engine.call(compose_here, work.inputs, address, work.settings, work.seed, work.made_by, emit=emit)
+        manifest = engine.call(compose_here, work, address.index, emit=emit)
         total += manifest.accepted
         emit(Advanced(work.made_by.run, work.stage.name, work.settings.per_shard))
     return total

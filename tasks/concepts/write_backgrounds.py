@@ -12,9 +12,10 @@ from data_specs.ids import ConceptId, background_id, digest, seed_of
 from data_specs.rejection import Rejection
 from data_specs.shard import UNNAMED, MadeBy, ShardAddress, ShardManifest
 from data_specs.specs.concepts import BackgroundsSpec
+from data_specs.stage import Stage
 from models.captioner.build import build_captioner
 from models.captioner.protocol import Ask, Captioner
-from tasks.bundles import Work, bundle_task
+from tasks.bundles import Work, bundle_task, require_planned
 from tasks.concepts.background_answers import AnswerReader, RefusedAnswer, fingerprint
 from tasks.concepts.background_prompts import examples_for, write_example, write_prompt
 from tasks.engines import EngineProcess, loaded
@@ -125,7 +126,8 @@ def write_shard(
 def write_here(
     objects: Sequence[Concept],
     prompt: BackgroundPrompt,
-    address: ShardAddress,
+    stage: Stage,
+    index: int,
     spec: BackgroundsSpec,
     seed: int,
     made_by: MadeBy,
@@ -134,7 +136,8 @@ def write_here(
 ) -> ShardManifest:
     """In an engine's process: the model is loaded for the first shard and kept for the others."""
     captioner = loaded(build_captioner, spec)
-    return write_shard(objects, prompt, address, captioner, spec, seed=seed, made_by=made_by, emit=emit)
+    require_planned(stage, "model", captioner.model)
+    return write_shard(objects, prompt, stage.shard(index), captioner, spec, seed=seed, made_by=made_by, emit=emit)
 
 
 @bundle_task("write a bundle of background shards")
@@ -143,8 +146,8 @@ def write_bundle(work: Work[BackgroundsSpec, BackgroundInputs], engine: EnginePr
     spec, total = work.settings, 0
     for address in missing_first(work.shards, work.made_by, emit):
         objects = work.inputs.objects[address.index * spec.per_shard : (address.index + 1) * spec.per_shard]
-        prompt = work.inputs.prompt
-        manifest = engine.call(write_here, objects, prompt, address, spec, work.seed, work.made_by, emit=emit)
+        where = work.inputs.prompt, work.stage, address.index
+        manifest = engine.call(write_here, objects, *where, spec, work.seed, work.made_by, emit=emit)
         total += manifest.accepted
         emit(Advanced(work.made_by.run, work.stage.name, len(objects)))
     return total

@@ -17,7 +17,7 @@ from data_specs.shard import ShardAddress, ShardManifest
 from data_specs.specs.images import ImagesSpec
 from data_specs.stage import Stage
 from models.renderer.protocol import RenderRequest
-from tasks.bundles import Work, bundle_task
+from tasks.bundles import Work, bundle_task, require_planned
 from tasks.engines import EngineProcess, loaded
 from tasks.events import Advanced, Emit, Worked, ignore
 from tasks.images.candidates import FAULTS, Candidates
@@ -134,6 +134,9 @@ def render_here(work: Work[ImagesSpec, ImageInputs], *, emit: Emit = ignore) -> 
     Two shards are in hand: while one is encoded and sealed, the other is rendered.
     """
     queue = loaded(open_queue, work.settings)
+    require_planned(work.stage, "model", queue.rendering.model)
+    require_planned(work.stage, "scorer", queue.scorer)
+    require_planned(work.stage, "checker", queue.checker)
     made, in_hand = 0, deque[Future[ShardManifest]]()
     with ThreadPoolExecutor(IN_HAND, "shard") as threads:
         try:

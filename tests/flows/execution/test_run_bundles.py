@@ -21,6 +21,7 @@ from tasks.captions.compose import compose_bundle
 from tasks.concepts.ingest import ingest_table
 from tasks.engines import EngineProcess
 from tasks.events import Advanced, Emit, Event, ignore
+from tasks.shards import missing
 
 
 def work_on(count: int, folder: str = "x") -> Bundle:
@@ -110,6 +111,18 @@ def test_a_bundle_that_is_tried_again_makes_only_what_is_not_sealed(tmp_path):
     assert compose_bundle.fn(work, engine, ignore) == 2
     assert engine.calls == 4 + 2
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_model_that_is_not_the_planned_one_makes_nothing(tmp_path):
+    settings = {"captions": {"engine": "fake", "per_shard": 1, "total": 1}, "images": {"engine": "fake"}}
+    plan = resolve_plan(Request("tiny", root=str(tmp_path), settings=settings))
+    ingest_table(plan.stages["concepts"].table, concept_entries(plan), [], plan.spec.concepts)
+    facts = plan.stages["captions"].facts | {"model": ["fake", "another"]}
+    stage = plan.stages["captions"].model_copy(update={"facts": facts})
+    work = Work(stage, (0,), plan.spec.captions, caption_inputs(plan), 0)
+    with pytest.raises(SpecError, match="the model fake is .* here and was another when the run was planned"):
+        compose_bundle.fn(work, InThisProcess(), ignore)
+    assert missing(stage) == [0]
 
 
 def test_events_name_their_run_and_reach_the_listener_that_was_handed_over(tmp_path):

@@ -12,7 +12,8 @@ from data_specs import image_group
 from data_specs.errors import SpecError
 from flows.execution.inputs import caption_inputs, concept_entries
 from flows.runs import planning, preflight
-from flows.runs.plan import read_plan
+from flows.runs.lineages import stages_under
+from flows.runs.plan import RunPlan, read_plan, read_sealed
 from flows.runs.planning import plan_run, resolve_plan
 from flows.runs.request import Request
 from flows.runs.status import status
@@ -32,7 +33,9 @@ def request(tmp_path, since="concepts", until="scores", grow=None, **settings) -
 def test_a_run_grows_once_however_often_the_same_asker_retries(tmp_path):
     before = plan_run(request(tmp_path, grow=64), "one").spec.captions.total
     assert before == resolve_plan(request(tmp_path)).spec.captions.total  # nothing is there yet: the recipe's own size
-    assert plan_run(request(tmp_path, grow=64), "one").spec.captions.total == before, "the first may be tried again, too"
+    assert plan_run(request(tmp_path, grow=64), "one").spec.captions.total == before, (
+        "the first may be tried again, too"
+    )
     for asker, total in (("two", before + 64), ("two", before + 64), ("three", before + 128)):
         assert plan_run(request(tmp_path, grow=64), asker).spec.captions.total == total
     assert plan_run(request(tmp_path, grow=0), "four").spec.captions.total == before + 128
@@ -141,6 +144,25 @@ def test_a_recipe_that_was_edited_since_shows_as_stale_stages(tmp_path, listed):
     (tmp_path / "names.txt").write_text("fox\n")
     after = [row.lineage for row in status(str(tmp_path / "root"), "tiny")]
     assert all(one != other for one, other in zip(before, after, strict=True))
+
+
+def test_a_record_that_cannot_be_read_counts_as_none(tmp_path):
+    plan = plan_run(request(tmp_path), "me")
+    for text in ("{", "[]", '{"captions": {"name": "captions"}}'):
+        (tmp_path / "runs" / "tiny" / "stages.json").write_text(text)
+        assert read_sealed(plan) == {} and len(status(str(tmp_path), "tiny")) == 6
+        assert stages_under(str(tmp_path), "captions") == []
+
+
+def test_a_plan_that_comes_from_elsewhere_is_checked_too(tmp_path):
+    plan = resolve_plan(request(tmp_path))
+    sent = plan.model_dump(mode="json")
+    assert RunPlan.model_validate(sent) == plan
+    for words in ({"since": "scores", "until": "images"}, {"until": "lunch"}):
+        with pytest.raises(ValueError, match="the order is concepts"):
+            RunPlan.model_validate(sent | words)
+    with pytest.raises(SpecError, match="cannot write to root"):
+        planning.begin_plan(plan.model_copy(update={"root": "/proc/nowhere"}))
 
 
 def test_a_request_is_resolved_once(tmp_path, monkeypatch):
