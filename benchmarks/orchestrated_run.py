@@ -54,11 +54,19 @@ def measure(shards: int, most_bundles: int | None, page: bool, image: Path | Non
 
             with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
                 figures = _run_figures(Path(data), shards, most_bundles)
+                _drain()
             flow_run = figures.pop("flow_run")
             if page or image:
                 figures |= _page_figures(address, flow_run, image)
         log = (home / "server.log").read_text(encoding="utf-8", errors="replace")
         return figures | {"dropped_messages": log.count("queue is full"), "locked": log.count("database is locked")}
+
+
+def _drain() -> None:
+    """Let the last log lines reach the server before it ends."""
+    from prefect.logging.handlers import APILogWorker
+
+    APILogWorker.drain_all(timeout=10)
 
 
 def _run_figures(folder: Path, shards: int, most_bundles: int | None) -> dict[str, Any]:

@@ -26,4 +26,4 @@ class FakeCaptioner:
             return "\n"
         query = ask.prompt.rstrip().splitlines()[-1].removesuffix("=>").strip()
         manner, number = _MANNERS[key[4] % len(_MANNERS)], int.from_bytes(key[5:9], "big")
-        return f" A {manner} image of {query}, number {number}.\n"
+        return f" A {manner} picture of {query}, number {number}.\n"

@@ -22,7 +22,7 @@ def tool() -> Callable[..., "subprocess.CompletedProcess[str]"]:
             env={"PATH": "/usr/bin:/bin"} | environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
 
     return run

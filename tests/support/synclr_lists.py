@@ -19,7 +19,7 @@ SHARED = {
     "cars": ["City Street", "Desert Road"],
     "airplanes": ["Clear Sky", "Runway"],
     "food": ["Wooden Table", "Picnic Blanket"],
-    "pets": ["Living Stage"],
+    "pets": ["Living Room"],
     "flowers": ["Botanical Garden"],
     "birds": ["Marsh"],
 }
