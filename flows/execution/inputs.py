@@ -18,7 +18,7 @@ from tasks.captions.compose import CaptionInputs
 from tasks.captions.prompt_files import load_prompts, prompts_digest
 from tasks.captions.unsafe_words import load_unsafe_words, unsafe_words_digest
 from tasks.concepts.background_prompts import load_prompt, prompt_file_digest
-from tasks.concepts.ingest import asked_about, ingest
+from tasks.concepts.ingest import asked_about, concepts_of, ingest
 from tasks.concepts.sources import fingerprints
 from tasks.concepts.write_backgrounds import BackgroundInputs
 from tasks.embeddings.extract import EmbeddingInputs
@@ -43,7 +43,7 @@ def background_inputs(plan: RunPlan) -> BackgroundInputs:
     assert by is not None
     prompt = load_prompt(by.prompt)
     _require_unchanged(plan, BACKGROUNDS, "prompts", prompt_file_digest(prompt), f"{by.at}.prompt {by.prompt!r}")
-    concepts = [each for each in concept_entries(plan) if isinstance(each, Concept)]
+    concepts = concepts_of(concept_entries(plan))
     return BackgroundInputs(tuple(asked_about(concepts, plan.spec.concepts)), prompt)
 
 

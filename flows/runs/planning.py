@@ -26,20 +26,21 @@ def plan_run(request: Request, asked_by: str, listeners: Sequence[Emit] = ()) ->
     `asked_by` identifies who asks: asking again under the same id grows a run only once. Raises SpecError, before any work, for
     whatever can be refused now; a refused request changes nothing of a run.
     """
-    storage.require_writable(request.run_root)
     grown, totals = _grown(request, asked_by)
     plan = resolve_plan(grown)
-    preflight(plan)
-    if totals is not None:  # before the plan: a crash in between grows nothing twice
-        storage.write_bytes(f"{plan.folder}/{GROWTH}", json.dumps(totals, indent=2).encode())
-    begin_plan(plan)
+    begin_plan(plan, totals)
     return plan.model_copy(update={"listeners": tuple(listeners), "begun": True})
 
 
-def begin_plan(plan: RunPlan) -> None:
-    """Refuse what can be refused, then store the plan before the first shard, and sweep. Raises SpecError."""
+def begin_plan(plan: RunPlan, totals: dict[str, int] | None = None) -> None:
+    """Refuse what can be refused, then store the plan before the first shard, and sweep. Raises SpecError.
+
+    `totals` are the sizes that were asked for by growth, to be remembered with the plan.
+    """
     storage.require_writable(plan.root)
     preflight(plan)
+    if totals is not None:  # before the plan: a crash in between grows nothing twice
+        storage.write_bytes(f"{plan.folder}/{GROWTH}", json.dumps(totals, indent=2).encode())
     write_plan(plan)
     here = [stage.folder for name, stage in plan.stages.items() if INNER_STAGES.get(name, name) in plan.requested]
     for folder in (plan.folder, *here):
