@@ -4,7 +4,9 @@ LOCK := requirements/$(shell nvidia-smi -L >/dev/null 2>&1 && echo cuda || echo 
 PYTHON ?= python3.11
 BIN := .venv/bin
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
-NAME ?=
+# Engines take two threads and 2 GB each: more than four at once are no faster. `JOBS=0` runs all in one process.
+JOBS ?= $(shell n=$$(nproc); echo $$((n > 4 ? 4 : n)))
+PARALLEL = -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,8 +32,11 @@ setup: $(STAMP)  ## install the pinned packages into .venv
 run: setup  ## run the tiny recipe through all six stages
 	@$(BIN)/synclr run tiny
 
-test: setup tools  ## run every test, real engines, the whole run and Prefect's pages included
-	@$(BIN)/python -m pytest
+test: setup tools  ## test every law and every real part once: engines, a whole run, Prefect's server and pages (10 minutes)
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not long"
+
+test-all: setup tools  ## the long ones too: every model family, kills and restarts, schedules, start commands (30 minutes)
+	@$(BIN)/python -m pytest $(PARALLEL)
 
 tools:  ## install Debian's Chromium and PostgreSQL, which the tests of Prefect's pages use, where they are missing
 	@command -v chromium >/dev/null && ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || { \
@@ -41,7 +46,7 @@ tools:  ## install Debian's Chromium and PostgreSQL, which the tests of Prefect'
 	  || echo "Chromium or PostgreSQL could not be installed: the tests that need them will say so and be skipped"
 
 fast: setup  ## run the tests that start no engine
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not long"
 
 check: setup  ## lint, format and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -62,5 +67,5 @@ lock:  ## resolve requirements/*.txt anew (needs uv)
 clean:  ## remove .venv and caches; workspace/ with your runs stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help setup run test tools fast check bench ui lock clean
+.PHONY: help setup run test test-all tools fast check bench ui lock clean
 .DEFAULT_GOAL := help

@@ -98,7 +98,7 @@ def test_the_tags_are_this_version():
         assert set(re.findall(r"synclr-\w+:([\w.]+)", path.read_text())) <= {version}, path
 
 
-@pytest.mark.slow
+@pytest.mark.long(60)
 def test_every_start_command_brings_up_a_healthy_worker_that_runs_what_is_deployed():
     """The install commands take minutes and gigabytes: `python docker/rehearse.py` executes those too."""
     environment = Path(sys.executable).parents[1]

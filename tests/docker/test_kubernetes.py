@@ -113,7 +113,7 @@ def answers(url):
         return httpx.get(url, timeout=60).is_success
 
 
-@pytest.mark.slow
+@pytest.mark.long(40)
 def test_a_prefect_server_takes_the_pool_and_our_deployments_for_it(tmp_path, tool):
     mine = {"PREFECT_HOME": str(tmp_path), "HOME": str(tmp_path), "SYNCLR_ROOT": "/data/shards"}
     port = free_port()

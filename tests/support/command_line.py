@@ -29,6 +29,10 @@ SMALL = {
 }
 
 
+FAKE_CAPTIONS = {"captions__engine": "fake"}
+"""For runs that are about something else: the language model takes half a minute to load."""
+
+
 def sets(**overrides: Any) -> list[str]:
     settings = SMALL | {name.replace("__", "."): value for name, value in overrides.items()}
     return [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
@@ -47,18 +51,16 @@ def hear_ctrl_c() -> None:
 
 @dataclass
 class CommandLine:
-    """`synclr` on one root, with a Prefect home of its own."""
+    """`synclr` on one root, with a Prefect home of its own; without a `server`'s address each run starts one."""
 
     root: Path
     home: Path
+    server: str | None = None
 
     @property
     def environment(self) -> dict[str, str]:
-        return os.environ | {
-            "SYNCLR_ROOT": str(self.root),
-            "PREFECT_HOME": str(self.home),
-            "PYTHONPATH": str(ROOT),
-        }
+        own = {"SYNCLR_ROOT": str(self.root), "PREFECT_HOME": str(self.home), "PYTHONPATH": str(ROOT)}
+        return os.environ | own | ({"PREFECT_API_URL": f"{self.server}/api"} if self.server else {})
 
     def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
         return subprocess.Popen(

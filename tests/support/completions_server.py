@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,6 +36,8 @@ class Completions:
     at_once: int = 0
     most_at_once: int = 0
     slow: float = 0.0
+    say: Callable[[dict[str, Any]], str] | None = None
+    """What it answers to a request, instead of the fake captioner's sentence."""
     lock: Any = field(default_factory=threading.Lock)
 
 
@@ -72,7 +74,12 @@ class Handler(BaseHTTPRequestHandler):
         elif asked["model"] != MODEL:
             self.answer(404, json.dumps({"error": {"message": f"The model `{asked['model']}` does not exist."}}))
         else:
-            self.answer(200, json.dumps({"choices": [sentence(asked)]}))
+            choice = (
+                {"index": 0, "text": self.here.say(asked), "finish_reason": "stop"}
+                if self.here.say
+                else sentence(asked)
+            )
+            self.answer(200, json.dumps({"choices": [choice]}))
 
     def allowed(self) -> bool:
         if self.here.key and (sent := self.headers["Authorization"]) != f"Bearer {self.here.key}":

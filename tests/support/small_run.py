@@ -2,7 +2,13 @@
 
 from typing import Any
 
-CAPTIONS = {"settings.captions.total": 16, "settings.captions.per_shard": 8}
+from support.person import IMAGES
+
+CAPTIONS: dict[str, Any] = {"settings.captions.total": 16, "settings.captions.per_shard": 8}
+if (
+    not IMAGES
+):  # which show what a person would see; tests are about the pages, and the language model loads half a minute
+    CAPTIONS |= {"settings.captions.engine": "fake"}
 SMALL_RUN: dict[str, Any] = {
     "recipe": "tiny",
     **CAPTIONS,

@@ -56,7 +56,7 @@ def at(root, index=0):
     return ShardAddress(folder=f"{root}/captions/abc", stage="captions", lineage="abc", index=index)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 def test_a_shard_on_s3_is_the_shard_on_disk(s3_root, tmp_path):
     remote, local = at(s3_root), at(tmp_path)
     assert sealed(remote) is None
@@ -75,7 +75,7 @@ def test_a_shard_on_s3_is_the_shard_on_disk(s3_root, tmp_path):
     assert manifests(both) == [manifest, None] and missing(both) == [1]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 def test_what_another_process_has_put_on_s3_since_is_listed(s3_root):
     folder = f"{s3_root}/listed"
     storage.write_bytes(f"{folder}/one", b"")
@@ -85,7 +85,7 @@ def test_what_another_process_has_put_on_s3_since_is_listed(s3_root):
     assert storage.names(folder) == ["one", "two"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 def test_a_root_on_s3_can_be_written_and_a_bucket_that_is_not_there_cannot(s3_root):
     storage.require_writable(s3_root)
     with pytest.raises(SpecError, match="no-such-bucket"):
@@ -144,7 +144,7 @@ def test_what_another_host_has_not_touched_for_a_day_is_swept(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 def test_a_file_that_has_grown_since_its_folder_was_listed_is_read_as_it_is_now(s3_root):
     url = f"{s3_root}/grown/metrics.jsonl"
     storage.write_bytes(url, b"1")

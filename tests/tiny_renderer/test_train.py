@@ -19,7 +19,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.long(80)
 def test_a_short_training_exports_weights_that_draw(tmp_path: Path) -> None:
     steps = ["autoencoder=1", "reader=1", "denoiser=1", "decoder=1"]
     scenes = ["--scenes", "64", "--threads", "1"]

@@ -23,7 +23,7 @@ from support.made_up_run import make_run
 from support.open_lineage_specification import faults
 from tasks.shards import missing
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(40)
 SETTLED_SECONDS = 60
 
 

@@ -1,6 +1,7 @@
 """The command line: what it offers, how it answers, and how a wrong request ends."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,8 +12,10 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from data_specs.stage import STAGES
 from flows.cli.app import app, main
 from flows.runs import recipes
+from support.command_line import CommandLine
 
 ROOT = Path(__file__).parents[3]
 
@@ -70,6 +73,19 @@ def test_a_root_without_runs_has_none_and_nothing_is_wrong_there(tmp_path: Path)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        ("run", "Missing argument"),
+        ("run nothing", "no recipe or file"),
+        ("run tiny --set captions.totl=3", "did you mean 'captions.total'"),
+        ("run tiny --set captions.total=0", "greater than or equal to 1"),
+        ("run tiny --set captions.strategies={concept:0.5}", "strategies"),
+        ("run tiny --set concepts.sources=[{use: file, path: /nowhere.txt}]", "no file '/nowhere.txt'"),
+        ("run tiny --set concepts.sources=[{use: file, path: EMPTY}]", "is empty"),
+        ("run tiny --set images.model=/nowhere", "no folder '/nowhere'"),
+        ("run tiny --set images.model=some/model", "revision"),
+        ("run tiny --root /proc/nowhere", "cannot write to root"),
+        ("run tiny --name a/b", "letters, digits"),
+        ("run tiny --until lunch", "no stage"),
+        ("show nothing-here", "nothing-here"),
         ("status nobody", "no run 'nobody'"),
         ("plan captions nothing", "no recipe or file"),
         ("plan concepts tiny --set captions.totl=3", "did you mean 'captions.total'"),
@@ -83,13 +99,31 @@ def test_a_root_without_runs_has_none_and_nothing_is_wrong_there(tmp_path: Path)
 def test_a_wrong_request_is_one_line_and_exit_2(
     words: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("SYNCLR_ROOT", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["synclr", *words.split()])
+    (tmp_path / "empty.txt").write_text("")
+    root = tmp_path / "root"
+    monkeypatch.setenv("SYNCLR_ROOT", str(root))
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    monkeypatch.setattr(sys, "argv", ["synclr", *arguments(words.replace("EMPTY", str(tmp_path / "empty.txt")))])
     with pytest.raises(SystemExit) as ended:
         main()
     printed = capsys.readouterr()
     assert ended.value.code == 2 and printed.out == ""
     assert printed.err.startswith("synclr: ") and printed.err.count("\n") == 1 and message in printed.err
+    assert not any((root / stage).exists() for stage in STAGES), "before any work"
+
+
+def arguments(words: str) -> list[str]:
+    """Split at spaces, but for those in brackets."""
+    return re.split(r" (?![^\[]*\])", words)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["run", "tiny", "--set", "captions.totl=3"], "did you mean"), (["status", "nobody"], "no run")],
+)
+def test_a_wrong_request_to_the_program_itself_is_one_line_too(words: list[str], message: str, tmp_path: Path) -> None:
+    said = CommandLine(tmp_path / "root", tmp_path / "prefect")(*words, code=2)
+    assert message in said and said.count("\n") == 1 and "Traceback" not in said
 
 
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on(

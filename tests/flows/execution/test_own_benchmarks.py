@@ -24,8 +24,7 @@ from tasks import storage
 from tasks.scores.summary import scored
 from tasks.shards import make_shard
 
-pytestmark = pytest.mark.slow
-"""Starts Prefect."""
+pytestmark = [pytest.mark.slow(30), pytest.mark.xdist_group("prefect server"), pytest.mark.usefixtures("on_the_server")]
 
 
 def folder(path: Path) -> Path:

@@ -125,13 +125,13 @@ def test_a_model_that_is_not_the_planned_one_makes_nothing(tmp_path):
     assert missing(stage) == [0]
 
 
-def test_events_name_their_run_and_reach_the_listener_that_was_handed_over(tmp_path):
+@pytest.mark.slow(10)
+def test_events_name_their_run_and_reach_the_listener_that_was_handed_over(tmp_path, engine):
     settings = {"captions": {"engine": "fake", "per_shard": 2, "total": 2}, "images": {"engine": "fake"}}
     plan = resolve_plan(Request("tiny", "mine", str(tmp_path), settings=settings))
     ingest_table(plan.stages["concepts"].table, concept_entries(plan), [], plan.spec.concepts)
     inputs = caption_inputs(plan)
     work = Work(plan.stages["captions"], (0,), plan.spec.captions, inputs, 0, MadeBy("mine"))
     events: list[Event] = []
-    with EngineProcess(1) as engine:
-        compose_bundle.fn(work, engine, events.append)
+    compose_bundle.fn(work, engine, events.append)
     assert events == [Advanced("mine", "captions", 2)]

@@ -24,6 +24,7 @@ from flows.runs.resolve import resolve_concepts, resolve_stages, write_facts
 from flows.runs.status import status
 from models.captioner.fake import FakeCaptioner
 from support.command_line import CommandLine
+from support.completions_server import MODEL, completions
 from tasks.captions.compose import CaptionInputs, compose_shard
 from tasks.captions.prompt_files import load_prompts
 from tasks.captions.unsafe_words import load_unsafe_words
@@ -167,10 +168,25 @@ def test_a_plan_waits_for_what_is_not_written_yet_and_then_takes_it_up(tmp_path,
     assert "note" not in after and after["strategies"]["object"]["background"] > 100
 
 
-@pytest.mark.slow
-def test_a_killed_run_goes_on_and_the_same_names_are_never_asked_about_again(tmp_path, sources):
+@pytest.fixture(params=["stand-in server", pytest.param("smollm2", marks=pytest.mark.long(120))])
+def language_model(request):
+    """Settings of one that takes its time, so that there is a middle to be killed in."""
+    if request.param == "smollm2":
+        yield {"model": "smollm2-135m", "min_kept": 0.2, "max_tokens": 40}
+        return
+    with completions() as server:
+        server.slow = 0.3
+        # Every fifth answer or so is empty, and refused.
+        server.say = lambda asked: (
+            f"place {asked['seed'] % 97}, spot {asked['seed'] % 89}\n" if asked["seed"] % 5 else "\n"
+        )
+        yield {"engine": "openai", "model": MODEL, "revision": "1", "server": server.url, "concurrency": 1}
+
+
+@pytest.mark.slow(40)
+def test_a_killed_run_goes_on_and_the_same_names_are_never_asked_about_again(tmp_path, sources, language_model):
     synclr = CommandLine(tmp_path / "root", tmp_path / "prefect")
-    by = {"model": "smollm2-135m", "per_concept": 2, "per_shard": 2, "min_kept": 0.2, "max_tokens": 40}
+    by = {"per_concept": 2, "per_shard": 2} | language_model
     recipe = tmp_path / "written.yaml"
     recipe.write_text(
         json.dumps({"extends": "tiny", "concepts": {"sources": sources, "backgrounds_by": by}, "execution": ONE})
@@ -193,7 +209,7 @@ def test_a_killed_run_goes_on_and_the_same_names_are_never_asked_about_again(tmp
     assert sealed.stat().st_mtime_ns == made
     written = [row for address in stage.shards() for row in read_rows(address).to_pylist()]
     refused = [each for address in stage.shards() for each in read_rejects(address)]
-    assert {row["model"]["id"] for row in written} == {"smollm2-135m"} and refused
+    assert {row["model"]["id"] for row in written} == {language_model["model"]} and refused
     address = ShardAddress(folder=table["folder"], stage="concepts", lineage=table["lineage"], index=0)
     for concept in (from_row(row) for row in read_rows(address).to_pylist()):
         assert list(concept.backgrounds) == [row["text"] for row in written if row["concept_id"] == concept.id]

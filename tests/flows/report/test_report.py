@@ -186,7 +186,7 @@ def test_metrics_of_any_shape_are_read_and_a_line_cut_by_a_kill_is_passed_over(t
     assert curves(str(tmp_path / "absent")) == []
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 def test_a_browser_shows_every_part(whole, tmp_path):
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser is None:

@@ -19,8 +19,8 @@ from support.command_line import free_port, hear_ctrl_c
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.slow(30)
+@pytest.mark.parametrize("sent", [pytest.param(signal.SIGINT, marks=pytest.mark.long(30)), signal.SIGKILL])
 def test_the_ui_answers_on_loopback_alone_and_is_gone_after(tmp_path, sent):
     port = free_port()
     environment = os.environ | {

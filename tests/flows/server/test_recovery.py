@@ -45,7 +45,7 @@ run()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 def test_a_killed_run_its_stage_and_its_bundles_are_marked_and_a_living_one_is_not(tmp_path, monkeypatch):
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     with running(log=tmp_path / "server.log") as address, temporary_settings({PREFECT_API_URL: f"{address}/api"}):
@@ -71,7 +71,7 @@ def test_a_killed_run_its_stage_and_its_bundles_are_marked_and_a_living_one_is_n
                 process.wait()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 def test_a_task_whose_end_is_not_written_down_yet_is_left_alone_for_a_while(tmp_path, monkeypatch):
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     with (

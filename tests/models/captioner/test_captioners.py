@@ -27,6 +27,11 @@ SPECS = {
     "stand-in server": CaptionsSpec(engine="openai", model=MODEL, revision="1"),
     "vllm serve": CaptionsSpec(engine="openai", max_tokens=12),
 }
+SLOW = {
+    "vllm": [pytest.mark.slow(60), pytest.mark.xdist_group("vllm")],
+    "transformers": [pytest.mark.slow(30)],
+    "vllm serve": [pytest.mark.long(60), pytest.mark.xdist_group("vllm serve")],
+}
 REAL = ("vllm", "transformers", "vllm serve")
 
 
@@ -54,9 +59,7 @@ def _complete(spec, asks):
     return captioner.complete(asks), captioner.model
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] if name in REAL else []) for name in SPECS]
-)
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=SLOW.get(name, [])) for name in SPECS])
 def captioner(request):
     spec, url = SPECS[request.param], None
     with ExitStack() as stack:

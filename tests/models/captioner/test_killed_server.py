@@ -14,7 +14,8 @@ from tasks.shards import read_rejects, read_shard, sealed
 PLANNED = 24
 
 
-@pytest.mark.slow
+@pytest.mark.long(180)
+@pytest.mark.xdist_group("vllm serve")
 def test_a_shard_outlives_its_server(vllm_server, tmp_path, monkeypatch):
     monkeypatch.setenv("SYNCLR_API_KEY", KEY)
     synclr = CommandLine(tmp_path / "root", tmp_path / "home")

@@ -8,7 +8,7 @@ from data_specs.specs.captions import CaptionsSpec
 from models.captioner.build import build_captioner
 from models.captioner.protocol import Ask
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(20)
 ASKS = [
     Ask(f"fox => A red fox in the snow.\n\n{name} =>", seed)
     for seed, name in enumerate(["owl", "tram", "daisy", "an old kettle"])

@@ -175,7 +175,7 @@ def test_a_negative_prompt_without_guidance_is_a_recipe_that_says_two_things():
         ImagesSpec(negative_prompt="blurred", guidance_scale=1)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 def test_a_compiled_unit_is_one_graph_for_full_and_short_batches(monkeypatch):
     """By TorchDynamo alone, whose graphs run as they are: a compiler would take minutes."""
     compiled = torch.nn.Module.compile

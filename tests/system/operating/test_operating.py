@@ -13,10 +13,10 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from support.person import IMAGES, SECONDS, Person, browsing
-from support.small_run import CAPTIONS, ONE_WORKER, SMALL_RUN, rendered_otherwise
+from support.small_run import CAPTIONS, ONE_WORKER, SMALL_RUN, parameters, rendered_otherwise
 from support.stack import RUN_SECONDS, Stack, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(60)
 Browse = Callable[[], AbstractContextManager[Person]]
 
 
@@ -41,7 +41,7 @@ def scheduled(stack: Stack, browser: Browser, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="module")
-def finished(stack: Stack, scheduled: datetime, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> str:
+def finished(stack: Stack, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The small run, started from the deployment's form; its run."""
     with browsing(browser, stack.address, tmp_path_factory.mktemp("finished")) as person:
         return run_from_the_form(person, stack)
@@ -73,6 +73,13 @@ def run_from_the_form(person: Person, stack: Stack) -> str:
     return run
 
 
+@pytest.mark.long(30)
+def test_a_schedule_is_made_by_clicking(scheduled: datetime, stack: Stack) -> None:
+    """It ripens while other tests do their work; the last of them sees it fire."""
+    [schedule] = stack.get("/deployments/name/synclr/concepts")["schedules"]
+    assert schedule["active"] and schedule["schedule"]["cron"] == f"{scheduled.minute} {scheduled.hour} * * *"
+
+
 def shards(stack: Stack, stage: str) -> dict[Path, int]:
     """Every file of a stage, and when it was written."""
     return {path: path.stat().st_mtime_ns for path in (stack.root / stage).rglob("*") if path.is_file()}
@@ -81,7 +88,9 @@ def shards(stack: Stack, stage: str) -> dict[Path, int]:
 def test_a_run_that_was_filled_in_and_started_by_clicking_ends(finished: str, stack: Stack) -> None:
     run = stack.run(finished)
     assert run["name"] == "first: concepts to scores" and run["state_name"] == "Completed"
-    assert run["parameters"]["settings"]["captions"] == {"total": 16, "per_shard": 8}, "only what was typed is sent"
+    assert run["parameters"]["settings"]["captions"] == parameters(CAPTIONS)["settings"]["captions"], (
+        "only what was typed"
+    )
     assert stack.command_line.json("verify", "first")["faults"] == []
 
 
@@ -190,6 +199,7 @@ def sealed_images(stack: Stack, steps: int) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for folder in folders for path in sorted(folder.glob("images-??????.json"))}
 
 
+@pytest.mark.long(240)
 def test_a_schedule_fires_on_its_own(scheduled: datetime, stack: Stack) -> None:
     def fired() -> list[dict[str, Any]]:
         return [run for run in stack.runs("concepts") if run["auto_scheduled"] and run["state_type"] == "COMPLETED"]
@@ -200,6 +210,7 @@ def test_a_schedule_fires_on_its_own(scheduled: datetime, stack: Stack) -> None:
     assert timedelta(seconds=-10) < late < timedelta(minutes=5)
 
 
+@pytest.mark.long(120)
 @pytest.mark.parametrize(("steps", "flow_too"), [(8, False), (60, True)], ids=["worker", "worker_and_flow"])
 def test_a_run_goes_on_after_sigkill_and_nothing_runs_for_ever(
     finished: str, stack: Stack, steps: int, flow_too: bool
@@ -221,6 +232,7 @@ def test_a_run_goes_on_after_sigkill_and_nothing_runs_for_ever(
     assert stack.command_line.json("verify", f"killed-{steps}")["faults"] == []
 
 
+@pytest.mark.long(60)
 def test_two_runs_of_one_lineage_at_once_share_it(finished: str, stack: Stack) -> None:
     both = [stack.start_run("images", rendered_otherwise(name, steps=9)) for name in ("left", "right")]
     assert [stack.wait_for_end(run)["state_name"] for run in both] == ["Completed"] * 2

@@ -13,7 +13,7 @@ from support.small_run import SMALL_RUN, rendered_otherwise
 from support.stack import RUN_SECONDS, STOP_SECONDS, Stack, standing, wait_until
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long(120),
     pytest.mark.skipif(not postgres.programs(), reason="there is no PostgreSQL; `make tools` installs Debian's"),
 ]
 PASSWORD = "only-here"

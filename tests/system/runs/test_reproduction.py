@@ -8,7 +8,7 @@ import pytest
 
 from support.command_line import all_gone, descendants, sets, times
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long(240), pytest.mark.xdist_group("whole run")]
 
 
 def test_two_rows_at_once_stop_at_ctrl_c_go_on_and_end_as_a_table(finished, synclr):

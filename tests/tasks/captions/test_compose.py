@@ -19,7 +19,6 @@ from tasks.captions.compose import CaptionInputs, compose, compose_bundle, compo
 from tasks.captions.planning import Planner
 from tasks.captions.prompt_files import load_prompts
 from tasks.captions.unsafe_words import UnsafeWords
-from tasks.engines import EngineProcess
 from tasks.events import Advanced
 from tasks.shards import make_shard, read_rejects, read_shard, sealed
 
@@ -145,15 +144,14 @@ def test_words_that_the_user_lists_are_refused(tmp_path, inputs):
     assert compose_shard(words, address(tmp_path), FakeCaptioner(), spec, seed=0).rejected["unsafe"] > 0
 
 
-@pytest.mark.slow
-def test_a_bundle_is_made_in_one_engine_from_what_it_was_handed(tmp_path, inputs):
+@pytest.mark.slow(10)
+def test_a_bundle_is_made_in_one_engine_from_what_it_was_handed(tmp_path, inputs, engine):
     spec = SPEC.model_copy(update={"prompts": "no such folder", "unsafe_words": "no such file", "min_kept": 0.0})
     captions = Stage(name="captions", lineage="abc", folder=str(tmp_path / "here"), count=3, facts={})
     work = Work(captions, (0, 2), spec, inputs, 0, MadeBy("r", "f"))
     events = []
-    with EngineProcess(1) as engine:
-        made = compose_bundle.fn(work, engine, events.append)
-        assert compose_bundle.fn(work, engine, events.append) == 0
+    made = compose_bundle.fn(work, engine, events.append)
+    assert compose_bundle.fn(work, engine, events.append) == 0
     assert made == sum(sealed(captions.shard(index)).accepted for index in (0, 2)) and not sealed(captions.shard(1))
     assert events == [Advanced("r", "captions", 40)] * 2
     assert json.loads(Path(captions.shard(2).file("made.json")).read_bytes())["run"] == "r"

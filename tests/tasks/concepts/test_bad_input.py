@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 import tracemalloc
 from collections import Counter
 
@@ -102,13 +101,14 @@ def test_a_file_that_was_cut_in_the_middle(source, suffix):
     refused(source(dumped([f"name {number}" for number in range(100)], suffix)[:-7], suffix))
 
 
-@pytest.mark.parametrize("suffix", ["txt", "csv", "parquet"])
+@pytest.mark.parametrize(
+    "suffix", ["txt", *(pytest.param(suffix, marks=pytest.mark.long(10)) for suffix in ("csv", "parquet"))]
+)
 def test_a_hundred_thousand_duplicates_are_one_concept(source, suffix, address):
-    started = time.monotonic()
+    """In 1.5 s; were each compared with all, it would not end."""
     spec = ConceptsSpec(sources=(source(dumped(["dog"] * 100_000, suffix), suffix),))
     manifest = ingest_table(address(stage="concepts"), ingest(spec), [], spec)
     assert (manifest.accepted, manifest.rejected) == (1, {"merged": 99_999})
-    assert time.monotonic() - started < 60  # 1.5 s of CPU, on a machine that may be busy
 
 
 def test_duplicates_take_memory_in_proportion_and_no_more(source):

@@ -87,14 +87,14 @@ def test_a_benchmark_is_sealed_once_a_root(tmp_path: Path) -> None:
     assert [seal_part(SMALL, shard) for shard in shards] == made
 
 
-def test_benchmarks_of_missing_shards_alone_are_sealed_each_once(tmp_path: Path) -> None:
+@pytest.mark.slow(15)
+def test_benchmarks_of_missing_shards_alone_are_sealed_each_once(tmp_path: Path, engine: EngineProcess) -> None:
     work = work_of(
         tmp_path, *(EmbeddingJob(encoder, "styles", seed) for encoder in ("hog", "trained") for seed in (0, 1))
     )
-    with EngineProcess(1) as engine:
-        assert seal_benchmarks.fn(replace(work, indices=(0, 2)), [engine], ignore) == PARTS
-        assert seal_benchmarks.fn(work, [engine], ignore) == PARTS
-        assert seal_benchmarks.fn(work, [engine], ignore) == 0
+    assert seal_benchmarks.fn(replace(work, indices=(0, 2)), [engine], ignore) == PARTS
+    assert seal_benchmarks.fn(work, [engine], ignore) == PARTS
+    assert seal_benchmarks.fn(work, [engine], ignore) == 0
 
 
 def test_every_image_gets_one_embedding_in_order(tmp_path: Path) -> None:

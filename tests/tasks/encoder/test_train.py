@@ -236,7 +236,10 @@ def test_settings_that_nobody_can_have_meant_are_told_before_training(
     assert events == [Notice("a run", "encoder", text), TRAINED]
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.slow(15)
+@pytest.mark.parametrize(
+    "workers", [pytest.param(0, marks=pytest.mark.long(15)), pytest.param(1, marks=pytest.mark.long(15)), 2]
+)
 def test_a_run_that_is_killed_ends_with_the_very_bytes_of_one_that_is_not(
     workers: int, images: Stage, encoder: Callable[[str], Stage], tmp_path: Path
 ) -> None:
@@ -302,7 +305,8 @@ def test_every_objective_is_trained_from_shards_and_a_text_tower_leaves_with_its
     assert files == {"model.safetensors", "config.json"} | text
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.slow(10)
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.long(10)), 2])
 def test_loader_workers_change_no_byte_of_what_is_learned(
     workers: int, images: Stage, encoder: Callable[[str], Stage]
 ) -> None:
@@ -316,7 +320,8 @@ def test_loader_workers_change_no_byte_of_what_is_learned(
     assert weights(helped) == weights(alone)
 
 
-@pytest.mark.parametrize(("accumulate", "head_norm"), [(1, "bn"), (2, "ln")])
+@pytest.mark.slow(15)
+@pytest.mark.parametrize(("accumulate", "head_norm"), [pytest.param(1, "bn", marks=pytest.mark.long(15)), (2, "ln")])
 def test_two_ranks_learn_what_one_does(
     accumulate: int, head_norm: str, images: Stage, encoder: Callable[[str], Stage]
 ) -> None:
@@ -342,6 +347,7 @@ def python_ends_badly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
 
 
+@pytest.mark.slow(15)
 def test_torchrun_trains_the_job_that_a_run_wrote(
     images: Stage, encoder: Callable[[str], Stage], tmp_path: Path, python_ends_badly: None
 ) -> None:
@@ -357,6 +363,7 @@ def test_torchrun_trains_the_job_that_a_run_wrote(
         assert both == pytest.approx(one, rel=1e-5)
 
 
+@pytest.mark.slow(15)
 def test_sharded_ranks_go_on_from_one_process_and_leave_what_one_process_would(
     images: Stage, encoder: Callable[[str], Stage], python_ends_badly: None
 ) -> None:
@@ -386,7 +393,7 @@ def test_sharded_ranks_go_on_from_one_process_and_leave_what_one_process_would(
         assert torch.equal(tensor, found[1][prefix + name])
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 def test_a_compiled_backbone_learns_the_same_and_is_not_compiled_anew_each_step(
     images: Stage, encoder: Callable[[str], Stage], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,13 +56,6 @@ def manifests(work: Work):
 
 
 @pytest.fixture(scope="module")
-def engine():
-    """One for all tests, since loading one costs more than what it draws here."""
-    with EngineProcess(1) as engine:
-        yield engine
-
-
-@pytest.fixture(scope="module")
 def undisturbed(sources, engine, tmp_path_factory):
     work = work_in(tmp_path_factory.mktemp("undisturbed"), sources)
     render_bundle.fn(work, engine, ignore)
@@ -82,7 +75,7 @@ def _killed_midway(work, *, emit):
     render_here(work, emit=kill)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 def test_an_engine_killed_in_the_middle_of_a_shard_leaves_nothing_and_the_next_makes_the_same_bytes(
     sources, engine, undisturbed, tmp_path
 ):
@@ -95,7 +88,7 @@ def test_an_engine_killed_in_the_middle_of_a_shard_leaves_nothing_and_the_next_m
     assert not list(tmp_path.rglob("*.part-*"))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 def test_two_workers_make_the_bytes_that_one_makes(sources, engine, undisturbed, tmp_path):
     work = work_in(tmp_path, sources)
     with EngineProcess(1) as other:
@@ -123,7 +116,7 @@ def _with_little_memory(work, *, emit):
     return refused
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 def test_memory_that_runs_out_in_the_middle_of_a_shard_loses_and_doubles_no_image(
     sources, engine, undisturbed, tmp_path
 ):
@@ -141,7 +134,7 @@ def test_memory_that_runs_out_in_the_middle_of_a_shard_loses_and_doubles_no_imag
                 assert np.abs(pixels(first).astype(int) - pixels(second)).max() <= 1
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 def test_images_and_captions_match_one_to_one_whoever_drew_them(sources, tmp_path):
     """The fake's images tell their text and seed: no other caption, and no other seed, makes these pixels."""
     work = work_in(tmp_path, sources, FAKE)

@@ -18,7 +18,7 @@ from tasks.images.render_queue import RenderQueue
 from tasks.shards import make_shard, read_shard
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 def test_it_is_drawn_at_512_and_stored_at_256(tmp_path):
     spec = ImagesSpec(
         model=str(folder("sd15")),
