@@ -178,7 +178,7 @@ def language_model(request):
         server.slow = 0.3
         # Every fifth answer or so is empty, and refused.
         server.say = lambda asked: (
-            f"place {asked['seed'] % 97}, spot {asked['seed'] % 89}\n" if asked["seed"] % 5 else "\n"
+            f"in place {asked['seed'] % 97}, on spot {asked['seed'] % 89}\n" if asked["seed"] % 5 else "\n"
         )
         yield {"engine": "openai", "model": MODEL, "revision": "1", "server": server.url, "concurrency": 1}
 
