@@ -37,7 +37,7 @@ VERSIONS = {
     "images": 3,
     "encoder": 3,
     "embeddings": 2,
-    "scores": 4,
+    "scores": 5,
 }
 """Incremented when a stage's code would make other bytes from the same spec."""
 
