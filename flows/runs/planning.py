@@ -24,16 +24,16 @@ def plan_run(request: Request, asked_by: str, listeners: Sequence[Emit] = ()) ->
     """Resolve, check and store the plan; sweep what killed processes left half-written.
 
     `asked_by` identifies who asks: asking again under the same id grows a run only once. Raises SpecError, before any work, for
-    whatever can be refused now; a refused request changes nothing of a run.
+    whatever can be refused now; a refused request changes nothing of a run. `listeners` hear what it found on the way.
     """
     grown, totals = _grown(request, asked_by)
-    plan = resolve_plan(grown)
+    plan = resolve_plan(grown).model_copy(update={"listeners": tuple(listeners)})
     begin_plan(plan, totals)
-    return plan.model_copy(update={"listeners": tuple(listeners), "begun": True})
+    return plan.model_copy(update={"begun": True})
 
 
 def begin_plan(plan: RunPlan, totals: dict[str, int] | None = None) -> None:
-    """Refuse what can be refused, then store the plan before the first shard, and sweep. Raises SpecError.
+    """Refuse what can be refused, store the plan before the first shard, and sweep. Raises SpecError.
 
     `totals` are the sizes that were asked for by growth, to be remembered with the plan.
     """

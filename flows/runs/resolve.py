@@ -36,7 +36,7 @@ VERSIONS = {
     SELECTION: 1,
     "images": 3,
     "encoder": 3,
-    "embeddings": 2,
+    "embeddings": 3,
     "scores": 5,
 }
 """Incremented when a stage's code would make other bytes from the same spec."""
