@@ -16,7 +16,7 @@ from data_specs.wire import STRICT, from_json, to_json
 class BenchmarkImage:
     """`group` is what folds are cut by (a style, a split); `labels` are the classes that an image shows, mostly one.
 
-    `data` are encoded bytes whose digest is `sha256`.
+    `constant`: all its pixels have one colour. `data` are encoded bytes whose digest is `sha256`.
     """
 
     __pydantic_config__ = STRICT
@@ -27,6 +27,7 @@ class BenchmarkImage:
     category: str
     copy: int
     seed: int
+    constant: bool
     sha256: str
     data: bytes = b""
 
@@ -42,6 +43,7 @@ SCHEMA = pa.schema(
         ("category", pa.string()),
         ("copy", pa.int64()),
         ("seed", pa.int64()),
+        ("constant", pa.bool_()),
         ("sha256", pa.string()),
     ]
 )

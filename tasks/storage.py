@@ -6,8 +6,9 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import fsspec
 from filelock import FileLock, Timeout
@@ -80,6 +81,39 @@ def read_all(urls: Sequence[str]) -> list[bytes | None]:
         if isinstance(error, Exception) and not isinstance(error, FileNotFoundError):
             raise error
     return [data if isinstance(data := found[path], bytes) else None for path in paths]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name in a folder. `kind` is `other` for what is neither, such as a link to nothing or a named pipe."""
+
+    name: str
+    kind: Literal["file", "folder", "other"]
+    size: int
+
+
+def entries(folder: str) -> list[Entry]:
+    """What lies in a folder, sorted by name; empty where there is none. Raises OSError for one that cannot be listed."""
+    if not is_local(folder):
+        filesystem, path = _filesystem(folder)
+        listed = filesystem.ls(path, detail=True) if filesystem.exists(path) else []
+        kinds: dict[str, Literal["file", "folder", "other"]] = {"file": "file", "directory": "folder"}
+        found = [
+            Entry(name, kinds.get(each["type"], "other"), int(each.get("size") or 0))
+            for each in listed
+            # Some stores list a folder itself as an empty file.
+            if (name := str(each["name"]).rstrip("/").rsplit("/", 1)[-1]) and str(each["name"]).rstrip("/") != path
+        ]
+    else:
+        here = local_path(folder)
+        found = [_local_entry(entry) for entry in os.scandir(here)] if here.is_dir() else []
+    return sorted(found, key=lambda entry: entry.name)
+
+
+def _local_entry(entry: "os.DirEntry[str]") -> Entry:
+    if entry.is_dir():
+        return Entry(entry.name, "folder", 0)
+    return Entry(entry.name, "file", entry.stat().st_size) if entry.is_file() else Entry(entry.name, "other", 0)
 
 
 def names(folder: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Settings of the embeddings stage: benchmarks, and the encoders that embed them."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -19,10 +19,11 @@ class DataSet(Spec):
         default="top1",
         description="top1: accuracy; mean_per_class: mean of the accuracies of the classes; map11: 11-point mAP, as in VOC 2007",
     )
-    size: int = Field(
-        default=224,
+    size: int | None = Field(
+        default=None,
         ge=8,
-        description="pixels per side: the shorter side is resized (bicubic), then the centre is cropped",
+        description="pixels per side: the shorter side is resized (bicubic), then the centre is cropped; null: "
+        "encoder.image_size",
     )
     resize: int | None = Field(
         default=None,
@@ -31,10 +32,21 @@ class DataSet(Spec):
     )
 
     @model_validator(mode="after")
-    def _cut_out_of_it(self) -> "DataSet":
-        if self.resize is not None and self.resize < self.size:
+    def _cut_out_of_it(self) -> Self:
+        if self.resize is not None and self.size is not None and self.resize < self.size:
             raise ValueError(f"resize {self.resize} is less than size {self.size}, which is cut out of it")
         return self
+
+    def sized(self, size: int) -> Self:
+        """With this size, where it has none of its own. Raises ValueError where `resize` is less."""
+        if self.size is not None:
+            return self
+        if self.resize is not None and self.resize < size:
+            raise ValueError(
+                f"embeddings.data_sets: {self.name}: resize {self.resize} is less than encoder.image_size {size}, which is cut "
+                "out of it: raise it, or set size"
+            )
+        return self.model_copy(update={"size": size})
 
 
 class SplitDataSet(DataSet):

@@ -43,3 +43,11 @@ class RunSpec(Spec):
                 "that images.per_caption draws: raise that, or lower this"
             )
         return self
+
+    @model_validator(mode="after")
+    def _benchmarks_sized(self) -> "RunSpec":
+        """Benchmarks of your own that name no size are as large as the images that the encoder is trained on."""
+        sized = tuple(data_set.sized(self.encoder.image_size) for data_set in self.embeddings.data_sets)
+        # The only setting whose default is another stage's: filled in here, so that every reader of a recipe finds it.
+        object.__setattr__(self, "embeddings", self.embeddings.model_copy(update={"data_sets": sized}))
+        return self

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from data_specs.specs.base import Spec
 
@@ -20,11 +20,11 @@ class ScoresSpec(Spec):
     )
     knn_k: int = Field(default=10, ge=1, description="neighbours")
     knn_temperature: float = Field(default=0.07, gt=0, description="as in DINO")
-    ridge_penalties: tuple[PositiveFloat, ...] = Field(
-        default=(0.001, 0.01, 0.1, 1.0, 10.0),
+    ridge_penalties: tuple[Annotated[float, Field(ge=1e-8)], ...] = Field(
+        default=(1e-5, 1e-4, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0),
         min_length=1,
         description="L2 penalties to try, relative to the mean squared error on standardised features; the validation split "
-        "decides",
+        "decides, and the scores say where it chose an end of them",
     )
     logistic_every_penalty: bool = Field(
         default=False, description="try all 45 penalties (paper); false: coarse to fine, a third of them"

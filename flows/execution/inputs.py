@@ -10,9 +10,9 @@ from data_specs.concept import Concept
 from data_specs.errors import SpecError
 from data_specs.rejection import Rejection
 from data_specs.selection import SELECTION
-from data_specs.specs.concepts import ListedSource
 from data_specs.stage import BACKGROUNDS
 from flows.runs.plan import RunPlan
+from flows.runs.resolve import evaluation_jobs
 from models.encoder.tokenizer import tokenizer_digest
 from tasks.captions.compose import CaptionInputs
 from tasks.captions.prompt_files import load_prompts, prompts_digest
@@ -22,11 +22,11 @@ from tasks.concepts.ingest import asked_about, concepts_of, ingest
 from tasks.concepts.sources import fingerprints
 from tasks.concepts.write_backgrounds import BackgroundInputs
 from tasks.embeddings.extract import EmbeddingInputs
-from tasks.embeddings.jobs import embedding_jobs, metric_of
+from tasks.embeddings.jobs import embedding_jobs
 from tasks.embeddings.templates import load_templates, templates_digest
 from tasks.encoder.train import EncoderInputs
 from tasks.images.render import ImageInputs
-from tasks.scores.measure import EvaluationJob, ScoreInputs
+from tasks.scores.measure import ScoreInputs
 
 Entries = Sequence[Concept | Rejection]
 
@@ -80,14 +80,7 @@ def embedding_inputs(plan: RunPlan) -> EmbeddingInputs:
 
 
 def score_inputs(plan: RunPlan) -> ScoreInputs:
-    """Judges know what lists append to names (`Audi A4 2008 car`), since no benchmark does."""
-    sources = plan.spec.concepts.sources
-    appended = tuple(sorted({one.append for one in sources if isinstance(one, ListedSource)} - {""}))
-    jobs = tuple(
-        EvaluationJob(job.seed, metric_of(plan.spec.embeddings, job.benchmark), appended)
-        for job in embedding_jobs(plan.spec)
-    )
-    return ScoreInputs(plan.stages["embeddings"], jobs, plan.stages["concepts"].table)
+    return ScoreInputs(plan.stages["embeddings"], evaluation_jobs(plan.spec), plan.stages["concepts"].table)
 
 
 def _require_unchanged(plan: RunPlan, stage: str, fact: str, found: object, what: str) -> None:

@@ -1,5 +1,6 @@
 """The beginning and the end of a flow run: which process it is, what it is to make; its page and report."""
 
+import logging
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,9 @@ from flows.runs.request import Request
 from flows.server.plain_errors import log_plainly
 from flows.server.recovery import recover, register_process
 from tasks import storage
+from tasks.events import Event, Notice
+
+logger = logging.getLogger("synclr")
 
 
 def name_of_run() -> str:
@@ -38,7 +42,8 @@ def start_run(
     begin_flow_run()
     if plan is None:
         request = request_of(recipe, name, root, since, until, grow, settings)
-        return plan_run(request, asked_by=str(flow_run.id or uuid4()))
+        plan = plan_run(request, asked_by=str(flow_run.id or uuid4()), listeners=[_log])
+        return plan.model_copy(update={"listeners": ()})  # whatever is told from now on is logged by its stage run
     if not plan.begun:  # it was resolved by another process
         _require_lasting(plan.root)
         begin_plan(plan)
@@ -72,6 +77,11 @@ def finish_run(plan: RunPlan, last: SealedStage) -> SealedStage:
     """Write the report and the run's page; returns `last`."""
     publish_run(plan, write_report(plan))
     return last
+
+
+def _log(event: Event) -> None:
+    if isinstance(event, Notice):
+        logger.warning(event.text)
 
 
 def _require_lasting(root: str) -> None:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from data_specs.stage import Stage
 from flows.report.charts import bar
 from flows.runs.lineages import rows
+from tasks.scores.search import AT_EDGE
 from tasks.scores.summary import NAMES, SUBSETS, place
 
 ScoreRecord = dict[str, Any]
@@ -118,17 +119,29 @@ def _span(scores: Sequence[ScoreRecord], field: str) -> str:
 
 def _settings(scores: Sequence[ScoreRecord]) -> str:
     """Format those that are the same for all; a penalty chosen per fold is no setting of the protocol."""
-    return ", ".join(f"{name} {value:g}" for name, value in sorted(_shared(scores)))
+    return ", ".join(f"{name} {_value(name, value, scores)}" for name, value in sorted(_shared(scores)))
 
 
 def _shared(scores: Sequence[ScoreRecord]) -> set[tuple[str, float]]:
-    return set.intersection(*(set(score["settings"].items()) for score in scores))
+    return set.intersection(*(set(_named(score).items()) for score in scores))
+
+
+def _named(score: ScoreRecord) -> dict[str, float]:
+    return {name: value for name, value in score["settings"].items() if not name.endswith(AT_EDGE)}
 
 
 def _chosen(scores: Sequence[ScoreRecord], others: Sequence[ScoreRecord]) -> str:
     """`penalty 0.1, 1`: every value that a fold or draw took of what is not the same for all."""
-    names = sorted({name for score in others for name in score["settings"]} - {name for name, _ in _shared(others)})
+    names = sorted({name for score in others for name in _named(score)} - {name for name, _ in _shared(others)})
     found = {name: sorted({score["settings"][name] for score in scores if name in score["settings"]}) for name in names}
     return "; ".join(
-        f"{name} {', '.join(f'{value:.4g}' for value in values)}" for name, values in found.items() if values
+        f"{name} {', '.join(_value(name, value, scores) for value in values)}"
+        for name, values in found.items()
+        if values
     )
+
+
+def _value(name: str, value: float, scores: Sequence[ScoreRecord]) -> str:
+    """Marked where it is an end of its grid, so that a wider one may be better."""
+    at_edge = any(score["settings"].get(name) == value and f"{name}{AT_EDGE}" in score["settings"] for score in scores)
+    return f"{value:.4g}{' (an end of the grid)' * at_edge}"

@@ -21,6 +21,7 @@ from flows.report.encoder_view import EncoderViews, encoder_views
 from flows.report.funnel import funnel, refusals
 from flows.report.galleries import galleries
 from flows.report.image_quality import image_quality
+from flows.report.own_benchmarks import own_benchmarks
 from flows.report.score_tables import score_tables
 from flows.runs.disk import bytes_on_disk
 from flows.runs.lineages import rows
@@ -97,6 +98,7 @@ def write_report(plan: RunPlan) -> str:
         checkpoint=checkpoints[-1] if checkpoints else None,
         encoder_views=_encoder_views(stages, plan),
         score_tables=scores,
+        own_benchmarks=own_benchmarks(stages, plan),
         timings=_timings(stages, plan, sizes, checkpoints),
         seconds=duration(sum(stage.seconds for stage in stages.values())),
         size=_size(sum(size for size, _ in sizes.values()), all(exact for _, exact in sizes.values())),

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,15 +46,17 @@ def stages_under(root: str, name: str, run: str | None = None) -> list[Stage]:
 
 
 def stage_at(root: str, name: str, lineage: str) -> Stage | None:
-    """One lineage as it stands on disk; None where it is not there."""
+    """One lineage as it stands on disk; None where it is not there, or where what it is the digest of cannot be read."""
     folder = f"{root.rstrip('/')}/{name}/{lineage}"
-    facts = storage.read_bytes(f"{folder}/lineage.json")
-    if facts is None:
+    facts = None
+    with suppress(ValueError):
+        facts = json.loads(storage.read_bytes(f"{folder}/lineage.json") or b"null")
+    if not isinstance(facts, dict):
         return None
     pattern = re.compile(rf"{name}-(\d+)\.json")
     indices = [int(match[1]) for entry in storage.names(folder) if (match := pattern.fullmatch(entry))]
     count = max(indices, default=-1) + 1
-    return Stage(name=name, lineage=Lineage(lineage), folder=folder, count=count, facts=json.loads(facts))
+    return Stage(name=name, lineage=Lineage(lineage), folder=folder, count=count, facts=facts)
 
 
 def runs_pointing_at(root: str, stage: Stage) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from data_specs.errors import SpecError
 from data_specs.stage import INNER_STAGES
+from flows.runs.equal_shards import reuse_equal_shards
 from flows.runs.plan import PLAN, RunPlan, read_plan, run_folder, write_plan
 from flows.runs.preflight import preflight
 from flows.runs.recipes import resolve_recipe
@@ -24,16 +25,16 @@ def plan_run(request: Request, asked_by: str, listeners: Sequence[Emit] = ()) ->
     """Resolve, check and store the plan; sweep what killed processes left half-written.
 
     `asked_by` identifies who asks: asking again under the same id grows a run only once. Raises SpecError, before any work, for
-    whatever can be refused now; a refused request changes nothing of a run.
+    whatever can be refused now; a refused request changes nothing of a run. `listeners` hear what it found on the way.
     """
     grown, totals = _grown(request, asked_by)
-    plan = resolve_plan(grown)
+    plan = resolve_plan(grown).model_copy(update={"listeners": tuple(listeners)})
     begin_plan(plan, totals)
-    return plan.model_copy(update={"listeners": tuple(listeners), "begun": True})
+    return plan.model_copy(update={"begun": True})
 
 
 def begin_plan(plan: RunPlan, totals: dict[str, int] | None = None) -> None:
-    """Refuse what can be refused, then store the plan before the first shard, and sweep. Raises SpecError.
+    """Refuse what can be refused, store the plan before the first shard, sweep, and reuse equal shards. Raises SpecError.
 
     `totals` are the sizes that were asked for by growth, to be remembered with the plan.
     """
@@ -45,6 +46,7 @@ def begin_plan(plan: RunPlan, totals: dict[str, int] | None = None) -> None:
     here = [stage.folder for name, stage in plan.stages.items() if INNER_STAGES.get(name, name) in plan.requested]
     for folder in (plan.folder, *here):
         storage.sweep(folder)
+    reuse_equal_shards(plan)
 
 
 def resolve_plan(request: Request) -> RunPlan:

@@ -1,4 +1,4 @@
-"""Refuse, before any work, what would fail after hours: the root, missing stages, models, servers and hubs that are not there."""
+"""Refuse, before any work, what would fail after hours: missing stages, models, servers, hubs, benchmarks."""
 
 from data_specs.errors import SpecError
 from data_specs.stage import BACKGROUNDS, STAGES, Stage
@@ -8,7 +8,10 @@ from models.encoder.tokenizer import require_tokenizer
 from models.renderer.build import require_renderer
 from models.scorer.build import require_scorers
 from tasks import storage
-from tasks.shards import missing
+from tasks.embeddings.benchmarks import benchmark_of, benchmark_shards
+from tasks.embeddings.data_sets import require_usable
+from tasks.events import Notice
+from tasks.shards import missing, sealed
 
 
 def preflight(plan: RunPlan) -> None:
@@ -27,6 +30,8 @@ def preflight(plan: RunPlan) -> None:
         require_scorers(spec.images)
     if _makes(plan, "encoder"):
         require_tokenizer(spec.encoder)
+    if _makes(plan, "embeddings"):
+        _require_benchmarks(plan)
 
 
 def _makes(plan: RunPlan, name: str) -> bool:
@@ -48,3 +53,13 @@ def _require_other_images(plan: RunPlan) -> None:
                 f"embeddings.data_sets: {data_set.name} at {data_set.path} holds the very images that this run's encoder is "
                 "trained on: name the images stage of another run"
             )
+
+
+def _require_benchmarks(plan: RunPlan) -> None:
+    """Of benchmarks of the user's own, those whose images are not sealed yet are looked into, and what is found is told."""
+    spec, facts = plan.spec.embeddings, plan.stages["embeddings"].facts
+    for data_set in spec.data_sets:
+        benchmark = benchmark_of(spec, data_set.name, spec.seeds[0], facts["data_sets"])
+        if not all(map(sealed, benchmark_shards(plan.root, benchmark))):
+            for text in require_usable(data_set):
+                plan.emit(Notice(plan.name, "embeddings", text))

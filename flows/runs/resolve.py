@@ -13,6 +13,7 @@ from data_specs.ids import Lineage, digest
 from data_specs.selection import SELECTION
 from data_specs.specs.base import LINEAGE_IF_SET, NOT_LINEAGE, Spec
 from data_specs.specs.captions import CaptionsSpec
+from data_specs.specs.concepts import ListedSource
 from data_specs.specs.run import RunSpec
 from data_specs.stage import BACKGROUNDS, STAGES, Stage
 from models.captioner.build import identify_captioner
@@ -25,9 +26,11 @@ from tasks.captions.unsafe_words import unsafe_words_digest
 from tasks.concepts.background_prompts import load_prompt, prompt_file_digest
 from tasks.concepts.ingest import asked_about
 from tasks.concepts.sources import fingerprints
+from tasks.embeddings.contents import embedding_contents
 from tasks.embeddings.data_sets import fingerprint
-from tasks.embeddings.jobs import embedding_jobs
+from tasks.embeddings.jobs import embedding_jobs, metric_of
 from tasks.embeddings.templates import load_templates, templates_digest
+from tasks.scores.jobs import EvaluationJob, score_contents
 
 VERSIONS = {
     BACKGROUNDS: 1,
@@ -36,10 +39,12 @@ VERSIONS = {
     SELECTION: 1,
     "images": 3,
     "encoder": 3,
-    "embeddings": 2,
-    "scores": 4,
+    "embeddings": 3,
+    "scores": 5,
 }
 """Incremented when a stage's code would make other bytes from the same spec."""
+CONTENTS = "contents"
+"""The fact that identifies what each shard holds by itself: another lineage that has sealed the same lends its files."""
 
 
 def resolve_stages(spec: RunSpec, root: str, concepts: Sequence[Concept]) -> dict[str, Stage]:
@@ -69,9 +74,22 @@ def resolve_stages(spec: RunSpec, root: str, concepts: Sequence[Concept]) -> dic
     # Sentences about classes are read by a text tower alone.
     text = spec.encoder.text_weight > 0
     templates = templates_digest(load_templates(spec.embeddings.templates)) if text else None
-    add("embeddings", len(embedding_jobs(spec)), data_sets=data_sets, templates=templates)
-    add("scores", len(embedding_jobs(spec)))
+    encoder = made["encoder"].lineage
+    embedded = embedding_contents(spec, VERSIONS["embeddings"], encoder, data_sets, templates)
+    add("embeddings", len(embedded), data_sets=data_sets, templates=templates, contents=embedded)
+    jobs, settings = evaluation_jobs(spec), lineage_settings(spec.scores)
+    scored = score_contents(VERSIONS["scores"], settings, embedded, jobs, made["concepts"].lineage)
+    add("scores", len(scored), contents=scored)
     return made
+
+
+def evaluation_jobs(spec: RunSpec) -> tuple[EvaluationJob, ...]:
+    """How each embedding shard is scored. Judges know what lists append to names (`Audi A4 2008 car`): no benchmark does."""
+    appended = {one.append for one in spec.concepts.sources if isinstance(one, ListedSource)} - {""}
+    return tuple(
+        EvaluationJob(job.seed, metric_of(spec.embeddings, job.benchmark), tuple(sorted(appended)))
+        for job in embedding_jobs(spec)
+    )
 
 
 def resolve_concepts(spec: RunSpec, root: str, concepts: Sequence[Concept]) -> dict[str, Stage]:
@@ -153,7 +171,8 @@ def stale_fields(stage: Stage, before: Stage | None) -> list[str]:
     """Which fields of the recipe make `stage` another lineage than the one that the run sealed before; empty if none."""
     if before is None or before.lineage == stage.lineage:
         return []
-    return list(differences(before.facts, stage.facts))
+    old, new = ({key: value for key, value in each.facts.items() if key != CONTENTS} for each in (before, stage))
+    return list(differences(old, new)) or [CONTENTS]
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:

@@ -1,8 +1,8 @@
 """Benchmarks: where their images come from, what their lineage is, and their shards, sealed once a root."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never, cast
 
 from data_specs import benchmark_image as image_record
@@ -13,17 +13,15 @@ from data_specs.rejection import Rejection
 from data_specs.shard import UNNAMED, MadeBy, ShardAddress, ShardManifest
 from data_specs.specs.embeddings import EmbeddingsSpec, OwnBenchmark, TinyWorldBenchmark
 from tasks.embeddings import styles
-from tasks.embeddings.data_sets import fingerprint, prepared_images
+from tasks.embeddings.data_sets import fingerprint, prepared_images, require_most
 from tasks.embeddings.styles import BenchmarkDrawing, draw_part, drawing_of
 from tasks.events import Emit, ignore
 from tasks.shards import make_shard, read_shard
 
-VERSION = 2
+VERSION = 3
 """Incremented when the same images would be sealed as other records."""
 PARTS = 4
 """Shards of a benchmark, so that several processes can make it."""
-MOST_REJECTED = 0.5
-"""A part that loses more of its images stops the run: what is left would be another benchmark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +72,13 @@ def seal_part(
 
     Raises SpecError if most of them are rejected, or if the data set is no longer what it was when the run was planned.
     """
-
-    def check(accepted: int, rejected: Counter[str]) -> None:
-        total = accepted + rejected.total()
-        if rejected.total() > MOST_REJECTED * total:
-            listed = ", ".join(f"{reason} {count}" for reason, count in rejected.most_common())
-            raise SpecError(
-                f"embeddings: {benchmark.name}: {rejected.total()} of {total} images of a part were rejected ({listed}); "
-                "repair the data set, or remove it from embeddings.data_sets"
-            )
-
     return make_shard(
         address,
         image_record.CONTRACT,
         lambda: _images(benchmark, address.index),
         made_by=made_by,
         emit=emit,
-        check=check,
+        check=partial(require_most, benchmark.name, "images of a part"),
     )
 
 

@@ -26,11 +26,12 @@ from models.probes.labels import Features
 from tasks import storage
 from tasks.bundles import Work, bundle_task
 from tasks.embeddings import patch_images
+from tasks.embeddings.benchmark_counts import count_benchmark
 from tasks.embeddings.benchmarks import benchmark_of, benchmark_shards, seal_part
 from tasks.embeddings.jobs import EmbeddingJob
 from tasks.embeddings.templates import prompts
 from tasks.engines import EngineProcess
-from tasks.events import Advanced, Emit, ignore
+from tasks.events import Advanced, Emit, Notice, ignore
 from tasks.shards import make_shard, missing_first, read_shard, sealed
 
 BATCH = 1024
@@ -68,6 +69,10 @@ def seal_benchmarks(work: EmbeddingsWork, engines: Sequence[EngineProcess], emit
         ]
         for future in futures:
             future.result()
+    for benchmark in dict.fromkeys(each for each, _ in missing):
+        counts = count_benchmark(benchmark.name, benchmark_shards(work.inputs.root, benchmark))
+        if not counts.is_plain:
+            emit(Notice(work.made_by.run, work.stage.name, str(counts)))
     return len(missing)
 
 

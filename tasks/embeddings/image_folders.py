@@ -1,84 +1,153 @@
-"""Read a data set of image files, `<split>/<class>/<image>`; classes have the names of their folders."""
+"""Read a data set of image files, `<split>/<class>/<image>`; classes have the names of their folders.
 
-from collections.abc import Iterator
+What is no image by its name is left out and told; what may be a mistake about where images lie is refused before any work.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from data_specs.benchmark_image import TEST, TRAIN, VALIDATION
+from PIL import Image
+
 from data_specs.errors import SpecError
 from data_specs.ids import digest
 from data_specs.rejection import Rejection
-from data_specs.specs.embeddings import ImageFolder, SplitDataSet
+from data_specs.specs.embeddings import ImageFolder
 from tasks import storage
+from tasks.embeddings.classes import require_testable, splits
 from tasks.embeddings.raw_sample import RawSample
+from tasks.storage import Entry
+
+HIDDEN, OTHER_NAME = "hidden", "no_image_name"
+BY_NAME = (HIDDEN, OTHER_NAME)
+"""Reasons for which a file is no image of the data set by its name alone."""
+NAMED = 3
+"""So many files of each reason are named in a message."""
 
 
 @dataclass(frozen=True, slots=True)
-class ListedImage:
+class ListedFile:
+    """A file of a class folder; `path` is below the data set's folder. `reason` says why it is no image, if it is none."""
+
     group: str
     label: str
     path: str
-    """Below the data set's folder."""
+    size: int
+    reason: str = ""
 
 
-def splits(source: SplitDataSet) -> dict[str, str]:
-    """Our name of a split -> the data set's."""
-    named = {TRAIN: source.train, VALIDATION: source.validation, TEST: source.test}
-    return {group: split for group, split in named.items() if split is not None}
+def list_files(source: ImageFolder) -> list[ListedFile]:
+    """Sorted.
 
-
-def list_images(source: ImageFolder) -> list[ListedImage]:
-    """Sorted. Raises SpecError for a split or class without images, and for a tested class that is not in the training split."""
+    Raises SpecError for a split or class without images, a class that is tested and not trained on, a folder in a class
+    folder, a link to nothing, and a name that is not UTF-8; OSError for a folder that cannot be read.
+    """
     found = [one for group, split in splits(source).items() for one in _split(source, group, split)]
-    classes = {group: {one.label for one in found if one.group == group} for group in splits(source)}
-    for group, labels in classes.items():
-        if strange := sorted(labels - classes[TRAIN]):
-            raise SpecError(
-                f"embeddings.data_sets: {source.name}: {splits(source)[group]!r} has the class {strange[0]!r}, and "
-                f"{source.train!r} has no folder of that name: a probe cannot know it"
-            )
+    require_testable(
+        source,
+        {group: {(one.label,) for one in found if one.group == group and not one.reason} for group in splits(source)},
+    )
     return found
 
 
-def _split(source: ImageFolder, group: str, split: str) -> Iterator[ListedImage]:
+def _split(source: ImageFolder, group: str, split: str) -> Iterator[ListedFile]:
     folder = f"{source.path.rstrip('/')}/{split}"
-    labels = [name for name in storage.names(folder) if not _stray(f"{folder}/{name}")]
+    labels = [each.name for each in _entries(source, folder) if each.kind == "folder" and not each.name.startswith(".")]
     if not labels:
         there = ", ".join(storage.names(source.path)[:10]) or "nothing"
-        raise SpecError(
-            f"embeddings.data_sets: {source.name}: {folder!r} holds no class folders ({source.path!r} holds {there}); it must "
-            "be <split>/<class>/<image>, and train, validation and test name the splits"
+        raise _refusal(
+            source,
+            f"{folder!r} holds no class folders ({source.path!r} holds {there}); it must be <split>/<class>/<image>, and "
+            "train, validation and test name the splits",
         )
+    known = image_suffixes()
     for label in labels:
-        files = storage.names(f"{folder}/{label}")
-        if not files:
-            raise SpecError(
-                f"embeddings.data_sets: {source.name}: the class folder {folder}/{label} is empty; put images there, "
-                "or remove it"
+        here = _entries(source, f"{folder}/{label}")
+        _require_files(source, f"{split}/{label}", here)
+        files = [
+            ListedFile(group, label, f"{split}/{label}/{each.name}", each.size, _reason(each.name, known))
+            for each in here
+            if each.kind == "file"
+        ]
+        if all(one.reason for one in files):
+            others = f" of images ({told(files)})" if files else ""
+            raise _refusal(
+                source, f"the class folder {folder}/{label} is empty{others}; put images there, or remove it"
             )
-        for name in files:
-            yield ListedImage(group, label, f"{split}/{label}/{name}")
+        yield from files
 
 
-def _stray(url: str) -> bool:
-    """A file beside the class folders, such as a list of them."""
-    return url.rsplit("/", 1)[-1].startswith(".") or (storage.is_local(url) and storage.local_path(url).is_file())
+def _entries(source: ImageFolder, folder: str) -> list[Entry]:
+    found = storage.entries(folder)
+    for each in found:
+        if any("\udc80" <= letter <= "\udcff" for letter in each.name):  # how Python reads bytes that are not UTF-8
+            raise _refusal(source, f"the name {each.name!r} in {folder!r} is not UTF-8; rename it")
+    return found
+
+
+def _require_files(source: ImageFolder, folder: str, here: Sequence[Entry]) -> None:
+    deeper = [each.name for each in here if each.kind == "folder" and not each.name.startswith(".")]
+    if deeper:
+        raise _refusal(
+            source,
+            f"the class folder {folder} holds {len(deeper)} folders ({_few(deeper)}), whose images would not be seen; it must "
+            "be <split>/<class>/<image>: move the images up, or the folders out",
+        )
+    if lost := [each.name for each in here if each.kind == "other"]:
+        raise _refusal(
+            source,
+            f"{len(lost)} of {len(here)} names in {folder} are links to nothing, or no files ({_few(lost)}); restore or "
+            "remove them",
+        )
+
+
+def image_suffixes() -> frozenset[str]:
+    """Endings of files that Pillow opens."""
+    return frozenset(suffix for suffix, form in Image.registered_extensions().items() if form in Image.OPEN)
+
+
+def _reason(name: str, known: frozenset[str]) -> str:
+    """A name without an ending may be that of an image: its bytes tell."""
+    if name.startswith("."):
+        return HIDDEN
+    _, dot, suffix = name.rpartition(".")
+    return OTHER_NAME if dot and f".{suffix.lower()}" not in known else ""
+
+
+def told(files: Sequence[ListedFile]) -> str:
+    """`4 hidden: ._0.jpg, ._1.jpg, ._2.jpg, ...; 1 no image name: list.txt`; empty where all files are images."""
+    counts = Counter(one.reason for one in files if one.reason)
+    return "; ".join(
+        f"{count} {reason.replace('_', ' ')}: {_few([one.path for one in files if one.reason == reason])}"
+        for reason, count in counts.most_common()
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", ..." if names[NAMED:] else "")
 
 
 def fingerprint(source: ImageFolder) -> str:
-    """A digest of the files' names and, in a local folder, of their sizes: images of other content mostly differ in size."""
+    """A digest of the images' names and sizes: images of other content mostly differ in size."""
     facts: list[str | int] = []
-    for one in list_images(source):
-        url = f"{source.path.rstrip('/')}/{one.path}"
-        facts += [one.group, one.path, storage.local_path(url).stat().st_size if storage.is_local(url) else 0]
+    for one in list_files(source):
+        facts += [one.group, one.path, one.size]
     return digest(*facts)
 
 
 def read_samples(source: ImageFolder, part: int, parts: int) -> Iterator[RawSample | Rejection]:
-    """Read every `parts`-th image from `part` on."""
-    for one in list_images(source)[part::parts]:
+    """Read every `parts`-th file from `part` on; what is no image by its name is a reject."""
+    for one in list_files(source)[part::parts]:
+        if one.reason:
+            yield Rejection(one.path, one.reason)
+            continue
         try:
             data = storage.read_bytes(f"{source.path.rstrip('/')}/{one.path}")
         except OSError as error:
             yield Rejection(one.path, "unreadable", str(error.strerror or error))
             continue
         yield Rejection(one.path, "gone") if data is None else RawSample(one.path, one.group, (one.label,), data)
+
+
+def _refusal(source: ImageFolder, text: str) -> SpecError:
+    return SpecError(f"embeddings.data_sets: {source.name}: {text}")

@@ -6,6 +6,8 @@ from data_specs.embedding import JOINT
 from data_specs.specs.embeddings import EmbeddingsSpec, Metric
 from data_specs.specs.run import RunSpec
 
+HOG = "hog"
+
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingJob:
@@ -24,7 +26,7 @@ def embedding_jobs(spec: RunSpec) -> tuple[EmbeddingJob, ...]:
     settings = spec.embeddings
     randoms = (f"random-{number}" for number in range(settings.random_inits))
     joint = (JOINT,) if spec.encoder.text_weight > 0 else ()
-    encoders = ("trained", *randoms, *(("hog",) if settings.hog else ()), *joint)
+    encoders = ("trained", *randoms, *((HOG,) if settings.hog else ()), *joint)
     return tuple(EmbeddingJob(encoder, name, seed) for encoder in encoders for name, seed in _benchmarks(settings))
 
 

@@ -65,6 +65,7 @@ def _image(drawing: BenchmarkDrawing, concept: WorldConcept, art: Sheets, style:
         category=concept.category,
         copy=copy,
         seed=seed,
+        constant=False,
         sha256=hashlib.sha256(data).hexdigest(),
         data=data,
     )

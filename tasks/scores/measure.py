@@ -21,6 +21,7 @@ from tasks.bundles import Work, bundle_task
 from tasks.engines import EngineProcess
 from tasks.events import Advanced, Emit, ignore
 from tasks.scores.folds import Fold, given_splits, held_out_copies, held_out_groups
+from tasks.scores.jobs import EvaluationJob
 from tasks.scores.metrics import chance, value_with_interval
 from tasks.scores.protocols import PROTOCOLS, Problem, ProtocolResult
 from tasks.scores.seen import Subset, subsets
@@ -29,19 +30,6 @@ from tasks.shards import make_shard, missing_first, read_rows, read_shard
 
 FOLDS = {"styles": held_out_groups, "training_styles": held_out_copies}
 """How the benchmarks of the Tiny World are split; others come with splits."""
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationJob:
-    """How one embedding shard is scored.
-
-    `seed` is that of the benchmark's drawing; `appended` is what the recipe appends to concepts' names (`Audi A4 2008 car`),
-    which no benchmark does.
-    """
-
-    seed: int
-    metric: Metric
-    appended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

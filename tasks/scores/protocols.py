@@ -56,17 +56,21 @@ Protocol = Callable[[Problem, ScoresSpec], Iterator[ProtocolResult]]
 def by_ridge(problem: Problem, spec: ScoresSpec) -> Iterator[ProtocolResult]:
     """A linear probe in closed form; its penalty is the best on the fold's validations, the larger one on a tie."""
     fold = problem.fold
-    penalty = _ridge_penalty(problem, spec, fold.validations)
-    yield ProtocolResult("ridge", (_ridge(problem, fold.train, fold.test, penalty),), {"penalty": penalty})
+    penalty, settings = _ridge_penalty(problem, spec, fold.validations)
+    yield ProtocolResult("ridge", (_ridge(problem, fold.train, fold.test, penalty),), settings)
 
 
-def _ridge_penalty(problem: Problem, spec: ScoresSpec, validations: Sequence[tuple[Rows, Rows]]) -> float:
+def _ridge_penalty(
+    problem: Problem, spec: ScoresSpec, validations: Sequence[tuple[Rows, Rows]]
+) -> tuple[float, dict[str, float]]:
+    """The penalty, and what the scores tell of it."""
     penalties = sorted(spec.ridge_penalties, reverse=True)
     score = np.zeros(len(penalties))
     for fit, validate in validations:
         probes = fit_ridge(problem.features_ND[fit], problem.labels[fit], problem.classes, penalties)
         score += [problem.score(probe.decide(problem.features_ND[validate]), validate) for probe in probes]
-    return penalties[int(score.argmax())]
+    best = best_place(lambda place: float(score[place]), len(penalties), every=True)
+    return penalties[best.place], best.settings("penalty", penalties[best.place])
 
 
 def _ridge(problem: Problem, fit: Rows, test: Rows, penalty: float) -> Decisions:
@@ -99,12 +103,11 @@ def by_logistic(problem: Problem, spec: ScoresSpec) -> Iterator[ProtocolResult]:
             values.append(problem.score(fitted.decide(features_ND[validate]), validate))
         return float(np.mean(values))
 
-    penalty = float(LOGISTIC_PENALTIES[best_place(score, len(LOGISTIC_PENALTIES), spec.logistic_every_penalty)])
+    best = best_place(score, len(LOGISTIC_PENALTIES), spec.logistic_every_penalty)
+    penalty = float(LOGISTIC_PENALTIES[best.place])
     last = probe(fold.train)
-    iterations = last.fit(penalty)
-    yield ProtocolResult(
-        "logistic", (last.decide(features_ND[fold.test]),), {"penalty": penalty, "iterations": iterations}
-    )
+    settings = best.settings("penalty", penalty) | {"iterations": last.fit(penalty)}
+    yield ProtocolResult("logistic", (last.decide(features_ND[fold.test]),), settings)
 
 
 def by_sgd(problem: Problem, spec: ScoresSpec) -> Iterator[ProtocolResult]:
@@ -117,13 +120,14 @@ def by_sgd(problem: Problem, spec: ScoresSpec) -> Iterator[ProtocolResult]:
     for fit, validate in fold.validations:
         *_, epoch = _train(problem, spec, fit, validate)
         last += [problem.score(decisions_MC, validate) for decisions_MC in epoch.decisions_RMC]
-    chosen = int(last.argmax())
+    chosen = best_place(lambda place: float(last[place]), len(SGD_LRS), every=True)
     highest, best, epoch = -1.0, ProtocolResult("sgd_best", (), {}), Epoch(0, np.zeros(0, np.float32))
     for epoch in _train(problem, spec, fold.train, fold.test):
         for lr, decisions_MC in zip(SGD_LRS, epoch.decisions_RMC, strict=True):
             if (score := problem.score(decisions_MC, fold.test)) > highest:
                 highest, best = score, ProtocolResult("sgd_best", (decisions_MC,), {"lr": lr, "epoch": epoch.done})
-    yield ProtocolResult("sgd", (epoch.decisions_RMC[chosen],), {"lr": SGD_LRS[chosen], "epoch": epoch.done})
+    settings = chosen.settings("lr", SGD_LRS[chosen.place]) | {"epoch": epoch.done}
+    yield ProtocolResult("sgd", (epoch.decisions_RMC[chosen.place],), settings)
     yield best
 
 
@@ -152,12 +156,12 @@ def by_few_shots(problem: Problem, spec: ScoresSpec) -> Iterator[ProtocolResult]
             (_few(problem, fit, shots, f"validation {i}"), validate)
             for i, (fit, validate) in enumerate(fold.validations)
         ]
-        penalty = _ridge_penalty(problem, spec, few)
+        penalty, chosen = _ridge_penalty(problem, spec, few)
         repeats = tuple(
             _ridge(problem, _few(problem, fold.train, shots, str(repeat)), fold.test, penalty)
             for repeat in range(spec.few_shot_repeats)
         )
-        settings = {"shots": shots, "repeats": len(repeats), "penalty": penalty}
+        settings = {"shots": shots, "repeats": len(repeats)} | chosen
         yield ProtocolResult(f"few_shot_{shots}", repeats, settings)
 
 

@@ -43,7 +43,11 @@ def test_a_run_has_one_field_a_stage_in_running_order():
             "encoder.mask_probability=0.001",
             "mask_probability 0.001 of 128 crops and mask_ratio 0.5 of 16 tokens mask none",
         ),
-        ("scores.ridge_penalties=[0]", "scores.ridge_penalties.0: .*greater than 0"),
+        ("scores.ridge_penalties=[1e-9]", "scores.ridge_penalties.0: .*greater than or equal to 0.00000001"),
+        (
+            "embeddings.data_sets=[{use: image_folder, name: a, path: x, resize: 32}]",
+            "embeddings.data_sets: a: resize 32 is less than encoder.image_size 64, which is cut out of it: raise it",
+        ),
         ("encoder.images_per_caption=9", "images_per_caption 9 is more than the 4"),
         ("embeddings.data_sets=[{use: image_folder, name: a, path: x, validation: test}]", "must be three splits"),
         ("captions.total", "stage.setting=value"),
@@ -55,3 +59,17 @@ def test_a_wrong_setting_is_refused_in_one_line_that_names_it(override, said):
     with pytest.raises(SpecError, match=said) as caught:
         resolve_recipe("tiny", read_overrides("tiny", [override]))
     assert "\n" not in str(caught.value)
+
+
+def test_a_benchmark_of_ones_own_has_the_size_that_the_encoder_is_trained_at():
+    def sizes(**encoder):
+        sets = [
+            {"use": "image_folder", "name": name, "path": "x"} | more for name, more in (("a", {}), ("b", {"size": 48}))
+        ]
+        spec = RunSpec.model_validate({"encoder": encoder, "embeddings": {"data_sets": sets}})
+        assert RunSpec.model_validate_json(spec.model_dump_json()) == spec
+        return [one.size for one in spec.embeddings.data_sets]
+
+    assert sizes() == [64, 48]
+    assert sizes(image_size=224) == [224, 48]
+    assert RunSpec().embeddings.data_sets == ()

@@ -21,6 +21,7 @@ from models.encoder.exported import export
 from models.encoder.objectives import Objective
 from support.made_up_run import make_run
 from tasks import storage
+from tasks.events import Event, Notice
 from tasks.scores.summary import scored
 from tasks.shards import make_shard
 
@@ -95,5 +96,18 @@ def test_ones_own_images_are_scored_with_and_without_text(tmp_path: Path) -> Non
     # Two images are asked about, one of each class; the seven to learn from are their others, or the four of the test.
     assert "What the encoder sees" in page and "among 11 images" in page and "this encoder" in page
     assert page.count("patch features of it, in colours") == 2 and page.count("data:image/webp;base64") >= 10
+    assert (
+        "pets: 11 of 12 are images of the benchmark; left out 1 unreadable" in page and "; 11 are of one colour" in page
+    )
     assert verify(root, "made-up")[1] == []
     assert run_request(asked)["stages"][0]["made"] == 0
+    owls = {"use": "image_folder", "name": "owls", "path": str(folder(tmp_path / "owls"))}
+    more = overrides | {
+        "embeddings": overrides["embeddings"] | {"data_sets": [pets | {"metric": "mean_per_class"}, owls]}
+    }
+    told: list[Event] = []
+    again = run_request(Request("tiny", "made-up", root, "embeddings", "scores", None, more), [told.append])
+    assert [(stage["shards"], stage["made"]) for stage in again["stages"]] == [(4, 2), (4, 2)]
+    assert any(isinstance(event, Notice) and "2 of 4 shards are reused" in event.text for event in told)
+    assert {line.split(",")[0].split(" (")[0] for line in again["scores"]} == {"pets", "owls"}
+    assert verify(root, "made-up")[1] == []

@@ -107,6 +107,13 @@ def test_a_score_says_its_interval_and_what_was_chosen_for_it(tmp_path):
     [row] = table.score_rows
     assert (table.subset, table.settings, table.chosen) == (", concepts not seen", "k 3", "penalty 0.01, 1")
     assert (row.low, row.high) == pytest.approx((0.3, 0.7))
+    ends = [records[0] | {"settings": {"penalty": 1e-5, "penalty_at_edge": 1.0, "k": 3}}, records[1]]
+    table = score_tables._table("pets", "unseen", "logistic", ends)
+    assert (table.settings, table.chosen) == ("k 3", "penalty 1e-05 (an end of the grid), 0.01")
+    assert (
+        score_tables._table("pets", "unseen", "logistic", ends[:1]).settings
+        == "k 3, penalty 1e-05 (an end of the grid)"
+    )
     assert [table.protocol for table in score_tables.score_tables(stage)] == ["ridge", "knn", "ridge", "knn"]
 
 

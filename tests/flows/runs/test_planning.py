@@ -20,7 +20,9 @@ from flows.runs.status import status
 from models.encoder.tokenizer import OWN
 from support.builders import make_caption, make_group
 from support.command_line import free_port
+from support.image_files import image_folder
 from tasks import storage
+from tasks.embeddings.benchmarks import benchmark_of, benchmark_shards, seal_part
 from tasks.shards import make_shard
 
 FAKES = {"captions": {"engine": "fake"}, "images": {"engine": "fake"}}
@@ -172,3 +174,23 @@ def test_a_request_is_resolved_once(tmp_path, monkeypatch):
     plan = plan_run(request(tmp_path), "me")
     read_plan(plan.root, plan.name)
     assert len(calls) == 1
+
+
+def test_what_is_left_out_of_a_benchmark_is_told_before_any_work_and_what_is_no_benchmark_is_refused(tmp_path):
+    pets = {"use": "image_folder", "name": "pets", "path": str(image_folder(tmp_path / "pets"))}
+    (tmp_path / "pets" / "train" / "cat" / "._0.jpg").touch()
+    settings = {"embeddings": {"data_sets": [pets]}}
+    told = []
+    plan_run(request(tmp_path / "root", **settings), "me", [told.append])
+    assert [event.text for event in told] == ["pets: files are left out: 1 hidden: train/cat/._0.jpg"]
+    plan_run(request(tmp_path / "root", until="encoder", **settings), "me", [told.append])
+    plan = plan_run(request(tmp_path / "root", **settings), "me")
+    benchmark = benchmark_of(plan.spec.embeddings, "pets", 0, plan.stages["embeddings"].facts["data_sets"])
+    for shard in benchmark_shards(plan.root, benchmark):
+        seal_part(benchmark, shard)
+    plan_run(request(tmp_path / "root", **settings), "me", [told.append])
+    assert len(told) == 1, "neither where nothing is embedded, nor of images that are sealed"
+    for path in (tmp_path / "pets").rglob("*.jpg"):
+        path.write_bytes(b"<html>404 of another length</html>")
+    with pytest.raises(SpecError, match="pets: 12 of 12 images tried were rejected"):
+        plan_run(request(tmp_path / "root", **settings), "me")

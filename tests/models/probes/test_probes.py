@@ -8,6 +8,7 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
+from models.probes import ridge
 from models.probes.knn import knn, votes
 from models.probes.logistic import Logistic
 from models.probes.ridge import fit_ridge
@@ -29,6 +30,30 @@ def test_ridge_names_what_scikit_learns_ridge_names(penalty: float, width: int) 
     theirs = SklearnRidge(alpha=penalty * len(train)).fit(scaler.transform(train), np.eye(4)[labels])
     assert np.allclose(ours.weights_DC.T, theirs.coef_, atol=1e-5)
     assert np.allclose(ours.decide(test), theirs.predict(scaler.transform(test)), atol=1e-4)
+
+
+@pytest.mark.parametrize("rows", [900, 60])  # the system over features, and that over rows
+@pytest.mark.parametrize("penalty", [1e-5, 1e-6, 1e-8])
+def test_small_penalties_are_solved_in_float64_however_features_depend_on_each_other(rows: int, penalty: float) -> None:
+    generator = np.random.default_rng(0)
+    few = generator.normal(size=(rows + 50, 10))
+    features = (few @ generator.normal(size=(10, 300)) * generator.uniform(1e-3, 1e4, 300)).astype(np.float32)
+    labels = (few[:, :4] + generator.normal(0, 0.3, (rows + 50, 4))).argmax(1)
+    [probe] = fit_ridge(features[:rows], labels[:rows], 4, [penalty])
+    scaler = StandardScaler().fit(features[:rows].astype(np.float64))
+    theirs = SklearnRidge(alpha=penalty * rows, solver="svd")
+    theirs.fit(scaler.transform(features[:rows].astype(np.float64)), np.eye(4)[labels[:rows]])
+    found = probe.decide(features[rows:]).argmax(1)
+    assert np.mean(found == theirs.predict(scaler.transform(features[rows:])).argmax(1)) >= 0.94
+    assert np.mean(found == labels[rows:]) > 0.7
+
+
+def test_a_block_of_rows_at_a_time_is_all_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, labels = cloud(90, 0)
+    [whole] = fit_ridge(train, labels, 4, [0.01])
+    monkeypatch.setattr(ridge, "BLOCK", 7)
+    [parts] = fit_ridge(train, labels, 4, [0.01])
+    assert np.allclose(whole.weights_DC, parts.weights_DC, atol=1e-12)
 
 
 def test_a_feature_that_never_varies_does_no_harm() -> None:

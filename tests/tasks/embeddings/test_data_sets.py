@@ -21,6 +21,7 @@ from data_specs.rejection import Rejection
 from data_specs.shard import ShardAddress
 from data_specs.specs.embeddings import EmbeddingsSpec, HuggingFaceImages, ImageFolder, ImageShards, OwnBenchmark
 from support.builders import make_caption, make_group
+from support.image_files import drawn, image_folder
 from tasks.embeddings import benchmarks
 from tasks.embeddings.benchmarks import (
     PARTS,
@@ -30,15 +31,10 @@ from tasks.embeddings.benchmarks import (
     benchmark_shards,
     seal_part,
 )
-from tasks.embeddings.data_sets import fingerprint, prepared_images, resize_and_crop
+from tasks.embeddings.data_sets import fingerprint, prepared_images, require_usable
 from tasks.embeddings.image_shards import splits
+from tasks.embeddings.pixels import resize_and_crop
 from tasks.shards import make_shard, read_rejects, read_shard, sealed
-
-
-def drawn(shade: int, size: tuple[int, int] = (24, 16), kind: str = "PNG") -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", size, (shade, 255 - shade, 128)).save(stream, kind)
-    return stream.getvalue()
 
 
 def everything(source: OwnBenchmark) -> tuple[list[BenchmarkImage], list[Rejection]]:
@@ -54,13 +50,7 @@ def planned(source: OwnBenchmark) -> Benchmark:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for split, count in (("train", 4), ("test", 2)):
-        for shade, label in enumerate(("cat", "dog")):
-            here = tmp_path / "pets" / split / label
-            here.mkdir(parents=True)
-            for number in range(count):
-                (here / f"{number}.jpg").write_bytes(drawn(90 * shade + number, kind="JPEG"))
-    return tmp_path / "pets"
+    return image_folder(tmp_path / "pets")
 
 
 def of_folder(path: Path, **more: str) -> ImageFolder:
@@ -140,7 +130,7 @@ def test_folders_that_cannot_be_judged_are_refused_before_any_work(folder: Path)
         fingerprint(source)
     (folder / "train" / "owl").rename(folder / "test" / "owl")
     (folder / "test" / "owl" / "0.jpg").write_bytes(drawn(0))
-    with pytest.raises(SpecError, match="'test' has the class 'owl', and 'train' has no folder of that name"):
+    with pytest.raises(SpecError, match="'test' has the class 'owl', and 'train' has none of that name"):
         fingerprint(source)
     with pytest.raises(SpecError, match=r"holds no class folders .*holds test, train"):
         fingerprint(of_folder(folder, validation="val"))
@@ -170,7 +160,7 @@ def test_the_shorter_side_is_resampled_and_the_centre_is_cropped() -> None:
         "as ImageNet: 256, then 224"
     )
     with pytest.raises(ValidationError, match="resize 200 is less than size 224"):
-        ImageFolder(name="pets", path="/", resize=200)
+        ImageFolder(name="pets", path="/", size=224, resize=200)
 
 
 def features(label: dict[str, object]) -> dict[bytes, bytes]:
@@ -191,7 +181,7 @@ def saved(path: Path, form: str, split: str, found: pa.Table) -> None:
     """As `save_to_disk` does, or as hubs serve data sets."""
     if form == "arrow":
         (path / split).mkdir(parents=True)
-        (path / split / "state.json").write_text("{}")
+        (path / split / "state.json").write_text('{"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}')
         file = str(path / split / "data-00000-of-00001.arrow")
         with pa.OSFile(file, "wb") as sink, pa.ipc.new_stream(sink, found.schema) as writer:
             writer.write_table(found, max_chunksize=2)
@@ -252,6 +242,87 @@ def test_a_hugging_face_data_set_that_is_not_as_described_is_refused_at_once(tmp
     (tmp_path / "data" / "test-00000-of-00001.parquet").write_bytes(b"PAR1")
     with pytest.raises(SpecError, match="cannot be read"):
         fingerprint(HuggingFaceImages(name="pets", path=str(tmp_path)))
+
+
+def test_a_saved_data_set_is_right_whatever_a_map_left_beside_it(tmp_path: Path) -> None:
+    saved(tmp_path, "arrow", "train", table([1, 2, 3, 4], [0, 1, 0, 1], NAMES))
+    saved(tmp_path, "arrow", "test", table([5, 6], [0, 1], NAMES))
+    flipped = table([1, 2, 3, 4], [1, 0, 1, 0], NAMES)
+    for split in ("train", "test"):
+        cache = str(tmp_path / split / "cache-2d0a1b.arrow")
+        with pa.OSFile(cache, "wb") as sink, pa.ipc.new_stream(sink, flipped.schema) as writer:
+            writer.write_table(flipped)
+    found, refused = everything(HuggingFaceImages(name="pets", path=str(tmp_path), size=8))
+    assert not refused and len(found) == 6
+    assert sorted(one.labels[0] for one in found) == ["cat"] * 3 + ["dog"] * 3
+
+
+def test_a_file_that_ends_before_its_end_is_refused_before_any_work(tmp_path: Path) -> None:
+    source = HuggingFaceImages(name="pets", path=str(tmp_path), size=8)
+    for split in ("train", "test"):
+        saved(tmp_path, "arrow", split, table(list(range(20)), [0, 1] * 10, NAMES))
+    fingerprint(source)
+    file = tmp_path / "test" / "data-00000-of-00001.arrow"
+    whole = file.read_bytes()
+    for length in (len(whole) - 8, len(whole) // 2, 10, 0):
+        file.write_bytes(whole[:length])
+        with pytest.raises(SpecError, match=r"test/data-00000-of-00001.arrow cannot be read: .*; download it again"):
+            fingerprint(source)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (["a.png", "b.png"], [0, 1], "column 'image' of .* is string, and not the bytes of image files"),
+        ([{"bytes": None, "path": "a.png"}] * 2, [0, 1], "not the bytes of image files"),
+        ([b"", b""], [0.0, 1.0], "column 'label' of .* is double: a class is a whole number or a word"),
+        ([b"", b""], [None, None], "column 'label' of .* is null"),
+        ([b"", b""], [{"cat": 1}, {"cat": 0}], "column 'label' of .* is struct"),
+    ],
+)
+def test_columns_that_hold_no_images_or_no_classes_are_refused_before_any_work(
+    tmp_path: Path, images: list[object], labels: list[object], message: str
+) -> None:
+    for split in ("train", "test"):
+        saved(tmp_path, "parquet", split, pa.table({"image": images, "label": labels}))
+    with pytest.raises(SpecError, match=message):
+        fingerprint(HuggingFaceImages(name="pets", path=str(tmp_path)))
+
+
+def test_classes_that_one_file_names_and_another_numbers_are_refused(tmp_path: Path) -> None:
+    saved(tmp_path, "parquet", "train", table([1, 2], [0, 1], NAMES))
+    saved(tmp_path, "parquet", "test", table([1, 2], [0, 1], None))
+    with pytest.raises(
+        SpecError, match="train-00000-of-00001.parquet names the classes of 'label' and .*test-0.* does not"
+    ):
+        fingerprint(HuggingFaceImages(name="pets", path=str(tmp_path)))
+
+
+@pytest.mark.parametrize("form", ["arrow", "parquet"])
+@pytest.mark.parametrize(
+    ("train", "test", "metric", "message"),
+    [
+        ([0, 1], [-1, -1], "top1", "no image of the split 'test' has a class"),
+        ([0, 0, 1], [2], "top1", "'test' has the class 'owl', and 'train' has none of that name"),
+        ([0, 0], [0], "top1", "all images are of one class, 'cat'"),
+        ([[0], [0, 1]], [[1]], "mean_per_class", "an image shows cat, dog; mean_per_class needs exactly one class"),
+        ([[0], [0, 1]], [[1], []], "map11", None),
+    ],
+)
+def test_labels_of_which_no_score_would_come_are_refused_before_any_work(
+    tmp_path: Path, form: str, train: list[object], test: list[object], metric: str, message: str | None
+) -> None:
+    names = {"names": ["cat", "dog", "owl"], "_type": "ClassLabel"}
+    kind = {"feature": names, "_type": "List"} if isinstance(train[0], list) else names
+    saved(tmp_path, form, "train", table(list(range(len(train))), train, kind))
+    saved(tmp_path, form, "test", table(list(range(len(test))), test, kind))
+    source = HuggingFaceImages(name="pets", path=str(tmp_path), metric=metric, size=8)  # type: ignore[arg-type]
+    fingerprint(source)
+    if message is None:
+        assert require_usable(source) == []
+    else:
+        with pytest.raises(SpecError, match=message):
+            require_usable(source)
 
 
 def test_image_shards_of_a_run_are_a_benchmark_too(address: Callable[..., ShardAddress]) -> None:

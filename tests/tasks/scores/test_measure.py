@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from data_specs import concept as concept_record
-from data_specs import embedding
+from data_specs import embedding, score
 from data_specs.embedding import TEXT, TEXT_OF_CATEGORIES, Embedding
 from data_specs.errors import ContractError
 from data_specs.ids import Lineage
@@ -229,10 +229,36 @@ def test_the_table_is_sealed_and_summed_up_in_lines(tmp_path: Path) -> None:
     assert first.startswith("styles (ridge): this encoder 100.0 %, random init ")
     assert " ± " in first
     assert first.endswith("chance 16.67 %")
-    assert [line.partition(":")[0] for line in rest] == [
+    assert [line.partition(":")[0] for line in rest if " probes chose an end " not in line] == [
         "styles (knn)",
         "styles_categories (ridge)",
         "styles_categories (knn)",
+    ]
+
+
+def test_a_grid_that_may_be_too_narrow_is_told_once_a_protocol(tmp_path: Path) -> None:
+    tables = stage(tmp_path, "scores", 1)
+    first = scored(10.0)[0]
+    made = []
+    for number, (protocol, settings) in enumerate(
+        [
+            ("ridge", {"penalty": 1e-5, "penalty_at_edge": 1.0}),
+            ("ridge", {"penalty": 0.1}),
+            ("few_shot_5", {"penalty": 100.0, "penalty_at_edge": 1.0, "shots": 5.0}),
+            ("sgd", {"lr": 0.5, "lr_at_edge": 1.0}),
+            ("knn", {"k": 10.0}),
+        ]
+    ):
+        made += [
+            replace(first, id=f"{number}-{subset}", protocol=protocol, settings=settings, subset=subset)
+            for subset in ("all", "seen")
+        ]
+    make_shard(tables.table, score.CONTRACT, lambda: made, tar=False)
+    assert headline(tables)[8:] == [
+        "styles (ridge): 1 of 2 probes chose an end of the grid, penalty 1e-05; a wider scores.ridge_penalties may score higher",
+        "styles (sgd): 1 of 1 probes chose an end of the grid, lr 0.5",
+        "styles (few_shot_5): 1 of 1 probes chose an end of the grid, penalty 100; a wider scores.ridge_penalties may score "
+        "higher",
     ]
 
 

@@ -82,6 +82,49 @@ def test_sgd_says_the_last_epoch_and_the_best_which_alone_looks_at_the_test() ->
     assert {last.settings["lr"], best.settings["lr"]} <= set(protocols.SGD_LRS)
 
 
+class Known:
+    """A probe that names so large a share of the images rightly."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+
+    def decide(self, features: np.ndarray) -> np.ndarray:
+        labels = features[:, 0].astype(int)
+        wrong = np.arange(len(labels)) >= self._share * len(labels)
+        return np.eye(CLASSES, dtype=np.float32)[(labels + wrong) % CLASSES]
+
+
+@pytest.mark.parametrize("name", ["ridge", "few_shot"])
+@pytest.mark.parametrize(
+    ("shares", "chosen", "at_edge"),
+    [
+        ((0.3, 0.4, 0.9), 10.0, True),
+        ((0.9, 0.4, 0.3), 0.1, True),
+        ((0.3, 0.9, 0.4), 1.0, False),
+        ((0.5,) * 3, 10.0, False),
+    ],
+)
+def test_an_end_of_the_grid_that_is_better_than_the_penalty_beside_it_is_told(
+    name: str, shares: tuple[float, ...], chosen: float, at_edge: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share_of = dict(zip((0.1, 1.0, 10.0), shares, strict=True))
+
+    def fit_known(*given: object) -> list[Known]:
+        return [Known(share_of[penalty]) for penalty in given[-1]]  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(protocols, "fit_ridge", fit_known)
+    about = problem(1.0)
+    about.features_ND[:, 0] = about.labels
+    spec = SPEC.model_copy(update={"ridge_penalties": tuple(share_of)})
+    for result in results_of(name, about, spec):
+        assert result.settings["penalty"] == chosen
+        assert ("penalty_at_edge" in result.settings) == at_edge
+
+
+def test_the_grid_of_penalties_goes_from_a_hundred_thousandth_to_a_hundred() -> None:
+    assert (min(SPEC.ridge_penalties), max(SPEC.ridge_penalties)) == (1e-5, 100.0)
+
+
 def test_every_penalty_of_the_paper_is_tried_on_request() -> None:
     assert len(protocols.LOGISTIC_PENALTIES) == 45
     assert (min(protocols.LOGISTIC_PENALTIES), max(protocols.LOGISTIC_PENALTIES)) == pytest.approx((1e-6, 1e5))

@@ -1,0 +1,57 @@
+"""Splits and classes of a data set: which it has, and whether a probe that learns from one can be tested on the other."""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from data_specs.benchmark_image import TEST, TRAIN, VALIDATION
+from data_specs.errors import SpecError
+from data_specs.specs.embeddings import SplitDataSet
+
+Shown = tuple[str, ...]
+"""The classes that an image shows."""
+
+
+def splits(source: SplitDataSet) -> dict[str, str]:
+    """Our name of a split -> the data set's."""
+    named = {TRAIN: source.train, VALIDATION: source.validation, TEST: source.test}
+    return {group: split for group, split in named.items() if split is not None}
+
+
+def require_testable(source: SplitDataSet, shown: Mapping[str, Iterable[Shown]]) -> None:
+    """Raises SpecError, unless each split has images with classes that the metric takes, and the tested ones are in `train`.
+
+    `shown` are the classes of a split's images, by our name for it; each combination needs to be there once only.
+    """
+    named = splits(source)
+    found = {group: set(each) for group, each in shown.items()}
+    classes = {group: {name for names in each for name in names} for group, each in found.items()}
+    for group, names in classes.items():
+        if not names:
+            raise _refusal(source, f"no image of the split {named[group]!r} has a class")
+    for group, names in classes.items():
+        if strange := sorted(names - classes[TRAIN]):
+            raise _refusal(
+                source,
+                f"{named[group]!r} has the class {strange[0]!r}, and {source.train!r} has none of that name"
+                f"{_others(strange)}: a probe cannot know it",
+            )
+    if source.metric == "map11":
+        return
+    if several := next((names for each in found.values() for names in each if len(names) != 1), None):
+        raise _refusal(
+            source,
+            f"an image shows {', '.join(several) or 'no class'}; {source.metric} needs exactly one class, metric: map11 "
+            "takes any number",
+        )
+    if len(classes[TRAIN]) == 1:
+        [only] = classes[TRAIN]
+        raise _refusal(
+            source, f"all images are of one class, {only!r}, so that every answer is right; it must have two at least"
+        )
+
+
+def _others(names: Collection[str]) -> str:
+    return f" (and {len(names) - 1} others)" if len(names) > 1 else ""
+
+
+def _refusal(source: SplitDataSet, text: str) -> SpecError:
+    return SpecError(f"embeddings.data_sets: {source.name}: {text}")
