@@ -29,7 +29,7 @@ def _settled() -> Iterator[str]:
     if _entry() is None and not any(os.environ.get(name) for name in NAMES):
         os.environ["USER"] = f"uid-{os.getuid()}"
     home = os.environ.get("HOME") or _entry()
-    if home and Path(home).is_absolute() and storage.unwritable(Path(home)) is None:
+    if home and Path(home).is_absolute() and _trouble(Path(home)) is None:
         return
     os.environ["HOME"] = own = _own_folder()
     yield f"there is no home folder that can be written (HOME={home or ''}): {own} is used; set HOME to keep what is in it"
@@ -39,11 +39,22 @@ def require_prefect_home() -> None:
     """Raises SpecError if Prefect could not keep its records where it is to."""
     home = os.environ.get("PREFECT_HOME")
     folder = Path(home).expanduser() if home else Path.home() / ".prefect"
-    for path in (folder, folder / "prefect.db"):
-        if wrong := storage.unwritable(path):
-            raise SpecError(
-                f"Prefect is to keep its records in {folder}, but {storage.owned(wrong)}: name another folder by PREFECT_HOME"
-            )
+    if trouble := _trouble(folder) or _trouble(folder / "prefect.db", make=False):
+        raise SpecError(
+            f"Prefect is to keep its records in {folder}, but {trouble}: name another folder by PREFECT_HOME"
+        )
+
+
+def _trouble(path: Path, *, make: bool = True) -> str | None:
+    """Why a path cannot be written; None if it can. A folder that is not there is made: some places cannot, whoever asks."""
+    if wrong := storage.unwritable(path):
+        return storage.owned(wrong)
+    try:
+        if make:
+            path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"it cannot be made ({error.strerror})"
+    return None
 
 
 def _entry() -> str | None:

@@ -16,7 +16,8 @@ NO_PROXY = ("NO_PROXY", "no_proxy")
 """Libraries read one or the other."""
 NOWHERE = "http://127.0.0.1:9"
 """In place of a proxy that cannot be used: whoever wanted one gets no answer, and goes nowhere past it."""
-CERTIFICATES, OURS, KEYS = "SSL_CERT_FILE", "PREFECT_API_SSL_CERT_FILE", "SSLKEYLOGFILE"
+CERTIFICATES = ("SSL_CERT_FILE", "PREFECT_API_SSL_CERT_FILE")
+KEYS = "SSLKEYLOGFILE"
 
 
 def reach_loopback() -> list[str]:
@@ -78,14 +79,14 @@ def _certificates() -> Iterator[str]:
     if keys and (trouble := _cannot_append(keys)):
         del os.environ[KEYS]
         yield f"{KEYS}={keys} cannot be written ({trouble}): no keys are kept"
-    # Prefect's own setting is read instead of the general one where it is set.
-    name = OURS if os.environ.get(OURS) else CERTIFICATES
-    file = os.environ.get(name)
-    if file and (trouble := _cannot_load(file)):
-        import certifi
+    # Prefect makes a client that reads the general setting where it is imported, so both must be right in every process.
+    for name in CERTIFICATES:
+        file = os.environ.get(name)
+        if file and (trouble := _cannot_load(file)):
+            import certifi
 
-        os.environ[OURS] = certifi.where()
-        yield f"{name}={file} holds no certificates that can be read ({trouble}): Prefect is asked without them"
+            os.environ[name] = certifi.where()
+            yield f"{name}={file} holds no certificates that can be read ({trouble}): those of the package certifi are used"
 
 
 def _cannot_append(path: str) -> str | None:

@@ -71,8 +71,9 @@ def test_loopback_is_reached_whatever_the_environment_names(environment, server,
     assert _answers(server)
     told = reach_loopback()
     assert SECRET not in " ".join(told) and all("\n" not in line for line in told)
-    # As Prefect makes its clients (prefect/client/orchestration).
+    # As Prefect makes its clients (prefect/client/orchestration), and at its import (prefect/blocks/webhook).
     file = os.environ.get("PREFECT_API_SSL_CERT_FILE") or os.environ.get("SSL_CERT_FILE")
+    httpx.HTTPTransport().close()
     with httpx.Client(verify=ssl.create_default_context(cafile=file)) as client:
         assert client.get(server).status_code == 200
     assert reach_loopback() == [], "the environment is put right once"
