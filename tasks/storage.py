@@ -5,7 +5,7 @@ import pwd
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -303,8 +303,8 @@ def claim(folder: str, name: str, *, wait: bool, meanwhile: Callable[[], None] =
         lock.release()
 
 
-def require_writable(root: str, *folders: str) -> None:
-    """Raises SpecError if nothing can be written under `root`, or in one of its `folders`, which another user may have made."""
+def require_writable(root: str) -> None:
+    """Raises SpecError if nothing can be written under `root`."""
     try:
         write_bytes(f"{root.rstrip('/')}/.writable", b"")
         if is_local(root):
@@ -313,7 +313,11 @@ def require_writable(root: str, *folders: str) -> None:
             _remove_left(*local_path(root).glob(".writable.part-*"))
     except (OSError, EngineError) as error:
         raise SpecError(f"cannot write to root {root!r}: {error}; choose another with --root or SYNCLR_ROOT") from error
-    for folder in map(local_path, folders if is_local(root) else ()):
+
+
+def require_ours(folders: Iterable[str]) -> None:
+    """Raises SpecError if one of these folders, which another user of the root may have made, cannot be written."""
+    for folder in map(local_path, filter(is_local, folders)):
         inside = [path for path in (folder / APART, folder / "locks") if path.is_dir()]
         for path in (folder, *inside, *(folder / "locks").glob("*.lock"), *folder.glob("*.jsonl")):
             if wrong := unwritable(path):

@@ -39,8 +39,9 @@ def begin_plan(plan: RunPlan, totals: dict[str, int] | None = None) -> None:
 
     `totals` are the sizes that were asked for by growth, to be remembered with the plan.
     """
+    storage.require_writable(plan.root)
     here = [stage for name, stage in plan.stages.items() if INNER_STAGES.get(name, name) in plan.requested]
-    storage.require_writable(plan.root, plan.folder, *(stage.folder for stage in here if missing(stage)))
+    storage.require_ours([plan.folder, *(stage.folder for stage in here if missing(stage))])
     preflight(plan)
     if totals is not None:  # before the plan: a crash in between grows nothing twice
         storage.write_bytes(f"{plan.folder}/{GROWTH}", json.dumps(totals, indent=2).encode())

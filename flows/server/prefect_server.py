@@ -20,6 +20,7 @@ from tasks.processes import end_with_starter
 
 HOST = "127.0.0.1"
 START_SECONDS = 180
+DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
 REASON = re.compile(r"[\w.]*(Error|Exception|Refused)\w*\b.*: \S|Can't |.*[Aa]ddress already in use")
 """The line of a log that says why something ended."""
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -128,6 +129,8 @@ def _said(log: Path, before: int) -> str:
     why = f": {reasons[-1][:300]}" if reasons else ""
     if any("Can't locate revision" in line for line in lines):
         why += "; its database was made by another version of Prefect: use that one, or name another folder by PREFECT_HOME"
+    elif os.environ.get(DATABASE) and "onnect" in why:
+        why += f" (its database is the one that {DATABASE} names)"
     return f"{why}; all of it: {log}"
 
 

@@ -107,13 +107,13 @@ def test_what_another_user_has_made_under_a_root_is_refused_with_whose_it_is(tmp
         folder.mkdir(parents=True)
     for file in (stage / "locks" / "captions-000001.lock", stage / "metrics.jsonl"):
         file.touch()
-    storage.require_writable(str(tmp_path), str(stage), str(tmp_path / "images" / "new"))
+    storage.require_ours([str(stage), str(tmp_path / "images" / "new")])
     may, theirs = os.access, str(stage / inside)
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) != theirs and may(path, mode))
     with pytest.raises(
         SpecError, match=f"cannot write to {theirs}: {theirs} is .*'s .mode [0-9]+.; let its owner"
     ) as refused:
-        storage.require_writable(str(tmp_path), str(stage))
+        storage.require_ours([str(stage)])
     assert "--root" in str(refused.value) and "\n" not in str(refused.value)
 
 
@@ -123,7 +123,7 @@ def test_a_folder_to_be_made_in_one_of_another_user_is_refused(tmp_path, monkeyp
     may = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(theirs) and may(path, mode))
     with pytest.raises(SpecError, match=f"cannot write to {theirs}/new: {theirs} is "):
-        storage.require_writable(str(tmp_path), str(theirs / "new"))
+        storage.require_ours([str(theirs / "new")])
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root becomes another user")

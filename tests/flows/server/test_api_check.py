@@ -89,12 +89,16 @@ def test_a_server_is_not_started_with_a_password_that_its_own_runs_do_not_know(t
             "\nERROR:    Application startup failed. Exiting.",
             "Can't locate revision identified by 'ab'; its database was made by another version of Prefect: use that one, or",
         ),
-        ("ConnectionRefusedError: [Errno 111] Connect call failed\nServer stopped!", "Connect call failed"),
+        (
+            "ConnectionRefusedError: [Errno 111] Connect call failed\nServer stopped!",
+            "Connect call failed (its database is the one that PREFECT_API_DATABASE_CONNECTION_URL names)",
+        ),
         ("OSError: [Errno 28] No space left on device", "No space left on device"),
         ("Server stopped!", "Server stopped!"),
     ],
 )
 def test_a_server_that_ends_at_once_says_why_and_names_its_log(tmp_path, monkeypatch, written, said):
+    monkeypatch.setenv("PREFECT_API_DATABASE_CONNECTION_URL", "postgresql+asyncpg://me:x@127.0.0.1:9/x")
     log = tmp_path / "prefect.log"
     log.write_text("ValueError: of the time before\n")
     script = f"import sys; print({written!r}); sys.exit(3)"
