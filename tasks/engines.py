@@ -116,7 +116,7 @@ class EngineProcess:
             pool, starter, self._pool, self._starter = self._pool, self._starter, None, None
         if pool is None or starter is None:
             return
-        starter.shutdown(wait=True)  # it starts no process any more
+        starter.submit(int).result()  # a process that it is starting at this moment is to be found
         processes = list((pool._processes or {}).values())
         pool.shutdown(wait=False, cancel_futures=True)
         try:
@@ -127,9 +127,9 @@ class EngineProcess:
                     kill_group(process.pid)
                 process.join(KILL_SECONDS)
                 if process.is_alive():
-                    logger.warning(
-                        "the engine's process %s cannot be ended: it is %s", process.pid, state(process.pid or 0)
-                    )
+                    shown = state(process.pid or 0)
+                    logger.warning("the engine's process %s cannot be ended: it is %s", process.pid, shown)
+            starter.shutdown(wait=False)  # last: its thread's end is the process's
 
     def _followed(self, call: Future[Result], name: str, emit: Emit) -> Result:
         while wait_for([call], LOOK_SECONDS).not_done:

@@ -1,5 +1,6 @@
 """An engine's process is loaded once, serves many calls, is started anew after a crash, and ends with its parent."""
 
+import atexit
 import os
 import signal
 import subprocess
@@ -51,6 +52,16 @@ def test_the_process_and_so_its_gpu_memory_is_gone_when_the_stage_ends():
         pid = engine.call(_pid)
         assert Path(f"/proc/{pid}").exists()
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_an_engine_with_nothing_to_do_tidies_before_it_ends(tmp_path):
+    with EngineProcess(1) as engine:
+        engine.call(_tidy_later, tmp_path / "tidied")
+    assert (tmp_path / "tidied").exists()
+
+
+def _tidy_later(path, *, emit):
+    atexit.register(path.touch)
 
 
 def test_what_a_call_raises_is_raised_here():
