@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 
@@ -25,9 +26,16 @@ def identify(model: str, revision: str | None, *, setting: str, file: str | None
             if not (folder / file).is_file():
                 raise SpecError(f"{setting}: folder {model!r} holds no {file!r}; name the one that is meant by `file`")
             return ModelIdentity(folder.name, f"sha256:{_file_digest((folder / file).resolve())}")
-        if not any(folder.rglob("*.safetensors")):
+        if not any(path.suffix == ".safetensors" for path in files_in(folder)):
             raise SpecError(f"{setting}: folder {model!r} holds no .safetensors; other formats are not read")
-        return ModelIdentity(folder.name, f"sha256:{_folder_digest(folder.resolve())}")
+        try:
+            return ModelIdentity(folder.name, f"sha256:{_folder_digest(folder.resolve())}")
+        except OSError as error:
+            raise SpecError(
+                f"{setting}: {error.filename} of folder {model!r} cannot be read ({error.strerror}): fetch it again"
+            ) from error
+    if folder.is_file():
+        raise SpecError(f"{setting}: {model!r} is one file; name a folder: {_way_to_a_folder(folder, setting)}")
     if model.startswith((".", "/", "~")):
         raise SpecError(f"{setting}: there is no folder {model!r}")
     if not revision or not COMMIT.fullmatch(revision):
@@ -37,6 +45,56 @@ def identify(model: str, revision: str | None, *, setting: str, file: str | None
             f"{setting}: {model!r} is no folder here; for a hub id, pin its commit with revision=<40 hex digits>{said}"
         )
     return ModelIdentity(model, revision)
+
+
+def _way_to_a_folder(file: Path, setting: str) -> str:
+    if (file.parent / "config.json").is_file() or (file.parent / "model_index.json").is_file():
+        return f"the one that it lies in, {str(file.parent)!r}"
+    if setting == "images.model":
+        loads = f"StableDiffusionPipeline.from_single_file({str(file)!r})"
+        return f"convert it by diffusers, {loads}.save_pretrained('folder'), or by the pipeline of its own family"
+    return "with the model's config.json and .safetensors, as it is published"
+
+
+def files_in(folder: Path) -> list[Path]:
+    """All files below a folder, sorted; links to folders are followed, as what loads models does. A link to nothing is listed."""
+    found, entered = list[Path](), set[tuple[int, int]]()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        status = Path(here).stat()
+        if (status.st_dev, status.st_ino) in entered:  # a link that leads back up
+            folders.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        found += [Path(here, name) for name in files]
+    return sorted(found)
+
+
+def require_whole(model: str, *, setting: str) -> None:
+    """Of a local folder: raises SpecError if its config or a file of its weights is damaged or not there."""
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        return
+    if not (folder / "config.json").is_file():
+        inner = sorted(path.parent for path in folder.glob("*/config.json"))
+        hint = f"; {str(inner[0])!r} does" if inner else ": fetch it whole"
+        raise SpecError(f"{setting}: folder {model!r} holds no config.json{hint}")
+    whole = folder / "model.safetensors"
+    index = folder / "model.safetensors.index.json"
+    if not whole.is_file() and index.is_file():
+        for name in sorted(shards(index, setting=setting)):
+            if not (folder / name).is_file():
+                raise SpecError(f"{setting}: {name} of {model!r} is not there: fetch it whole")
+    for path in folder.glob("*.safetensors"):
+        if wrong := damage(path):
+            raise SpecError(f"{setting}: {path.name} of {model!r} {wrong}: fetch it again")
+
+
+def shards(index: Path, *, setting: str) -> set[str]:
+    """The files that an index names. Raises SpecError for what is no index."""
+    try:
+        return {str(name) for name in json.loads(index.read_bytes())["weight_map"].values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SpecError(f"{setting}: {str(index)!r} is no index of weights: fetch it again") from error
 
 
 def require_reachable(model: str, revision: str | None, *, setting: str, described_by: str = "config.json") -> None:
@@ -138,8 +196,8 @@ def _file_digest(path: Path) -> str:
 def _folder_digest(folder: Path) -> str:
     """Over names and contents of the weights and their configurations, so that a renamed copy is the same model."""
     sha = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in {".safetensors", ".json", ".txt", ".model"} and path.is_file():
+    for path in files_in(folder):
+        if path.suffix in {".safetensors", ".json", ".txt", ".model"}:
             sha.update(str(path.relative_to(folder)).encode() + b"\0")
             with path.open("rb") as stream:
                 sha.update(hashlib.file_digest(stream, "sha256").digest())

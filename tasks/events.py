@@ -37,6 +37,14 @@ class Worked:
 
 
 @dataclass(frozen=True, slots=True)
+class Alive:
+    """An engine's work goes on, with nothing to show yet. Told to whoever watches the engine, and to nobody else."""
+
+    run: str
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """`engine_busy` is the share of their time for which the stage's engines worked; None where nobody measured it."""
 
@@ -55,7 +63,7 @@ class Notice:
     text: str
 
 
-Event = Started | Advanced | Worked | Finished | Notice
+Event = Started | Advanced | Worked | Alive | Finished | Notice
 Emit = Callable[[Event], None]
 
 

@@ -29,7 +29,7 @@ from data_specs.sample import Sample
 from data_specs.shard import UNNAMED, FileDigest, MadeBy, ShardAddress, ShardManifest
 from data_specs.stage import Stage
 from tasks import storage
-from tasks.events import Emit, Notice, ignore
+from tasks.events import Alive, Emit, Notice, ignore
 from tasks.mapped import mapped
 
 Record = TypeVar("Record")
@@ -37,6 +37,8 @@ Outcomes = Callable[[], Iterable[Record | Rejection]]
 
 ROWS_PER_GROUP = 4096
 CHUNK = 1 << 20
+ALIVE_SECONDS = 5.0
+"""At most so often a record that is made is a sign of life."""
 
 
 def make_shard(
@@ -56,12 +58,16 @@ def make_shard(
     """
     if done := sealed(address):
         return done
+
+    def alive() -> None:
+        emit(Alive(made_by.run, address.stage))
+
     with storage.claim(address.folder, address.stem, wait=False) as mine:
         if mine:
-            return sealed(address) or _write(address, contract, outcomes, made_by, tar, check)
+            return sealed(address) or _write(address, contract, outcomes, made_by, alive, tar, check)
     emit(Notice(made_by.run, address.stage, f"{address.stem} is being made by another process: waiting for it"))
-    with storage.claim(address.folder, address.stem, wait=True):
-        return sealed(address) or _write(address, contract, outcomes, made_by, tar, check)
+    with storage.claim(address.folder, address.stem, wait=True, meanwhile=alive):
+        return sealed(address) or _write(address, contract, outcomes, made_by, alive, tar, check)
 
 
 def missing_first(
@@ -92,6 +98,7 @@ def _write(
     contract: Contract[Record],
     outcomes: Outcomes[Record],
     made_by: MadeBy,
+    alive: Callable[[], None],
     tar: bool,
     check: Callable[[int, Counter[str]], None] | None,
 ) -> ShardManifest:
@@ -102,7 +109,7 @@ def _write(
         parts = {
             suffix: stack.enter_context(storage.parts_for(address.file(suffix), apart=True)) for suffix in suffixes
         }
-        accepted, rejected = _fill(parts, contract, outcomes)
+        accepted, rejected = _fill(parts, contract, outcomes, alive)
         if check:
             check(accepted, rejected)
         files = {suffix: _digest(part.open("rb")) for suffix, part in sorted(parts.items())}
@@ -123,8 +130,10 @@ def _write(
     return manifest
 
 
-def _fill(parts: dict[str, Path], contract: Contract[Record], outcomes: Outcomes[Record]) -> tuple[int, Counter[str]]:
-    accepted, rejected, rows = 0, Counter[str](), list[dict[str, Any]]()
+def _fill(
+    parts: dict[str, Path], contract: Contract[Record], outcomes: Outcomes[Record], alive: Callable[[], None]
+) -> tuple[int, Counter[str]]:
+    accepted, rejected, rows, told = 0, Counter[str](), list[dict[str, Any]](), time.monotonic()
     with ExitStack() as stack:
         rejects = stack.enter_context(parts["rejects.jsonl"].open("w", encoding="utf-8"))
         table = stack.enter_context(pq.ParquetWriter(parts["parquet"], contract.schema))
@@ -133,6 +142,9 @@ def _fill(parts: dict[str, Path], contract: Contract[Record], outcomes: Outcomes
             stream = stack.enter_context(parts["tar"].open("wb"))
             tar = stack.enter_context(_webdataset().TarWriter(stream, mtime=0.0))
         for outcome in outcomes():
+            if (now := time.monotonic()) - told > ALIVE_SECONDS:
+                alive()
+                told = now
             if isinstance(outcome, Rejection):
                 rejects.write(json.dumps(asdict(outcome), ensure_ascii=False) + "\n")
                 rejected[outcome.reason] += 1

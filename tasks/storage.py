@@ -1,10 +1,11 @@
 """Files by local path or fsspec URL: read, publish whole or not at all, list, claim."""
 
 import os
+import pwd
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,16 @@ from typing import IO, Any, Literal
 import fsspec
 from filelock import FileLock, Timeout
 
-from data_specs.errors import SpecError
+from data_specs.errors import EngineError, SpecError, SynclrError
 
 HOST = socket.gethostname()
 """The name of this machine or container: with the process id, part of the name of a file that is being written."""
 DAY = 24 * 3600
+MEANWHILE_SECONDS = 5.0
+WAYS_IN = {
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL for a store that is not Amazon's",
+}
+"""What a kind of remote storage reads from the environment, for messages."""
 APART = ".parts"
 """Subfolder in which a shard's files are written before they are published. Leftovers of killed processes are searched there
 and not among the 50,000 names of the stage, which took 91 ms a shard in a stage of 7,300."""
@@ -28,7 +34,25 @@ def is_local(url: str) -> bool:
 
 
 def local_path(url: str) -> Path:
-    return Path(url.removeprefix("file://"))
+    """`~` is the home folder: shells expand it at the beginning of a word only, files of settings and forms never."""
+    path = Path(url.removeprefix("file://"))
+    try:
+        return path.expanduser()
+    except RuntimeError:  # `~somebody`, whom nobody knows, is a name like any other
+        return path
+
+
+def expanded(url: str) -> str:
+    """With the home folder in place of `~`; otherwise as it is. Raises SpecError if there is no such home."""
+    path = url.removeprefix("file://")
+    if not path.startswith("~"):
+        return url
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError as error:
+        raise SpecError(
+            f"{url!r}: there is no such home folder; give a path without ~, or ./~ for a folder of that name"
+        ) from error
 
 
 def absolute(url: str) -> str:
@@ -45,20 +69,42 @@ def _filesystem(url: str) -> tuple[Any, str]:
         raise SpecError(f"cannot reach {url!r}: {error}; use a local path or a URL that fsspec knows") from error
 
 
+@contextmanager
+def _reaching(url: str) -> Iterator[None]:
+    """Around a request to remote storage, each of which has a client with errors of its own; those of files pass as they are.
+
+    Raises SpecError where no key is given, EngineError where the storage does not answer, which another try may change.
+    """
+    try:
+        yield
+    except (OSError, SynclrError):
+        raise
+    except Exception as error:
+        why, kind = " ".join(str(error).split())[:300] or type(error).__name__, type(error).__name__
+        if any(word in kind for word in ("Credential", "Region", "Token", "Auth", "Profile", "ParamValidation")):
+            raise SpecError(
+                f"cannot reach {url!r}: {why}; {WAYS_IN.get(url.partition('://')[0], 'give it its keys')}"
+            ) from error
+        raise EngineError(
+            f"cannot reach {url!r}: {why}; {WAYS_IN.get(url.partition('://')[0], 'is it there?')}"
+        ) from error
+
+
 def open_read(url: str) -> IO[bytes]:
     stream: IO[bytes]
     if is_local(url):
         stream = local_path(url).open("rb")
     else:
         filesystem, path = _filesystem(url)
-        stream = filesystem.open(path, "rb")
+        with _reaching(url):
+            stream = filesystem.open(path, "rb")
     return stream
 
 
 def read_bytes(url: str) -> bytes | None:
     """The content of a file, or None if it does not exist."""
     try:
-        with open_read(url) as stream:
+        with _reaching(url), open_read(url) as stream:
             return stream.read()
     except FileNotFoundError:
         return None
@@ -67,7 +113,8 @@ def read_bytes(url: str) -> bytes | None:
 def fetch(url: str, to: Path) -> None:
     """Download a remote file to a local path. Raises FileNotFoundError."""
     filesystem, path = _filesystem(url)
-    filesystem.get_file(path, str(to))
+    with _reaching(url):
+        filesystem.get_file(path, str(to))
 
 
 def read_all(urls: Sequence[str]) -> list[bytes | None]:
@@ -76,10 +123,11 @@ def read_all(urls: Sequence[str]) -> list[bytes | None]:
         return [read_bytes(url) for url in urls]
     filesystem, _ = _filesystem(urls[0])
     paths = [_filesystem(url)[1] for url in urls]
-    found = filesystem.cat(paths, on_error="return")
-    for error in found.values():
-        if isinstance(error, Exception) and not isinstance(error, FileNotFoundError):
-            raise error
+    with _reaching(urls[0]):
+        found = filesystem.cat(paths, on_error="return")
+        for error in found.values():
+            if isinstance(error, Exception) and not isinstance(error, FileNotFoundError):
+                raise error
     return [data if isinstance(data := found[path], bytes) else None for path in paths]
 
 
@@ -122,9 +170,10 @@ def names(folder: str) -> list[str]:
         here = local_path(folder)
         return sorted(entry.name for entry in here.iterdir()) if here.is_dir() else []
     filesystem, path = _filesystem(folder)
-    if not filesystem.exists(path):
-        return []
-    return sorted(str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(path, detail=False))
+    with _reaching(folder):
+        if not filesystem.exists(path):
+            return []
+        return sorted(str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(path, detail=False))
 
 
 def publish(part: Path, url: str) -> None:
@@ -144,7 +193,8 @@ def publish(part: Path, url: str) -> None:
             os.close(folder)
     else:
         filesystem, path = _filesystem(url)
-        filesystem.put_file(str(part), path)
+        with _reaching(url):
+            filesystem.put_file(str(part), path)
         part.unlink()
 
 
@@ -163,7 +213,8 @@ def move(url: str, to: str) -> None:
         local_path(url).rename(target)
         return
     filesystem, path = _filesystem(url)
-    filesystem.mv(path, _filesystem(to)[1])
+    with _reaching(url):
+        filesystem.mv(path, _filesystem(to)[1])
 
 
 def remove(url: str) -> None:
@@ -172,8 +223,9 @@ def remove(url: str) -> None:
         local_path(url).unlink(missing_ok=True)
         return
     filesystem, path = _filesystem(url)
-    if filesystem.exists(path):
-        filesystem.rm_file(path)
+    with _reaching(url):
+        if filesystem.exists(path):
+            filesystem.rm_file(path)
 
 
 @contextmanager
@@ -185,6 +237,10 @@ def parts_for(url: str, *, apart: bool = False) -> Iterator[Path]:
         part.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield part
+        except OSError as error:
+            if error.filename is None:  # a full disk is told without one
+                error.filename = str(target)
+            raise
         finally:
             part.unlink(missing_ok=True)
     else:
@@ -221,11 +277,11 @@ def _left(part: Path) -> bool:
 
 
 @contextmanager
-def claim(folder: str, name: str, *, wait: bool) -> Iterator[bool]:
+def claim(folder: str, name: str, *, wait: bool, meanwhile: Callable[[], None] = lambda: None) -> Iterator[bool]:
     """Hold `name` exclusively among the processes of this host; yields False if another holds it and `wait` is off.
 
-    The operating system releases the claim of a process that dies. On remote storage every claim succeeds: two hosts
-    that make one shard make the same bytes, and the last put wins.
+    While it waits, it calls `meanwhile` every few seconds. The operating system releases the claim of a process that dies.
+    On remote storage every claim succeeds: two hosts that make one shard make the same bytes, and the last put wins.
     """
     if not is_local(folder):
         yield True
@@ -233,11 +289,14 @@ def claim(folder: str, name: str, *, wait: bool) -> Iterator[bool]:
     locks = local_path(folder) / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     lock = FileLock(locks / f"{name}.lock")
-    try:
-        lock.acquire(timeout=-1 if wait else 0)
-    except Timeout:
-        yield False
-        return
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=MEANWHILE_SECONDS if wait else 0)
+        except Timeout:
+            if not wait:
+                yield False
+                return
+            meanwhile()
     try:
         yield True
     finally:
@@ -252,5 +311,35 @@ def require_writable(root: str) -> None:
             (local_path(root) / ".writable").unlink(missing_ok=True)
             # Other files in the root may be anybody's.
             _remove_left(*local_path(root).glob(".writable.part-*"))
-    except OSError as error:
+    except (OSError, EngineError) as error:
         raise SpecError(f"cannot write to root {root!r}: {error}; choose another with --root or SYNCLR_ROOT") from error
+
+
+def require_ours(folders: Iterable[str]) -> None:
+    """Raises SpecError if one of these folders, which another user of the root may have made, cannot be written."""
+    for folder in map(local_path, filter(is_local, folders)):
+        inside = [path for path in (folder / APART, folder / "locks") if path.is_dir()]
+        for path in (folder, *inside, *(folder / "locks").glob("*.lock"), *folder.glob("*.jsonl")):
+            if wrong := unwritable(path):
+                raise SpecError(
+                    f"cannot write to {path}: {owned(wrong)}; let its owner give the group its rights (chmod -R g+rwX, and "
+                    "umask 002 from then on), or choose another root with --root or SYNCLR_ROOT"
+                )
+
+
+def unwritable(path: Path) -> Path | None:
+    """The path itself, or of one that is not there the folder that it would be made in, if this process cannot write it."""
+    while not os.path.lexists(path) and path != path.parent:
+        path = path.parent
+    allowed = os.access(path, os.W_OK | os.X_OK if path.is_dir() else os.W_OK)
+    return None if allowed else path
+
+
+def owned(path: Path) -> str:
+    """Whose a path is, for a message: `/data is ann's (mode 755)`."""
+    status = path.lstat()
+    try:
+        owner = pwd.getpwuid(status.st_uid).pw_name
+    except KeyError:
+        owner = f"user {status.st_uid}"
+    return f"{path} is {owner}'s (mode {status.st_mode & 0o7777:o})"

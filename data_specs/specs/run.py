@@ -21,6 +21,15 @@ class ExecutionSpec(Spec):
     threads: int | None = Field(
         default=None, ge=1, description="CPU threads per engine; null: cores / engines of the stage"
     )
+    silence: float = Field(
+        default=1800,
+        ge=1,
+        description="seconds without a sign of life from an engine at work, after which you are told",
+    )
+    replace_silent: bool = Field(
+        default=False,
+        description="end an engine that was silent for so long, and try what it had in hand with another, twice at most",
+    )
 
 
 class RunSpec(Spec):

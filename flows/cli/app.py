@@ -1,16 +1,18 @@
 """Assemble the commands of `synclr`, and turn what went wrong into one line and an exit code.
 
-Exit codes: 0 done, 1 failed (sealed shards stay; the same command goes on), 2 the request was wrong, 130 Ctrl-C.
+Exit codes: 0 done, 1 failed (sealed shards stay; the same command goes on), 2 the request was wrong, 130 Ctrl-C, 143 SIGTERM,
+129 SIGHUP.
 Commands import heavy libraries inside their functions, so that `status` answers at once.
 """
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import typer
 
-from data_specs.errors import SpecError, SynclrError
+from data_specs.errors import SpecError
 from flows.cli import (
     inspect_commands,
     plan_commands,
@@ -20,6 +22,10 @@ from flows.cli import (
     server_commands,
     share_commands,
 )
+from flows.cli.stopping import stopped_by_signals
+from flows.server.home import settle_home
+from flows.server.network import reach_loopback
+from flows.server.plain_errors import explained
 
 WRONG_REQUEST = 2
 INTERRUPTED = 130
@@ -62,8 +68,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",  # which joins the lines of a paragraph
     help="Learn visual representations from synthetic captions and images: concepts -> captions -> images -> encoder "
     "-> embeddings -> scores. Start with `synclr run tiny`.",
-    epilog="Exit codes: 0 done, 1 failed, 2 the request was wrong, 130 stopped by Ctrl-C. After 1 and 130 the same command "
-    "goes on with what is sealed.",
+    epilog="Exit codes: 0 done, 1 failed, 2 the request was wrong, 130 stopped by Ctrl-C (143 by SIGTERM, 129 "
+    "by SIGHUP). After all but 0 and 2 the same command goes on with what is sealed.",
 )
 planning = typer.Typer(no_args_is_help=True, help="Preview what a recipe would make, without any model.")
 
@@ -77,21 +83,31 @@ app.add_typer(planning, name="plan", rich_help_panel="Run")
 
 def main() -> None:
     """Run one command; a wrong request ends with one clear line on stderr, never with a traceback."""
-    try:
-        code = app(standalone_mode=False)  # Typer hands an Exit back as its code, and Ctrl-C as 130
-    except SpecError as error:
+    with stopped_by_signals() as stopping:
+        try:
+            for line in [*settle_home(), *reach_loopback()]:
+                _say(line)
+            code = app(standalone_mode=False)  # Typer hands an Exit back as its code, and Ctrl-C as 130
+        except (typer.Abort, KeyboardInterrupt):
+            code = INTERRUPTED
+        except BaseException as error:
+            if not stopping.received:
+                _exit_for(error)
+                raise
+            code = INTERRUPTED  # whatever was raised while it was being stopped
+        if code == INTERRUPTED:
+            _exit_with(stopping.line, stopping.code)
+        raise SystemExit(code or 0)
+
+
+def _exit_for(error: BaseException) -> None:
+    """Exit with the line and the code of an error that has some."""
+    if isinstance(error, SpecError):
         _exit_with(error, WRONG_REQUEST)
-    except SynclrError as error:
-        _exit_with(error, 1)
-    except (typer.Abort, KeyboardInterrupt):
-        code = INTERRUPTED
-    except Exception as error:
-        if type(error).__module__.startswith(("click", "typer")):
-            _exit_for_usage(error)
-        raise
-    if code == INTERRUPTED:
-        _exit_with("stopped; what is sealed stays, the same command goes on", INTERRUPTED)
-    raise SystemExit(code or 0)
+    if type(error).__module__.startswith(("click", "typer")):
+        _exit_for_usage(error)
+    if line := explained(error):
+        _exit_with(line, 1)
 
 
 def _exit_for_usage(error: Any) -> None:
@@ -103,5 +119,10 @@ def _exit_for_usage(error: Any) -> None:
 
 
 def _exit_with(message: object, code: int) -> None:
-    print(f"synclr: {message}", file=sys.stderr)
+    _say(message)
     raise SystemExit(code)
+
+
+def _say(message: object) -> None:
+    with suppress(OSError):  # its terminal may be gone
+        print(f"synclr: {message}", file=sys.stderr, flush=True)

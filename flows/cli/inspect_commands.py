@@ -7,7 +7,7 @@ import typer
 
 from data_specs.specs.run import WORKSPACE
 from flows.cli import tables
-from flows.cli.options import AsJson, OfRun, Root, RunName, RunNameOrAll, SheetFile
+from flows.cli.options import AsJson, OfRun, Root, RunName, RunNameOrAll, SheetFile, at_home
 from flows.cli.printing import out, print_line, print_result
 
 
@@ -68,7 +68,7 @@ def show_coverage(
     name: RunName,
     root: Root = WORKSPACE,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="write the table to this Parquet file too")
+        Path | None, typer.Option("--output", "-o", callback=at_home, help="write the table to this Parquet file too")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -5,6 +5,14 @@ from typing import Annotated
 
 import typer
 
+from tasks import storage
+
+
+def at_home(path: Path | None) -> Path | None:
+    """A file to write: of `--output=~/sheet.png` no shell expands the `~`."""
+    return path and storage.local_path(str(path))
+
+
 RecipeName = Annotated[str, typer.Argument(help="name of a recipe (see `synclr recipes`), or path of a YAML file")]
 Overrides = Annotated[
     list[str] | None,
@@ -16,10 +24,16 @@ Overrides = Annotated[
 ]
 Root = Annotated[
     str,
-    typer.Option(envvar="SYNCLR_ROOT", help="folder or fsspec URL (s3://...) under which all outputs lie"),
+    typer.Option(
+        envvar="SYNCLR_ROOT",
+        callback=storage.expanded,
+        help="folder or fsspec URL (s3://...) under which all outputs lie",
+    ),
 ]
 RunName = Annotated[str, typer.Argument(help="name of a run")]
 RunNameOrAll = Annotated[str | None, typer.Argument(help="name of a run; left out: whatever runs there are")]
 OfRun = Annotated[str | None, typer.Option("--name", help="search this run only; left out: all runs under the root")]
-SheetFile = Annotated[Path | None, typer.Option("--output", "-o", help="write a contact sheet to this PNG file")]
+SheetFile = Annotated[
+    Path | None, typer.Option("--output", "-o", callback=at_home, help="write a contact sheet to this PNG file")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, and nothing else, on stdout")]

@@ -8,7 +8,7 @@ import typer
 from data_specs.errors import SpecError
 from data_specs.specs.run import WORKSPACE
 from flows.cli import tables
-from flows.cli.options import AsJson, OfRun, Root
+from flows.cli.options import AsJson, OfRun, Root, at_home
 from flows.cli.printing import print_result
 from flows.cli.progress_display import progress_listener
 
@@ -24,7 +24,9 @@ def redraw_images(
         str | None,
         typer.Option(metavar="RUN", help="instead of KEY: make this run's damaged or missing image shards again"),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="folder for the images of KEY")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", callback=at_home, help="folder for the images of KEY")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Render images again from their records, and say whether they are bit-identical. What is sealed stays as it is.

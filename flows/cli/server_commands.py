@@ -7,7 +7,11 @@ import typer
 from data_specs.specs.run import WORKSPACE
 from flows.cli.options import AsJson, Root
 from flows.cli.printing import print_line, print_result
+from flows.cli.stopping import stopped_by_signals
 from flows.server.settings import prepare
+
+SECONDS_TO_STOP = 30.0
+"""Of server and worker, one after the other: each is asked twice, and has 12 s (flows/server/prefect_server.py)."""
 
 
 def start_ui(
@@ -23,7 +27,8 @@ def start_ui(
     """
     from flows.server.operate import operate
 
-    operate(port, root)  # which prepares Prefect's settings by itself: its processes log more than a command does
+    with stopped_by_signals(SECONDS_TO_STOP):
+        operate(port, root)  # which prepares Prefect's settings by itself: its processes log more than a command does
 
 
 def register_deployments(
@@ -43,8 +48,12 @@ def register_deployments(
     Example: synclr deploy --pool gpu-workers --slots 2
     """
     prepare()
+    from flows.server.api_check import require_api
     from flows.server.operate import reachable
+    from flows.server.prefect_server import chosen
 
+    if url := chosen():
+        require_api(url)
     with reachable():
         from flows.by_stage import synclr_by_stage
         from flows.server.deployments import deploy

@@ -7,7 +7,7 @@ import typer
 
 from data_specs.specs.run import WORKSPACE
 from flows.cli import tables
-from flows.cli.options import AsJson, Root, RunName
+from flows.cli.options import AsJson, Root, RunName, at_home
 from flows.cli.printing import print_line, print_result
 
 EncoderFormat = Literal["hugging-face", "onnx"]
@@ -15,7 +15,7 @@ EncoderFormat = Literal["hugging-face", "onnx"]
 
 def export_model(
     name: RunName,
-    output: Annotated[Path, typer.Option("--output", "-o", help="a new folder")],
+    output: Annotated[Path, typer.Option("--output", "-o", callback=at_home, help="a new folder")],
     form: Annotated[
         EncoderFormat,
         typer.Option("--format", help="hugging-face: a ViT for transformers; onnx: one file for any runtime"),
@@ -37,7 +37,7 @@ def export_model(
 
 def list_images(
     name: RunName,
-    file: Annotated[Path, typer.Argument(help="the list to write, such as images.jsonl.gz")],
+    file: Annotated[Path, typer.Argument(callback=at_home, help="the list to write, such as images.jsonl.gz")],
     root: Root = WORKSPACE,
     as_json: AsJson = False,
 ) -> None:
@@ -54,7 +54,7 @@ def list_images(
 
 
 def rebuild_images(
-    file: Annotated[Path, typer.Argument(help="a list that `synclr list-images` wrote")],
+    file: Annotated[Path, typer.Argument(callback=at_home, help="a list that `synclr list-images` wrote")],
     root: Root = WORKSPACE,
     as_json: AsJson = False,
 ) -> None:

@@ -22,7 +22,7 @@ from flows.execution.stage_run import StageRun
 from flows.runs.plan import RunPlan
 from flows.server.engine_limit import ENGINE_LIMIT, LEASE_SECONDS
 from tasks.bundles import Work
-from tasks.engines import EngineProcess, engine_threads
+from tasks.engines import EngineProcess, Watch, engine_threads
 from tasks.shards import unclaimed
 
 MOST_BUNDLES = 100
@@ -137,10 +137,12 @@ def unclaimed_first(waiting: Iterable[Bundle]) -> Iterator[Bundle]:
 @contextmanager
 def engines(stage_run: StageRun, count: int, threads: int) -> Iterator[list[EngineProcess]]:
     """`count` engine processes that share the cores; gone, with their memory, when the block ends."""
-    name, logs = stage_run.stage.name, stage_run.plan.log_folder
+    name, logs, execution = stage_run.stage.name, stage_run.plan.log_folder, stage_run.plan.spec.execution
+    watch = Watch(execution.silence, execution.replace_silent, stage_run.notice)
     with ExitStack() as stack:
         stack.enter_context(_slot(stage_run))
-        yield [stack.enter_context(EngineProcess(threads, logs / f"{name}-{number}.log")) for number in range(count)]
+        started = [EngineProcess(threads, logs / f"{name}-{number}.log", watch) for number in range(count)]
+        yield [stack.enter_context(engine) for engine in started]
 
 
 def cores() -> int:

@@ -11,6 +11,7 @@ from flows.runs.plan import RunPlan, read_sealed, record_sealed
 from flows.runs.planning import plan_run
 from flows.runs.request import Request
 from flows.runs.resolve import stale_fields
+from flows.server.api_check import require_api
 from flows.server.prefect_server import chosen, running
 from tasks import storage
 from tasks.events import Emit, Notice
@@ -71,6 +72,7 @@ def _prefect(plan: RunPlan) -> Iterator[None]:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     if url:
+        require_api(url)
         with temporary_settings({PREFECT_API_URL: url}):
             yield
         return

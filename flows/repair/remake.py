@@ -15,8 +15,8 @@ from models.renderer.build import require_renderer
 from models.scorer.build import require_scorers
 from tasks.bundles import Work
 from tasks.captions.select import select_shards
-from tasks.engines import EngineProcess, engine_threads
-from tasks.events import Emit, ignore
+from tasks.engines import EngineProcess, Watch, engine_threads
+from tasks.events import Emit, Notice, ignore
 from tasks.images.render import ImageInputs, render_here
 from tasks.shards import put_aside, require_sealed, sealed
 
@@ -44,8 +44,14 @@ def remake_damaged(root: str, name: str, emit: Emit = ignore) -> dict[str, Any]:
         require_scorers(plan.spec.images)
         write_facts(stage)
         _remake_selection(plan, emit)
-        threads = engine_threads(plan.spec.execution, stage.count)
-        with EngineProcess(threads, plan.log_folder / "images-repair.log") as engine:
+        execution = plan.spec.execution
+        threads = engine_threads(execution, stage.count)
+
+        def tell(text: str) -> None:
+            emit(Notice(plan.name, stage.name, text))
+
+        watch = Watch(execution.silence, execution.replace_silent, tell)
+        with EngineProcess(threads, plan.log_folder / "images-repair.log", watch) as engine:
             for address, faults in faulty.items():
                 repaired.append(_remake(address, faults, plan, engine, emit))
     return {"checked": stage.count, "repaired": repaired}

@@ -17,6 +17,7 @@ from tasks import storage
 from tasks.captions.planning import require_plannable
 from tasks.concepts.ingest import table_of
 from tasks.events import Emit
+from tasks.shards import missing
 
 GROWTH = "growth.json"
 
@@ -39,12 +40,13 @@ def begin_plan(plan: RunPlan, totals: dict[str, int] | None = None) -> None:
     `totals` are the sizes that were asked for by growth, to be remembered with the plan.
     """
     storage.require_writable(plan.root)
+    here = [stage for name, stage in plan.stages.items() if INNER_STAGES.get(name, name) in plan.requested]
+    storage.require_ours([plan.folder, *(stage.folder for stage in here if missing(stage))])
     preflight(plan)
     if totals is not None:  # before the plan: a crash in between grows nothing twice
         storage.write_bytes(f"{plan.folder}/{GROWTH}", json.dumps(totals, indent=2).encode())
     write_plan(plan)
-    here = [stage.folder for name, stage in plan.stages.items() if INNER_STAGES.get(name, name) in plan.requested]
-    for folder in (plan.folder, *here):
+    for folder in (plan.folder, *(stage.folder for stage in here)):
         storage.sweep(folder)
     reuse_equal_shards(plan)
 

@@ -14,13 +14,14 @@ from ruamel.yaml.error import YAMLError
 from data_specs.errors import SpecError
 from data_specs.specs.encoder import OBJECTIVES
 from data_specs.specs.run import RunSpec
+from tasks import storage
 
 RECIPES = Path(__file__).parents[2] / "data_specs" / "recipes"
 
 
 def files() -> dict[str, Path]:
     """Recipes that go by a name: those that ship here, and those in the folder `SYNCLR_RECIPES`, which win."""
-    folders = [RECIPES, *(Path(own) for own in [os.environ.get("SYNCLR_RECIPES")] if own)]
+    folders = [RECIPES, *(storage.local_path(own) for own in [os.environ.get("SYNCLR_RECIPES")] if own)]
     return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
 
 
@@ -85,7 +86,7 @@ def schema() -> dict[str, Any]:
 def _path(recipe: str) -> Path:
     if recipe in (known := files()):
         return known[recipe]
-    path = Path(recipe)
+    path = storage.local_path(recipe)
     if path.is_file():
         return path
     close = difflib.get_close_matches(recipe, names(), 1)

@@ -10,6 +10,7 @@ from data_specs.errors import SpecError
 from data_specs.specs.run import WORKSPACE
 from data_specs.stage import STAGES
 from flows.runs.recipes import names
+from tasks import storage
 
 RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
@@ -49,7 +50,7 @@ class Request:
     @property
     def run_root(self) -> str:
         """Its own, else SYNCLR_ROOT, else `workspace`."""
-        return self.root or os.environ.get("SYNCLR_ROOT", WORKSPACE)
+        return storage.expanded(self.root or os.environ.get("SYNCLR_ROOT") or WORKSPACE)
 
     def parameters(self) -> dict[str, Any]:
         """As parameters of the `synclr` flow; what was left out stays out, so that a run's page shows what was asked for."""
@@ -59,5 +60,6 @@ class Request:
 
     def source(self) -> dict[str, Any]:
         """What a plan is resolved from, kept with it: a recipe file by a path that is found from any folder later."""
-        is_file = Path(self.recipe).is_file() and self.recipe not in names()
-        return {"recipe": str(Path(self.recipe).resolve()) if is_file else self.recipe, "overrides": self.settings}
+        path = storage.local_path(self.recipe)
+        is_file = path.is_file() and self.recipe not in names()
+        return {"recipe": str(path.resolve()) if is_file else self.recipe, "overrides": self.settings}

@@ -1,7 +1,7 @@
 """Start a Prefect server on loopback that ends with its block or its process; find one that stands."""
 
-import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,11 +14,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from data_specs.errors import EngineError, SpecError
+from flows.server.api_check import require_one_password
 from flows.server.settings import prepare, server_environment
+from tasks.processes import end_with_starter
 
 HOST = "127.0.0.1"
 START_SECONDS = 180
-PR_SET_PDEATHSIG = 1
+DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
+REASON = re.compile(r"[\w.]*(Error|Exception|Refused)\w*\b.*: \S|Can't |.*[Aa]ddress already in use")
+"""The line of a log that says why something ended."""
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Asks without a proxy, whatever the environment says."""
 
 
 @contextmanager
@@ -32,6 +38,8 @@ def running(port: int | None = None, log: Path | None = None, *, only_records: b
     if port and _taken(port):
         raise SpecError(f"something listens at {address} already; choose another with --port")
     environment = server_environment(address, only_records=only_records)
+    require_one_password()
+    before = log.stat().st_size if log and log.exists() else 0
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", address.rsplit(":", 1)[1]]
     with (log or Path(os.devnull)).open("ab") as output:
         # Its own session, so that Ctrl-C at the terminal reaches it only through us.
@@ -39,7 +47,10 @@ def running(port: int | None = None, log: Path | None = None, *, only_records: b
             command, env=environment, stdout=output, stderr=output, start_new_session=True, preexec_fn=end_with_parent
         )
     try:
-        _await(server, address)
+        try:
+            _await(server, address)
+        except EngineError as error:
+            raise EngineError(f"{error}{_said(log, before) if log else ''}") from None
         yield address
     finally:
         stop(server)
@@ -84,7 +95,7 @@ def _note() -> Path:
 
 def end_with_parent() -> None:
     # A parent that is killed cannot stop its children (Linux; elsewhere the server would stay).
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_starter(signal.SIGTERM)
 
 
 def _free_port() -> int:
@@ -109,9 +120,23 @@ def _await(server: "subprocess.Popen[bytes]", address: str) -> None:
     raise EngineError(f"the Prefect server did not answer at {address} within {START_SECONDS} s")
 
 
+def _said(log: Path, before: int) -> str:
+    """What the server wrote to its log since as the reason of its end, and the way out where it is known."""
+    with log.open("rb") as stream:
+        stream.seek(before)
+        lines = [line.strip() for line in stream.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    reasons = [line for line in lines if REASON.match(line)] or lines[-1:]
+    why = f": {reasons[-1][:300]}" if reasons else ""
+    if any("Can't locate revision" in line for line in lines):
+        why += "; its database was made by another version of Prefect: use that one, or name another folder by PREFECT_HOME"
+    elif os.environ.get(DATABASE) and "onnect" in why:
+        why += f" (its database is the one that {DATABASE} names)"
+    return f"{why}; all of it: {log}"
+
+
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2):
+        with DIRECT.open(url, timeout=2):
             return True
     except urllib.error.HTTPError:
         return True

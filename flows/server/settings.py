@@ -1,6 +1,10 @@
 """All settings of Prefect that we make: they must stand before it is imported. What the user has set wins."""
 
 import os
+import sys
+
+from flows.server.home import require_prefect_home, settle_home
+from flows.server.network import reach_loopback
 
 DEFAULTS = {
     # No word leaves this machine: server heartbeat, client analytics.
@@ -39,7 +43,13 @@ ONLY_RECORDS = {
 
 
 def prepare(**instead: str) -> None:
-    """Set the defaults in this process, for Prefect here and in its children; `instead` names other values for some."""
+    """Set the defaults in this process, for Prefect here and in its children; `instead` names other values for some.
+
+    Raises SpecError if Prefect has no folder to keep its records in.
+    """
+    for line in [*settle_home(), *reach_loopback()]:
+        print(f"synclr: {line}", file=sys.stderr, flush=True)
+    require_prefect_home()
     for name, value in (DEFAULTS | instead).items():
         os.environ.setdefault(name, value)
     if os.environ.get("PREFECT_API_URL") == "":

@@ -7,7 +7,7 @@ from data_specs.model_identity import ModelIdentity
 from data_specs.specs.language_model import LanguageModelSpec
 from models.captioner.protocol import Captioner
 from models.captioner.smollm2 import NAME, smollm2_folder, smollm2_revision
-from models.weights import identify, require_reachable
+from models.weights import identify, place, require_reachable, require_whole
 
 
 def identify_captioner(spec: LanguageModelSpec) -> ModelIdentity:
@@ -50,6 +50,7 @@ def require_captioner(spec: LanguageModelSpec) -> None:
                 )
             if spec.model != NAME:
                 require_reachable(spec.model, spec.revision, setting=f"{spec.at}.model")
+                require_whole(spec.model, setting=f"{spec.at}.model")
 
 
 def build_captioner(spec: LanguageModelSpec) -> Captioner:
@@ -75,4 +76,4 @@ def build_captioner(spec: LanguageModelSpec) -> Captioner:
 
 
 def _weights(spec: LanguageModelSpec) -> str:
-    return str(smollm2_folder()) if spec.model == NAME else spec.model
+    return str(smollm2_folder()) if spec.model == NAME else place(spec.model)

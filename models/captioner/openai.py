@@ -8,7 +8,8 @@ requests may give other texts: seeds are sent and recorded, but the same bits ar
 import asyncio
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -18,12 +19,14 @@ from data_specs.errors import EngineError
 from data_specs.model_identity import ModelIdentity
 from data_specs.specs.language_model import LanguageModelSpec
 from models.captioner.protocol import Ask
-from models.captioner.server import access
+from models.captioner.server import access, is_elsewhere, usable_environment
 
 PATIENCE_SECONDS = 120.0
 """A request is repeated for so long after its first failure: by then a server that restarts is usually back."""
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 20.0
+Clients = Mapping[str, httpx.AsyncClient]
+"""One a server: some are on this machine, and asked past all proxies."""
 AGAIN_LATER = {408, 409, 425, 429}
 """Status codes that, like 5xx, another try may change."""
 
@@ -43,32 +46,39 @@ class OpenAiCaptioner:
         texts = [""] * len(asks)
         waiting = iter(enumerate(asks))
         # The time of a request is bounded as a whole, below; httpx would bound each read, and the wait for a connection.
-        async with httpx.AsyncClient(headers=self._access.headers, timeout=None, limits=self._limits) as client:
+        async with AsyncExitStack() as stack:
+            clients = {server: await stack.enter_async_context(self._client(server)) for server in self._access.servers}
             try:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(min(self._spec.concurrency, len(asks))):
-                        group.create_task(self._work(client, waiting, texts))
+                        group.create_task(self._work(clients, waiting, texts))
             except ExceptionGroup as failed:
                 first = failed.exceptions[0]  # the others would fail alike
                 raise first from first.__cause__
         return texts
 
+    def _client(self, server: str) -> httpx.AsyncClient:
+        with usable_environment(self._spec.at, server):
+            return httpx.AsyncClient(
+                headers=self._access.headers, timeout=None, limits=self._limits, trust_env=is_elsewhere(server)
+            )
+
     @property
     def _limits(self) -> httpx.Limits:
         return httpx.Limits(max_connections=self._spec.concurrency, max_keepalive_connections=self._spec.concurrency)
 
-    async def _work(self, client: httpx.AsyncClient, waiting: Iterator[tuple[int, Ask]], texts: list[str]) -> None:
+    async def _work(self, clients: Clients, waiting: Iterator[tuple[int, Ask]], texts: list[str]) -> None:
         for number, ask in waiting:
-            texts[number] = await self._completion(client, number, ask)
+            texts[number] = await self._completion(clients, number, ask)
 
-    async def _completion(self, client: httpx.AsyncClient, number: int, ask: Ask) -> str:
+    async def _completion(self, clients: Clients, number: int, ask: Ask) -> str:
         """Raises EngineError after `patience` seconds of failures, SpecError for what no retry would change."""
         servers = self._access.servers
         first_failed, attempt = None, 0
         while True:
             server = servers[(number + attempt) % len(servers)]
             try:
-                return await self._ask(client, server, ask)
+                return await self._ask(clients[server], server, ask)
             except _FailedError as failed:
                 now = time.monotonic()
                 first_failed = first_failed or now

@@ -3,10 +3,13 @@
 The key comes from the environment alone, and goes into no record, log or message.
 """
 
+import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -71,7 +74,10 @@ def require_served(spec: LanguageModelSpec, environment: Mapping[str, str] = os.
     known = access(spec, environment)
     for server in known.servers:
         try:
-            answer = httpx.get(f"{server}/models", headers=known.headers, timeout=CHECK_SECONDS)
+            with usable_environment(known.at, server):
+                answer = httpx.get(
+                    f"{server}/models", headers=known.headers, timeout=CHECK_SECONDS, trust_env=is_elsewhere(server)
+                )
         except httpx.HTTPError as error:
             raise SpecError(
                 f"{spec.at}.server: nothing answers at {server} ({_why(error)}); start it, or name another"
@@ -88,6 +94,30 @@ def require_served(spec: LanguageModelSpec, environment: Mapping[str, str] = os.
             raise SpecError(
                 f"{spec.at}.model: {server} does not serve {spec.model!r}; it serves {', '.join(map(repr, served)) or 'none'}"
             )
+
+
+def is_elsewhere(server: str) -> bool:
+    """Not on this machine: what is, is asked past all proxies and certificates that the environment names."""
+    host = urlsplit(server).hostname or ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host != "localhost" and not host.endswith(".localhost")
+    return not (address.is_loopback or address.is_unspecified)
+
+
+@contextmanager
+def usable_environment(at: str, server: str) -> Iterator[None]:
+    """Around what makes a client. Raises SpecError for proxies and certificates of the environment that none can be made with."""
+    try:
+        yield
+    except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
+        # An address that cannot be read is not repeated: it may hold a password.
+        why = type(error).__name__ if isinstance(error, httpx.InvalidURL) else " ".join(str(error).split())
+        raise SpecError(
+            f"{at}.server: {server} cannot be asked by the proxies and certificates of this environment (HTTP_PROXY, "
+            f"HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE): {why[:MOST_CHARACTERS]}"
+        ) from error
 
 
 def _served(answer: httpx.Response) -> list[str] | None:

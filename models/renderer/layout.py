@@ -8,23 +8,27 @@ from pathlib import Path
 from typing import Any
 
 from data_specs.errors import SpecError
-from models.weights import cached, damage, in_one_line, listed
+from models.renderer.variants import PartWeights, chosen, stem_of, variants_of
+from models.weights import cached, damage, files_in, in_one_line, listed
 
 INDEX = "model_index.json"
 SETTING = "images.model"
 UNUSED = {"safety_checker": None, "feature_extractor": None, "image_encoder": None, "watermarker": None}
 """Parts that are never loaded: safety is judged by the stage's own checker, and pixels stay as they were rendered."""
 WEIGHTLESS = re.compile("Tokenizer|Scheduler|Processor|Extractor")
-WEIGHTS = re.compile(r"[^.]+?(?:\.(?P<variant>[a-z]\w*))?(?:-\d{5}-of-\d{5})?\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`parts` maps the names of the parts that are loaded to classes; `variant` is that of the weights to load, or None."""
+    """`parts` maps the names of the parts that are loaded to classes; `variant` is that of the weights to load, or None.
+
+    `weights` are the files with weights that are loaded.
+    """
 
     pipeline: str
     parts: dict[str, str]
     variant: str | None
+    weights: frozenset[str]
     config_of: Callable[[str], dict[str, Any]]
 
     @property
@@ -60,13 +64,18 @@ def read_layout(model: str, revision: str | None) -> Layout:
 
 
 def _of_folder(folder: Path, model: str) -> Layout:
-    names = frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    paths = files_in(folder)
+    if lost := [path for path in paths if path.suffix in (".safetensors", ".json") and not path.exists()]:
+        raise SpecError(
+            f"{SETTING}: {lost[0].relative_to(folder)} of {model!r} is a link to {str(lost[0].readlink())!r}, where nothing "
+            "is: fetch it again"
+        )
+    names = frozenset(path.relative_to(folder).as_posix() for path in paths if path.exists())
+    if INDEX not in names and (inner := sorted(name for name in names if name.endswith(f"/{INDEX}"))):
+        raise SpecError(f"{SETTING}: {model!r} holds no {INDEX}; {str(folder / inner[0].removesuffix(INDEX))!r} does")
     found = _layout(model, names, lambda name: (folder / name).read_bytes())
-    for name in sorted(names):
-        part, _, file = name.partition("/")
-        weights = WEIGHTS.fullmatch(file)
-        used = part in found.parts and weights and weights["variant"] in (None, found.variant)
-        if used and (wrong := damage(folder / name)):
+    for name in sorted(found.weights):
+        if name.endswith(".safetensors") and (wrong := damage(folder / name)):
             raise SpecError(f"{SETTING}: {name} of {model!r} {wrong}: fetch it again")
     return found
 
@@ -90,54 +99,61 @@ def _layout(model: str, names: frozenset[str], read: Callable[[str], bytes]) -> 
         raise SpecError(
             f"{SETTING}: {INDEX} of {model!r} names no pipeline of diffusers; code that a model brings is not run"
         )
-    parts = {
-        name: str(entry[1])
+    entries = {
+        name: (str(entry[0]), str(entry[1]))
         for name, entry in index.items()
         if isinstance(entry, list) and len(entry) == 2 and entry[1] and name not in UNUSED
     }
-    variants = {
-        name: _variants(model, name, names, config_of) for name, kind in parts.items() if not WEIGHTLESS.search(kind)
-    }
-    absent = [name for name, kind in parts.items() if WEIGHTLESS.search(kind) and not _within(names, name)]
-    if absent:
-        raise _lacking(model, absent[0])
-    return Layout(pipeline, parts, _shared(model, variants), config_of)
+    if not entries.keys() & {"unet", "transformer"}:
+        raise SpecError(f"{SETTING}: {INDEX} of {model!r} names neither a unet nor a transformer: no part that renders")
+    for name, (_, kind) in entries.items():
+        if WEIGHTLESS.search(kind) and not _within(names, name):
+            raise _lacking(model, name)
+    weighty = {name: library for name, (library, kind) in entries.items() if not WEIGHTLESS.search(kind)}
+    variant, files = _weights(model, weighty, names, config_of)
+    return Layout(pipeline, {name: kind for name, (_, kind) in entries.items()}, variant, files, config_of)
 
 
-def _within(names: frozenset[str], part: str) -> set[str]:
-    return {name.removeprefix(f"{part}/") for name in names if name.startswith(f"{part}/")}
+def _within(names: frozenset[str], part: str) -> frozenset[str]:
+    return frozenset(name.removeprefix(f"{part}/") for name in names if name.startswith(f"{part}/"))
 
 
 def _lacking(model: str, what: str) -> SpecError:
     return SpecError(f"{SETTING}: {INDEX} of {model!r} names {what!r}, which is not there: fetch it whole")
 
 
-def _variants(
-    model: str, part: str, names: frozenset[str], config_of: Callable[[str], dict[str, Any]]
-) -> set[str | None]:
-    """The variants in which the weights of one part exist."""
-    within = _within(names, part)
-    if not within:
-        raise _lacking(model, part)
-    found = {each["variant"] for each in map(WEIGHTS.fullmatch, within) if each}
-    if not found:
-        raise SpecError(
-            f"{SETTING}: part {part!r} of {model!r} holds no .safetensors; other formats are not read: convert it"
-        )
-    for listing in (file for file in within if file.endswith(".safetensors.index.json")):
-        weight_map = config_of(f"{part}/{listing}").get("weight_map")
-        if absent := set(weight_map.values() if isinstance(weight_map, dict) else ()) - within:
-            raise SpecError(f"{SETTING}: {part}/{min(absent)} of {model!r} is not there: fetch it whole")
-    return found
+def _weights(
+    model: str, libraries: dict[str, str], names: frozenset[str], config_of: Callable[[str], dict[str, Any]]
+) -> tuple[str | None, frozenset[str]]:
+    """The variant to load, and the files of all parts. Raises SpecError for a part that cannot be loaded."""
+    found: dict[str, dict[str | None, PartWeights]] = {}
+    for part, library in libraries.items():
+        within = _within(names, part)
+        if not within:
+            raise _lacking(model, part)
 
+        def shards_of(index: str, part: str = part) -> frozenset[str]:
+            weight_map = config_of(f"{part}/{index}").get("weight_map")
+            return frozenset(map(str, weight_map.values())) if isinstance(weight_map, dict) else frozenset()
 
-def _shared(model: str, variants: dict[str, set[str | None]]) -> str | None:
-    """The variant to load: None where all parts have plain weights, which is what a model was published as; else `fp16` first."""
-    lacking = {part: found for part, found in variants.items() if None not in found}
-    if not lacking:
-        return None
-    shared = sorted(name for name in set.intersection(*lacking.values()) if name)
-    if not shared:
-        listed_ones = "; ".join(f"{part}: {', '.join(map(str, found))}" for part, found in lacking.items())
+        found[part] = variants_of(library, within, shards_of)
+        if not found[part]:
+            raise SpecError(
+                f"{SETTING}: part {part!r} of {model!r} holds no {stem_of(library, within)}.safetensors; other names and "
+                "formats are not read: convert it"
+            )
+    variant, loaded = chosen(found)
+    if None in loaded.values():
+        listed_ones = "; ".join(f"{part}: {', '.join(sorted(map(str, each)))}" for part, each in found.items())
         raise SpecError(f"{SETTING}: parts of {model!r} come in variants that they do not share ({listed_ones})")
-    return "fp16" if "fp16" in shared else shared[0]
+    files = {f"{part}/{name}" for part, weights in loaded.items() if weights for name in weights.files}
+    if lacking := sorted(files - names):
+        raise SpecError(f"{SETTING}: {lacking[0]} of {model!r} is not there: fetch it whole")
+    # diffusers looks for the variant in the second part of each name (pipelines/pipeline_loading_utils.py).
+    if variant and (odd := sorted(name for part in libraries for name in _bare(names, part))):
+        raise SpecError(f"{SETTING}: diffusers stumbles over {odd[0]} of {model!r}, a name without a dot: remove it")
+    return variant, frozenset(files)
+
+
+def _bare(names: frozenset[str], part: str) -> list[str]:
+    return [f"{part}/{name}" for name in _within(names, part) if "/" not in name and "." not in name]

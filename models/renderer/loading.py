@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from data_specs.errors import EngineError, SpecError
 from data_specs.image_group import Lora
 from data_specs.specs.images import ImagesSpec
 from models.memory import is_out_of_memory
-from models.renderer.layout import SETTING, UNUSED, Layout
+from models.renderer.layout import INDEX, SETTING, UNUSED, Layout
 from models.renderer.prompts import ENCODED
 from models.renderer.scheduling import build_scheduler, require_called_right
 from models.weights import in_one_line, passes
@@ -31,6 +32,7 @@ WITHOUT = {**UNUSED, "requires_safety_checker": False, "add_watermarker": False}
 def require_fitting(layout: Layout, spec: ImagesSpec) -> None:
     """All checks that need no weights. Raises SpecError, which names setting, value and way out."""
     kind = pipeline_class(layout)
+    _require_named(kind, layout, spec)
     config = layout.config_of(f"{layout.unit}/config.json")
     require_called_right(kind, layout, build_scheduler(layout, spec), spec)
     device = device_of(spec)
@@ -56,6 +58,21 @@ def require_fitting(layout: Layout, spec: ImagesSpec) -> None:
             f"images.size: {layout.pipeline} {spec.model!r} renders multiples of {multiple}, not {spec.size}; "
             f"use {max(multiple, spec.size // multiple * multiple)}"
         )
+
+
+def _require_named(kind: Any, layout: Layout, spec: ImagesSpec) -> None:
+    """Whether the model's index names what the pipeline is made of, in a way that diffusers can read."""
+    index, optional = layout.config_of(INDEX), set(kind._optional_components)
+    known = inspect.signature(kind.__init__).parameters
+    parts = {name for name, one in known.items() if one.default is one.empty or name in optional} - {"self"}
+    for name in sorted(parts & index.keys()):
+        if not (isinstance(index[name], list) and len(index[name]) == 2):
+            raise SpecError(
+                f"{SETTING}: {INDEX} of {spec.model!r} says {json.dumps(index[name])} for {name!r}, which diffusers cannot read; "
+                "write [null, null] for a part that is left out"
+            )
+    if absent := sorted(parts - layout.parts.keys() - UNUSED.keys() - optional):
+        raise SpecError(f"{SETTING}: {INDEX} of {spec.model!r} leaves out {absent[0]!r}, which {layout.pipeline} needs")
 
 
 def pipeline_class(layout: Layout) -> Any:
@@ -111,7 +128,7 @@ def load_pipeline(model: str, layout: Layout, loras: Sequence[tuple[str, Lora]],
             use_safetensors=True,
             **{name: value for name, value in WITHOUT.items() if name in takes},
         )
-    except (OSError, ValueError, ImportError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, ImportError, TypeError, AttributeError, LookupError) as error:
         if is_out_of_memory(error):
             raise
         if passes(error):

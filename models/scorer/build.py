@@ -7,7 +7,7 @@ from data_specs.errors import SpecError
 from data_specs.model_identity import ModelIdentity
 from data_specs.specs.images import ImagesSpec
 from models.scorer.protocol import Checker, Scorer
-from models.weights import cached, damage, identify, listed, place, require_reachable
+from models.weights import cached, identify, listed, place, require_reachable, require_whole
 
 SCORER, CHECKER = "images.scorer.model", "images.safety.model"
 PARTS = ("safety_checker", "feature_extractor")
@@ -154,9 +154,7 @@ def _require_parts(model: str, setting: str, *files: str) -> None:
         return
     if lost := [name for name in ("config.json", *files) if not (folder / name).is_file()]:
         raise SpecError(f"{setting}: folder {model!r} lacks {', '.join(lost)}")
-    for path in folder.glob("*.safetensors"):
-        if wrong := damage(path):
-            raise SpecError(f"{setting}: {path.name} of {model!r} {wrong}: fetch it again")
+    require_whole(model, setting=setting)
     try:
         kind = json.loads((folder / "config.json").read_bytes()).get("model_type")
     except (ValueError, AttributeError) as error:

@@ -4,7 +4,7 @@ Beside the shard lie `encoder/` (safetensors and config.json, ready to load), `m
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -51,16 +51,21 @@ def train_bundle(work: EncoderWork, engine: EngineProcess, emit: Emit) -> int:
         # Read before the training is there to change it.
         done, left = checkpoints.steps_done(folder), newest_row(folder)
         training = pool.submit(engine.call, train_shard, work, emit=emit)
-        _emit_progress(training, work, done, left, emit)
+        _emit_progress(training, work, done, left, emit, engine.alive)
         return training.result().accepted
     finally:
         pool.shutdown(wait=False)  # at Ctrl-C it may have hours to go: it ends when the stage closes its engine
 
 
 def _emit_progress(
-    training: "Future[ShardManifest]", work: EncoderWork, emitted: int, left: MetricsRow | None, emit: Emit
+    training: "Future[ShardManifest]",
+    work: EncoderWork,
+    emitted: int,
+    left: MetricsRow | None,
+    emit: Emit,
+    alive: Callable[[], None],
 ) -> None:
-    """Emit steps beyond the first `emitted` as the metrics log shows them, until the training ends.
+    """Emit steps beyond the first `emitted` as the metrics log shows them, until the training ends; `alive` with each.
 
     `left` is the log's newest row before: rows that a stopped training left beyond its checkpoint count for nothing.
     """
@@ -71,6 +76,7 @@ def _emit_progress(
         except OSError:  # a failed read of remote storage ends no training
             continue
         if row and row != left and (done := row["step"] + 1) != emitted:
+            alive()
             emit(Advanced(work.made_by.run, work.stage.name, done - emitted, f"loss {row['loss']:.3f}"))
             emitted = done
 

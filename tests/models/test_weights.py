@@ -1,13 +1,19 @@
 """Weights that are missing, moved, gated or of another kind are named before work; what is in the cache asks nobody."""
 
+import json
 from types import SimpleNamespace
 
 import httpx
 import huggingface_hub
+import numpy as np
 import pytest
 from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError
+from safetensors.numpy import save_file
 
 from data_specs.errors import SpecError
+from data_specs.specs.captions import CaptionsSpec
+from models.captioner import build as captioner_build
+from models.captioner.build import require_captioner
 from models.weights import require_reachable
 
 
@@ -55,6 +61,50 @@ def test_what_cannot_be_had_is_refused(monkeypatch, answer, said):
 def test_a_name_that_no_hub_could_know_is_refused_without_asking(monkeypatch):
     with pytest.raises(SpecError, match="neither a folder here nor a hub id"):
         require_reachable("a/b/c/d", "abc", setting="captions.model")
+
+
+@pytest.fixture
+def language_model(tmp_path):
+    folder = tmp_path / "llm"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    shards = {f"model-0000{number}-of-00002.safetensors" for number in (1, 2)}
+    for name in shards:
+        save_file({"a": np.zeros(3)}, folder / name)
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": dict(zip("ab", shards, strict=True))})
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (
+            lambda model: (model / "model-00002-of-00002.safetensors").unlink(),
+            "model-00002-of-00002.safetensors of .* not there",
+        ),
+        (
+            lambda model: (model / "model-00001-of-00002.safetensors").write_bytes(b"cut"),
+            "model-00001-of-.* is cut off",
+        ),
+        (lambda model: (model / "model.safetensors.index.json").write_text("{}"), "is no index of weights"),
+        (lambda model: (model / "config.json").unlink(), "holds no config.json: fetch it whole"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["vllm", "transformers"])
+def test_a_language_model_that_is_not_whole_is_refused_before_work(language_model, spoil, said, engine, monkeypatch):
+    monkeypatch.setattr(captioner_build, "find_spec", lambda _: object())
+    spec = CaptionsSpec(engine=engine, model=str(language_model))
+    require_captioner(spec)
+    spoil(language_model)
+    with pytest.raises(SpecError, match=f"captions.model: .*{said}"):
+        require_captioner(spec)
+
+
+def test_a_folder_at_home_is_handed_to_engines_by_its_path(language_model, monkeypatch):
+    monkeypatch.setenv("HOME", str(language_model.parent))
+    assert captioner_build._weights(CaptionsSpec(engine="vllm", model="~/llm")) == str(language_model)
 
 
 def test_what_is_there_passes(monkeypatch, tmp_path):

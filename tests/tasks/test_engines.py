@@ -1,5 +1,6 @@
 """An engine's process is loaded once, serves many calls, is started anew after a crash, and ends with its parent."""
 
+import atexit
 import os
 import signal
 import subprocess
@@ -13,8 +14,9 @@ import pytest
 from data_specs.errors import EngineError, SpecError, StoppedError
 from data_specs.specs.images import ImagesSpec
 from data_specs.specs.run import ExecutionSpec
-from tasks.engines import EngineProcess, engine_threads, loaded
-from tasks.events import Advanced, ignore
+from tasks.engines import EngineProcess, Watch, engine_threads, loaded
+from tasks.events import Advanced, Alive, ignore
+from tasks.processes import state
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,6 +52,16 @@ def test_the_process_and_so_its_gpu_memory_is_gone_when_the_stage_ends():
         pid = engine.call(_pid)
         assert Path(f"/proc/{pid}").exists()
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_an_engine_with_nothing_to_do_tidies_before_it_ends(tmp_path):
+    with EngineProcess(1) as engine:
+        engine.call(_tidy_later, tmp_path / "tidied")
+    assert (tmp_path / "tidied").exists()
+
+
+def _tidy_later(path, *, emit):
+    atexit.register(path.touch)
 
 
 def test_what_a_call_raises_is_raised_here():
@@ -108,6 +120,77 @@ def test_ctrl_c_while_an_engine_starts_ends_it_too(after):
         assert time.monotonic() - began < 60
 
 
+@pytest.mark.parametrize("after", [0.0, 1.0])
+def test_a_frozen_engine_and_all_that_it_started_are_gone_within_seconds_of_ctrl_c(tmp_path, after):
+    """A process that is stopped hears no SIGTERM, and neither does one that a driver holds."""
+    log = tmp_path / "log"
+    with ThreadPoolExecutor(1) as pool:
+        with pytest.raises(KeyboardInterrupt), EngineProcess(1, log) as engine:
+            call = pool.submit(engine.call, _freeze)
+            until = time.monotonic() + 60
+            while len(log.read_text().split() if log.exists() else ()) < 2 and time.monotonic() < until:
+                time.sleep(0.05)
+            time.sleep(after)
+            began = time.monotonic()
+            raise KeyboardInterrupt
+        with pytest.raises(StoppedError):
+            call.result()
+        assert time.monotonic() - began < 5
+    assert not [pid for pid in log.read_text().split() if Path(f"/proc/{pid}").exists() and state(int(pid)) != "gone"]
+
+
+def _freeze(*, emit):
+    print(os.getpid(), subprocess.Popen(["sleep", "600"]).pid, flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def test_an_engine_without_a_sign_of_life_is_told_again_and_again_and_goes_on():
+    told = []
+    with EngineProcess(1, watch=Watch(0.6, False, told.append)) as engine:
+        first = engine.call(_pid)
+        del told[:]  # of its start
+        engine.call(_sleep, 2.2)
+        assert engine.call(_pid) == first
+    assert 2 <= len(told) <= 3
+    assert told[0] == (
+        f"an engine has given no sign of life for 0.6 s: _sleep in process {first}, which is waiting; "
+        "execution.replace_silent=true replaces such ones"
+    )
+
+
+def test_events_and_what_its_caller_sees_are_signs_of_life_and_only_events_to_be_shown_are_passed_on():
+    told, heard = [], []
+    with EngineProcess(1, watch=Watch(0.6, False, told.append)) as engine, ThreadPoolExecutor(1) as pool:
+        engine.call(_pid)
+        del told[:]
+        engine.call(_tell_for, 2.0, emit=heard.append)
+        call = pool.submit(engine.call, _sleep, 2.0)
+        while not call.done():
+            engine.alive()
+            time.sleep(0.05)
+    assert told == [] and heard == []
+
+
+def _tell_for(seconds, *, emit):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        emit(Alive("run", "images"))
+        time.sleep(0.1)
+
+
+def test_a_silent_engine_is_replaced_where_that_is_wished_for():
+    with EngineProcess(1, watch=Watch(1.5, True, pytest.fail)) as engine:
+        with pytest.raises(
+            EngineError, match=r"no sign of life for 1.5 s: _freeze in process \d+, which is stopped by"
+        ):
+            engine.call(_freeze)
+        assert engine.call(_number, "3") == 3
+
+
+def test_a_killed_parent_takes_a_frozen_engine_along(tmp_path):
+    assert _parent_killed(tmp_path, "os.kill(os.getpid(), signal.SIGSTOP)")
+
+
 def test_what_an_engine_prints_goes_to_its_log(tmp_path):
     log = tmp_path / "logs" / "engine.log"
     with EngineProcess(1, log) as engine:
@@ -139,27 +222,33 @@ def _refuse(*, emit):
 
 
 def test_a_killed_parent_takes_its_engine_along(tmp_path):
+    assert _parent_killed(tmp_path, "time.sleep(120)")
+
+
+def _parent_killed(folder, work):
+    """Whether an engine at `work` is gone after its parent was killed."""
     script = (
-        "import os, time\n"
+        "import os, signal, time\n"
         "from tasks.engines import EngineProcess\n"
-        "def pid(*, emit):\n"
-        "    return os.getpid()\n"
+        "def work(*, emit):\n"
+        "    print(os.getpid(), flush=True)\n"
+        f"    {work}\n"
         "if __name__ == '__main__':\n"
         "    with EngineProcess(1) as engine:\n"
-        "        print(engine.call(pid), flush=True)\n"
-        "        time.sleep(120)\n"
+        "        engine.call(work)\n"
     )
-    (tmp_path / "parent.py").write_text(script)
+    (folder / "parent.py").write_text(script)
     parent = subprocess.Popen(
-        [sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}
+        [sys.executable, folder / "parent.py"], stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}
     )
     child = int(parent.stdout.readline())
+    time.sleep(0.5)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     until = time.monotonic() + 60
-    while Path(f"/proc/{child}").exists() and time.monotonic() < until:
+    while state(child) != "gone" and time.monotonic() < until:
         time.sleep(0.1)
-    assert not Path(f"/proc/{child}").exists()
+    return state(child) == "gone"
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,15 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 from data_specs.caption import CONTRACT
-from data_specs.errors import SpecError
+from data_specs.errors import EngineError, SpecError
 from data_specs.shard import ShardAddress
 from support.builders import make_caption, stage_of
 from tasks import storage
@@ -96,6 +98,105 @@ def test_a_root_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SpecError, match="cannot write to root"):
         storage.require_writable(str(tmp_path / "file" / "root"))
+
+
+@pytest.mark.parametrize("inside", ["", "locks", "locks/captions-000001.lock", ".parts", "metrics.jsonl"])
+def test_what_another_user_has_made_under_a_root_is_refused_with_whose_it_is(tmp_path, inside, monkeypatch):
+    stage = tmp_path / "captions" / "abc"
+    for folder in (stage / "locks", stage / storage.APART):
+        folder.mkdir(parents=True)
+    for file in (stage / "locks" / "captions-000001.lock", stage / "metrics.jsonl"):
+        file.touch()
+    storage.require_ours([str(stage), str(tmp_path / "images" / "new")])
+    may, theirs = os.access, str(stage / inside)
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != theirs and may(path, mode))
+    with pytest.raises(
+        SpecError, match=f"cannot write to {theirs}: {theirs} is .*'s .mode [0-9]+.; let its owner"
+    ) as refused:
+        storage.require_ours([str(stage)])
+    assert "--root" in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_folder_to_be_made_in_one_of_another_user_is_refused(tmp_path, monkeypatch):
+    theirs = tmp_path / "captions"
+    theirs.mkdir()
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(theirs) and may(path, mode))
+    with pytest.raises(SpecError, match=f"cannot write to {theirs}/new: {theirs} is "):
+        storage.require_ours([str(theirs / "new")])
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root becomes another user")
+def test_a_user_may_not_write_what_a_user_made_under_umask_022():
+    """With a real other user: what is said here is what the kernel does."""
+    with tempfile.TemporaryDirectory() as here:
+        root = Path(here)
+        root.chmod(0o755)
+        (root / "captions").mkdir(mode=0o755)
+        child = os.fork()
+        if child == 0:
+            os.setresuid(65534, 65534, 65534)
+            found = storage.unwritable(root / "captions" / "new"), storage.unwritable(root / "captions")
+            os._exit(0 if found == (root / "captions", root / "captions") else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert storage.unwritable(root / "captions" / "new") is None
+
+
+@pytest.mark.parametrize(
+    "error", ["NoCredentialsError", "PartialCredentialsError", "NoRegionError", "TokenRetrievalError"]
+)
+def test_remote_storage_without_a_key_is_one_line_that_says_which_are_read(error, monkeypatch):
+    remote(monkeypatch, type(error, (Exception,), {})("Unable to locate\ncredentials"))
+    for call in (lambda: storage.read_bytes("s3://bucket/key"), lambda: storage.names("s3://bucket/key")):
+        with pytest.raises(
+            SpecError, match="cannot reach 's3://bucket/key': Unable to locate credentials; set AWS_ACC"
+        ) as refused:
+            call()
+        assert "AWS_ENDPOINT_URL" in str(refused.value)
+
+
+def test_remote_storage_that_does_not_answer_is_tried_again_and_refused_before_work(monkeypatch):
+    remote(monkeypatch, type("EndpointConnectionError", (Exception,), {})("Could not connect to the endpoint URL"))
+    with pytest.raises(EngineError, match="cannot reach 's3://bucket/key': Could not connect"):
+        storage.read_bytes("s3://bucket/key")
+    with pytest.raises(SpecError, match="cannot write to root 's3://bucket': cannot reach .*: Could not connect"):
+        storage.require_writable("s3://bucket")
+
+
+def remote(monkeypatch, error):
+    def fails(*_, **__):
+        raise error
+
+    there = type("Remote", (), {name: fails for name in ("open", "exists", "put_file", "cat", "mv", "get_file")})
+    monkeypatch.setattr(storage, "_filesystem", lambda url: (there, url))
+
+
+@pytest.mark.slow
+def test_s3_without_credentials_or_without_an_endpoint_is_refused_in_one_line(monkeypatch, tmp_path):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    nowhere = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/nowhere", "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+               "AWS_SHARED_CREDENTIALS_FILE": "/nowhere", "AWS_DEFAULT_REGION": "us-east-1"}  # fmt: skip
+    for given, said in (
+        (nowhere, "Unable to locate credentials"),
+        (nowhere | keys, "Could not connect to the endpoint URL"),
+    ):
+        script = "from tasks import storage; storage.require_writable('s3://bucket/root')"
+        done = subprocess.run([sys.executable, "-c", script], env=os.environ | given | {"PYTHONPATH": "."}, capture_output=True,
+                              text=True, timeout=170)  # fmt: skip
+        last = done.stderr.strip().splitlines()[-1]
+        assert last.startswith("data_specs.errors.SpecError: cannot ") and said in last, done.stderr[-2000:]
+
+
+def test_a_home_is_meant_by_its_sign(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    storage.write_bytes("~/root/a", b"1")
+    assert storage.read_bytes(str(tmp_path / "root" / "a")) == b"1" and storage.names("file://~/root") == ["a"]
+    assert storage.expanded("~/root") == storage.expanded("file://~/root") == str(tmp_path / "root")
+    assert storage.expanded("s3://bucket/~/x") == "s3://bucket/~/x" and storage.expanded("a/~b") == "a/~b"
+    with pytest.raises(SpecError, match="'~nobody-here/x': there is no such home folder"):
+        storage.expanded("~nobody-here/x")
 
 
 def test_a_url_that_nothing_reads_is_refused():

@@ -1,5 +1,6 @@
 """The command line: what it offers, how it answers, and how a wrong request ends."""
 
+import errno
 import json
 import re
 import subprocess
@@ -68,6 +69,39 @@ def test_a_root_without_runs_has_none_and_nothing_is_wrong_there(tmp_path: Path)
     assert json.loads(CliRunner().invoke(app, ["status", *words]).stdout) == {"runs": []}
     assert json.loads(CliRunner().invoke(app, ["verify", *words]).stdout) == {"shards": {}, "faults": []}
     assert "no runs" in CliRunner().invoke(app, ["status", "--root", str(tmp_path)]).stdout
+
+
+@pytest.mark.parametrize(("words", "variable"), [(["--root=~/root"], ""), ([], "~/root")])
+def test_a_root_at_home_is_looked_for_there(
+    words: list[str], variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    environment = {"SYNCLR_ROOT": variable} if variable else {}
+    shown = CliRunner().invoke(app, ["status", *words], env=environment)
+    assert f"no runs under '{tmp_path}/root'" in shown.stdout and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "x", "/data/a.tar"), "No space left on device: /data/a.tar; make space"),
+        (OSError(errno.EMFILE, "x"), "Too many open files"),
+        (MemoryError("12 GB"), "memory ran out (12 GB)"),
+    ],
+)
+def test_what_a_machine_does_is_one_line_and_exit_1(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing() -> None:
+        raise error
+
+    monkeypatch.setattr(recipes, "names", failing)
+    monkeypatch.setattr(sys, "argv", ["synclr", "recipes"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr().err
+    assert ended.value.code == 1 and said in printed and printed.count("\n") == 1
 
 
 @pytest.mark.parametrize(

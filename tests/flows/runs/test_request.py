@@ -39,3 +39,26 @@ def test_wrong_words_are_refused_in_one_line(words, said):
     with pytest.raises(SpecError, match=said) as refused:
         Request(**words)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("root", "variable"), [("~/root", None), (None, "~/root"), ("file://~/root", None), ("", "~/root")]
+)
+def test_a_sign_for_home_in_a_root_is_the_home_and_no_folder_of_that_name(root, variable, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SYNCLR_ROOT", raising=False)
+    if variable:
+        monkeypatch.setenv("SYNCLR_ROOT", variable)
+    assert Request("tiny", root=root).run_root == str(tmp_path / "root")
+
+
+def test_a_recipe_at_home_is_found_and_kept_by_its_path(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.yaml").write_text("extends: tiny\nseed: 7\n")
+    request = Request("~/mine.yaml")
+    assert request.run_name == "mine" and request.source()["recipe"] == str(tmp_path / "mine.yaml")
+    assert resolve_recipe("~/mine.yaml").seed == 7
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "mine.yaml").rename(tmp_path / "recipes" / "shared.yaml")
+    monkeypatch.setenv("SYNCLR_RECIPES", "~/recipes")
+    assert resolve_recipe("shared").seed == 7

@@ -12,7 +12,7 @@ from models.captioner.build import build_captioner, identify_captioner, require_
 from models.captioner.fake import FakeCaptioner
 from models.captioner.openai import OpenAiCaptioner
 from models.captioner.protocol import Ask
-from models.captioner.server import KEYS, SERVER, access
+from models.captioner.server import KEYS, SERVER, access, is_elsewhere
 from support.command_line import free_port
 from support.completions_server import MODEL, Fault, completions
 
@@ -237,3 +237,56 @@ def test_what_a_server_serves_is_taken_at_the_recipe_s_word_and_says_so(server):
         identify_captioner(spec(server).model_copy(update={"revision": None}))
     ours = spec(server).model_copy(update={"model": "smollm2-135m", "revision": None})
     assert identify_captioner(ours).revision.startswith("served:sha256:")
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"HTTP_PROXY": "http://127.0.0.1:9"},
+        {"ALL_PROXY": "socks5://127.0.0.1:9"},
+        {"HTTP_PROXY": "socks4://127.0.0.1:9"},
+        {"NO_PROXY": "fe80::/10", "HTTP_PROXY": "http://127.0.0.1:9"},
+        {"SSL_CERT_FILE": "/nowhere/ca.pem"},
+    ],
+    ids=lambda given: " ".join(given),
+)
+def test_a_server_on_this_machine_is_asked_past_whatever_the_environment_names(server, environment, monkeypatch):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    require_captioner(spec(server))
+    assert captioner(server).complete(ASKS) == WANTED
+
+
+@pytest.mark.parametrize("where", ["10.0.0.1", "models.example", "127.example.org", "[fe80::1]"])
+def test_a_server_elsewhere_is_asked_through_the_proxy_of_the_environment(where):
+    assert is_elsewhere(f"http://{where}:8000/v1")
+
+
+@pytest.mark.parametrize("where", ["127.0.0.1", "127.1.2.3", "localhost", "LOCALHOST", "[::1]", "0.0.0.0"])
+def test_a_server_here_is_asked_without_a_proxy(where):
+    assert not is_elsewhere(f"http://{where}:8000/v1")
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"ALL_PROXY": f"socks5://me:{SECRET}@127.0.0.1:9"},
+        {"HTTP_PROXY": f"ftp://me:{SECRET}@127.0.0.1:9"},
+        {"HTTP_PROXY": f"http://me:{SECRET}@proxy:{SECRET}"},
+        {"SSL_CERT_FILE": "/nowhere/ca.pem"},
+    ],
+    ids=lambda given: " ".join(given),
+)
+def test_an_environment_by_which_nobody_can_be_asked_is_one_line(environment, monkeypatch):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    asked = spec("http://models.example:8000/v1")
+    for ask in (
+        lambda: require_captioner(asked),
+        lambda: OpenAiCaptioner(identify_captioner(asked), asked).complete(ASKS),
+    ):
+        with pytest.raises(
+            SpecError, match=r"captions.server: http://models.example:8000/v1 cannot be asked by"
+        ) as refused:
+            ask()
+        assert SECRET not in str(refused.value) and "\n" not in str(refused.value)
