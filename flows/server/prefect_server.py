@@ -1,48 +1,67 @@
 """Start a Prefect server on loopback that ends with its block or its process; find one that stands."""
 
-import ctypes
 import os
-import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from data_specs.errors import EngineError, SpecError
+from flows.server.kept_process import KeptProcess
 from flows.server.settings import prepare, server_environment
 
 HOST = "127.0.0.1"
 START_SECONDS = 180
-PR_SET_PDEATHSIG = 1
+
+
+class PrefectServer(KeptProcess):
+    """A server that shows the runs of this machine, past ones too (they share `PREFECT_HOME`).
+
+    Prefect can start a server by itself, but that one dies at the first Ctrl-C, before the run's end can be written
+    down, and outlives a process that is killed.
+    """
+
+    def __init__(self, port: int | None = None, log: Path | None = None, *, only_records: bool = False) -> None:
+        """Raises SpecError if the port is taken."""
+        self.address = f"http://{HOST}:{port or _free_port()}"
+        if port and _taken(port):
+            raise SpecError(f"something listens at {self.address} already; choose another with --port")
+        words = ["server", "start", "--host", HOST, "--port", self.address.rsplit(":", 1)[1]]
+        super().__init__(
+            "Prefect server",
+            [sys.executable, "-m", "flows.server.serve", *words],
+            server_environment(self.address, only_records=only_records),
+            log or Path(os.devnull),
+        )
+
+    def start(self) -> None:
+        """Returns when it answers. Raises EngineError if nothing comes up."""
+        super().start()
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            if self.code is not None and self.code > 0:
+                raise EngineError(f"the {self.name} ended with code {self.code} before it answered; see {self.log}")
+            if self.code is not None:  # somebody ended it
+                super().start()
+            if _answers(f"{self.address}/api/health"):
+                return
+            time.sleep(0.25)
+        raise EngineError(f"the {self.name} did not answer at {self.address} within {START_SECONDS} s; see {self.log}")
 
 
 @contextmanager
 def running(port: int | None = None, log: Path | None = None, *, only_records: bool = False) -> Iterator[str]:
-    """The address of a server that shows the runs of this machine, past ones too (they share `PREFECT_HOME`).
-
-    Prefect can start a server by itself, but that one dies at the first Ctrl-C, before the run's end can be written
-    down, and outlives a process that is killed. Raises SpecError if the port is taken, EngineError if nothing comes up.
-    """
-    address = f"http://{HOST}:{port or _free_port()}"
-    if port and _taken(port):
-        raise SpecError(f"something listens at {address} already; choose another with --port")
-    environment = server_environment(address, only_records=only_records)
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", address.rsplit(":", 1)[1]]
-    with (log or Path(os.devnull)).open("ab") as output:
-        # Its own session, so that Ctrl-C at the terminal reaches it only through us.
-        server = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=output, start_new_session=True, preexec_fn=end_with_parent
-        )
+    """The address of a server for the time of the block. Raises as `PrefectServer` does."""
+    server = PrefectServer(port, log, only_records=only_records)
     try:
-        _await(server, address)
-        yield address
+        server.start()
+        yield server.address
     finally:
-        stop(server)
+        server.stop()
 
 
 def standing() -> str | None:
@@ -82,11 +101,6 @@ def _note() -> Path:
     return Path(PREFECT_HOME.value()) / "synclr-server"
 
 
-def end_with_parent() -> None:
-    # A parent that is killed cannot stop its children (Linux; elsewhere the server would stay).
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 def _free_port() -> int:
     with socket.socket() as free:
         free.bind((HOST, 0))
@@ -98,17 +112,6 @@ def _taken(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def _await(server: "subprocess.Popen[bytes]", address: str) -> None:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until:
-        if server.poll() is not None:
-            raise EngineError(f"the Prefect server ended with code {server.returncode} before it answered")
-        if _answers(f"{address}/api/health"):
-            return
-        time.sleep(0.25)
-    raise EngineError(f"the Prefect server did not answer at {address} within {START_SECONDS} s")
-
-
 def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2):
@@ -117,16 +120,3 @@ def _answers(url: str) -> bool:
         return True
     except OSError:
         return False
-
-
-def stop(server: "subprocess.Popen[bytes]") -> None:
-    """The whole group: servers and workers start processes of their own, and nothing may be left behind."""
-    with suppress(ProcessLookupError):  # the group is empty
-        for seconds in (8, 4):
-            if server.poll() is None:
-                os.killpg(server.pid, signal.SIGTERM)
-                with suppress(subprocess.TimeoutExpired):
-                    server.wait(timeout=seconds)
-        # A worker that is asked twice ends at once, and may leave its flow behind.
-        os.killpg(server.pid, signal.SIGKILL)
-    server.wait()

@@ -13,7 +13,6 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.server.prefect_server import stop
 from support.command_line import free_port, hear_ctrl_c
 
 ROOT = Path(__file__).parents[3]
@@ -60,15 +59,3 @@ def test_a_port_that_is_taken_is_refused_in_one_line(tmp_path):
         command = [sys.executable, "-m", "flows.cli", "ui", "--port", str(port)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 2 and str(port) in done.stderr and "Traceback" not in done.stderr
-
-
-def test_what_a_worker_leaves_behind_when_it_ends_is_ended_too():
-    shell = "trap 'exit 0' TERM; sleep 600 & echo $!; wait"
-    leader = subprocess.Popen(["bash", "-c", shell], stdout=subprocess.PIPE, text=True, start_new_session=True)
-    assert leader.stdout
-    left = psutil.Process(int(leader.stdout.readline()))
-    os.kill(left.pid, signal.SIGSTOP)  # deaf to SIGTERM for now
-    stop(leader)
-    assert leader.returncode == 0
-    psutil.wait_procs([left], timeout=60)
-    assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE
