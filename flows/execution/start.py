@@ -9,6 +9,7 @@ from prefect.runtime import deployment, flow_run
 
 from data_specs.errors import SpecError
 from data_specs.stage import SealedStage
+from flows.artifacts.publish import never_fail
 from flows.artifacts.run_page import publish_run
 from flows.report import write_report
 from flows.runs.plan import RunPlan
@@ -87,13 +88,15 @@ def request_of(
 
 
 def finish_run(plan: RunPlan, last: SealedStage) -> SealedStage:
-    """Write the report and the run's page; returns `last`. A report that cannot be written is told, and fails no run."""
-    try:
+    """Write the report and the run's page; returns `last`. Neither is worth a run whose stages are sealed."""
+
+    def notice(text: str) -> None:
+        logger.warning(text)
+        plan.emit(Notice(plan.name, "", text))
+
+    report = "not written; the log says why"
+    with never_fail(f"the report of run {plan.name}", notice):
         report = write_report(plan)
-    except Exception as error:
-        report = f"not written: {error!r}"
-        logger.warning("the report of run %s could not be written: %r", plan.name, error)
-        plan.emit(Notice(plan.name, "", f"the report could not be written: {error!r}"))
     publish_run(plan, report)
     return last
 

@@ -17,7 +17,7 @@ from flows.server.settings import prepare
 from tasks import storage
 
 POOL = "synclr"
-LOOK_SECONDS = 5
+LOOK_SECONDS = 3
 
 
 def operate(port: int, root: str) -> None:
@@ -44,11 +44,7 @@ def operate(port: int, root: str) -> None:
         # For the children, and for what this process asks itself: Prefect has read its settings already.
         os.environ["PREFECT_API_URL"] = f"{address}/api"
         with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
-            print("registering the deployments ...", flush=True)
-            _deploy(server, root, logs / "deploy.log")
-            print(f"Prefect UI: {address}  (Ctrl-C stops it; a run under way goes on at the next start)", flush=True)
-            print(f"start a run: {address}/deployments, outputs under {root}, logs under {logs}", flush=True)
-            _keep(server, _worker(root, logs / "worker.log"), stopping)
+            _keep(server, root, logs, stopping)
     print("stopped", flush=True)
 
 
@@ -87,16 +83,37 @@ def _started(server: PrefectServer) -> Iterator[str]:
 def _worker(root: str, log: Path) -> KeptProcess:
     from flows.server.recovery import WORKER
 
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--name", WORKER]
-    return KeptProcess("worker", command, os.environ | {"SYNCLR_ROOT": root}, log)
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "worker",
+        "start",
+        "--pool",
+        POOL,
+        "--type",
+        "process",
+        "--name",
+        WORKER,
+    ]
+    # Prefect's 10 s between its looks for runs is what a person waits after Submit.
+    return KeptProcess(
+        "worker", command, {"PREFECT_WORKER_QUERY_SECONDS": "3"} | os.environ | {"SYNCLR_ROOT": root}, log
+    )
 
 
-def _keep(server: PrefectServer, worker: KeptProcess, stopping: threading.Event) -> None:
+def _keep(server: PrefectServer, root: str, logs: Path, stopping: threading.Event) -> None:
     """Start server and worker again whenever they end, and look after the runs whose processes ended with them."""
-    # In a thread, since a request waits for a server that is gone; it would not have Prefect's settings of this block by itself.
-    threading.Thread(target=contextvars.copy_context().run, args=(_look_after, stopping), daemon=True).start()
+    # In a thread, since a request waits for a server that is gone; with Prefect's settings as they are here.
+    looking = contextvars.copy_context()
+    threading.Thread(target=looking.run, args=(_look_after, stopping), daemon=True).start()
+    worker = _worker(root, logs / "worker.log")
     try:
-        worker.start()
+        worker.start()  # what was under way goes on while the deployments are registered
+        print("registering the deployments ...", flush=True)
+        _deploy(server, root, logs / "deploy.log")
+        print(f"Prefect UI: {server.address}  (Ctrl-C stops it; a run under way goes on at the next start)", flush=True)
+        print(f"start a run: {server.address}/deployments, outputs under {root}, logs under {logs}", flush=True)
         while not stopping.wait(0.5):
             for process in (server, worker):
                 if process.code is not None:

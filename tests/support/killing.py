@@ -37,29 +37,41 @@ class Killable:
     def api(self) -> str:
         return f"http://127.0.0.1:{self.port}/api"
 
-    def start(self) -> None:
-        """Returns at once."""
-        own = {
+    @property
+    def own_environment(self) -> dict[str, str]:
+        told = {
             "SYNCLR_ROOT": str(self.folder / "root"),
             "PREFECT_HOME": str(self.home),
             "PYTHONPATH": str(ROOT),
             # What Prefect hides of "database is locked", it is to write down.
             "PREFECT_SERVER_LOG_RETRYABLE_ERRORS": "true",
         }
-        with (self.folder / "said.txt").open("ab") as said:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "flows.cli", "ui", "--port", str(self.port)],
-                env=os.environ | own | dict(self.environment),
+        return os.environ | told | dict(self.environment)
+
+    def start(self) -> None:
+        """Start again what is not there; returns at once."""
+        if self.process is None or self.process.poll() is not None:
+            self.process = self.begin("ui", "flows.cli", "ui", "--port", str(self.port))
+
+    def begin(self, log: str, module: str, *words: str, **environment: str) -> "subprocess.Popen[bytes]":
+        with (self.folder / f"{log}.txt").open("ab") as said:
+            return subprocess.Popen(
+                [sys.executable, "-m", module, *words],
+                env=self.own_environment | environment,
                 stdout=said,
                 stderr=said,
                 preexec_fn=hear_ctrl_c,
             )
 
+    def press_ctrl_c(self) -> None:
+        assert self.process
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(timeout=120)
+
     def stop(self) -> None:
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(timeout=60)
+        with suppress(subprocess.TimeoutExpired):
+            if self.process and self.process.poll() is None:
+                self.press_ctrl_c()
         for left in self.family():
             with suppress(psutil.Error):
                 left.kill()
@@ -74,7 +86,10 @@ class Killable:
         return found
 
     def kill(self, victim: str) -> None:
-        """SIGKILL to `ui`, `server`, `worker`, `run`, `engine`, several of them joined by +, or `all`."""
+        """SIGKILL to `ui`, `server`, `worker`, `run`, `engine`, several of them joined by +, or `all`; or `ctrl-c`."""
+        if victim == "ctrl-c":
+            self.press_ctrl_c()
+            return
         chosen: list[psutil.Process] = []
         for process in self.family():
             with suppress(psutil.Error):
@@ -83,8 +98,7 @@ class Killable:
         for process in chosen:
             with suppress(psutil.Error):
                 process.kill()
-        if self.process and (victim == "all" or "ui" in victim.split("+")):
-            self.process.wait(timeout=60)
+        psutil.wait_procs(chosen, timeout=60)
 
     def post(self, path: str, body: Any) -> Any:
         """As a page would: an answer that it would show as an error is one here."""
@@ -143,6 +157,7 @@ def _part(process: psutil.Process) -> str:
         "ui": ("flows.cli", "ui"),
         "server": ("server", "start"),
         "worker": ("worker", "start"),
+        "watch": ("flows.cli", "watch"),
         "run": ("prefect.engine",),
     }.items():
         if set(marks) <= set(words):
