@@ -62,7 +62,7 @@ def watch_runs() -> None:
 
     `synclr ui` does so by itself; on another server, run this beside its workers.
 
-    Example: PREFECT_API_URL=http://host:4200/api synclr watch
+    Example: synclr watch
     """
     prepare()
     from flows.server.operate import watch

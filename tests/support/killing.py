@@ -145,10 +145,32 @@ class Killable:
                 states = self.get(f"/flow_run_states/?flow_run_id={run_id}")
                 listed = sorted((state["timestamp"], state["name"], state["message"]) for state in states)
                 told.append(f"{run_id}: " + "\n  ".join(map(str, listed)))
-        logs = [self.folder / "said.txt", *sorted((self.home / "synclr-logs").glob("*.log"))]
-        return "\n".join(
-            told + [f"--- {log}\n{log.read_text(errors='replace')[-2500:]}" for log in logs if log.exists()]
-        )
+        logs = sorted([*self.folder.glob("*.txt"), *(self.home / "synclr-logs").glob("*.log")])
+        return "\n".join(told + [f"--- {log}\n{log.read_text(errors='replace')[-2500:]}" for log in logs])
+
+
+@dataclass
+class Separate(Killable):
+    """Server, worker and watch as an operator of a cluster starts them, on a server that is none of ours."""
+
+    parts: "dict[str, subprocess.Popen[bytes]]" = field(default_factory=dict)
+
+    def start(self) -> None:
+        known = {"PREFECT_API_URL": self.api}
+        where = ("--host", "127.0.0.1", "--port", str(self.port))
+        commands: dict[str, tuple[str, ...]] = {
+            "server": ("prefect", "server", "start", *where),
+            "worker": ("prefect", "worker", "start", "--pool", "synclr", "--type", "process"),
+            "watch": ("flows.cli", "watch"),
+        }
+        for part, (module, *words) in commands.items():
+            if part not in self.parts or self.parts[part].poll() is not None:
+                self.parts[part] = self.begin(part, module, *words, **({} if part == "server" else known))
+                if part == "server":
+                    within(120, lambda: httpx.get(f"{self.api}/health").is_success, self.explain)
+
+    def deploy(self) -> None:
+        assert self.begin("deploy", "flows.cli", "deploy", PREFECT_API_URL=self.api).wait(timeout=120) == 0
 
 
 def _part(process: psutil.Process) -> str:
