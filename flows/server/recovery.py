@@ -104,9 +104,8 @@ def _runs(client: SyncPrefectClient, types: list[StateType], *, deployed: bool =
 def _bury(client: SyncPrefectClient, run: FlowRun) -> int:
     if not (is_gone(run) or _never_began(run)):
         return 0
-    cancelled = run.state_type == StateType.CANCELLING
-    ended = Cancelled(message="its process is gone") if cancelled else Crashed(message="its process is gone")
-    client.set_flow_run_state(run.id, ended, force=True)
+    end = Cancelled if run.state_type == StateType.CANCELLING else Crashed
+    client.set_flow_run_state(run.id, end(message="its process is gone"), force=True)
     return 1
 
 
