@@ -5,8 +5,7 @@ SynclrError
 ├── ContractError      a shard or record breaks its contract: fix the writer, never retried (exit code 1)
 ├── EngineError        a model backend failed: the same call may succeed, so it alone is retried (exit code 1)
 ├── StoppedError       the run was stopped while this was under way: nothing is wrong, nothing is retried
-├── StageFailedError   the flow run of one stage did not complete, on its own worker (exit code 1)
-└── CrashLoopError     a run crashed too often by itself: a person should look before it goes on (exit code 1)
+└── StageFailedError   the flow run of one stage did not complete, on its own worker (exit code 1)
 """
 
 
@@ -32,7 +31,3 @@ class StoppedError(SynclrError):
 
 class StageFailedError(SynclrError):
     """The flow run of one stage did not complete; its own page says why."""
-
-
-class CrashLoopError(SynclrError):
-    """The run has crashed too often by itself; a person should look before it goes on."""

@@ -1,13 +1,8 @@
 """The whole run as one flow run a stage, each on a worker of its kind."""
 
-from typing import cast
-
 from prefect import flow
-from prefect.client.schemas.objects import FlowRun
-from prefect.deployments import run_deployment
-from prefect.runtime import flow_run
 
-from data_specs.errors import StageFailedError
+from flows.execution.stage_elsewhere import run_stage_elsewhere
 from flows.execution.start import begin_flow_run, name_of_run, request_of
 from flows.runs import form
 from flows.runs.planning import resolve_plan
@@ -28,10 +23,4 @@ def synclr_by_stage(
     for stage in plan.requested:
         alone = plan.model_copy(update={"since": stage, "until": stage}).model_dump(mode="json")
         words = {"recipe": recipe, "name": plan.name, "root": plan.root, "since": stage, "until": stage, "plan": alone}
-        # One run for each attempt, however often the request is sent. A retry asks anew: a failed run stays failed, and one
-        # that is still under way shares its shards.
-        key = f"{flow_run.id}-{stage}-{flow_run.run_count}"
-        ended = cast(FlowRun, run_deployment(f"synclr/{stage}", parameters=words, idempotency_key=key, poll_interval=5))
-        if ended.state is None or not ended.state.is_completed():
-            message = ended.state.message if ended.state else "no state"
-            raise StageFailedError(f"{stage}: {message} (flow run {ended.name})")
+        run_stage_elsewhere(stage, words)

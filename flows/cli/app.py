@@ -54,6 +54,7 @@ COMMANDS: Mapping[str, Commands] = {
     "Prefect server": {
         "ui": server_commands.start_ui,
         "deploy": server_commands.register_deployments,
+        "watch": server_commands.watch_runs,
     },
 }
 PLANNING: Commands = {

@@ -37,8 +37,11 @@ def register_deployments(
         str, typer.Option(help="work pool of the deployments; created (type process) if there is none of this name")
     ] = "synclr",
     slots: Annotated[
-        int, typer.Option(min=1, help="stages with an engine that may work at the same time, over all runs")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1, help="stages with an engine that may work at a time, over all runs [default: as before, 1 at first]"
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Register the whole run, and each stage on its own, as deployments of the Prefect server that PREFECT_API_URL names.
@@ -61,3 +64,16 @@ def register_deployments(
 
         names = deploy(root, pool, slots, run_flow=synclr, by_stage_flow=synclr_by_stage)
     print_result({"deployments": names, "pool": pool}, as_json, lambda: print_line("\n".join(names)))
+
+
+def watch_runs() -> None:
+    """Look after the runs of the Prefect server that PREFECT_API_URL names, until Ctrl-C: crashed ones go on with what is sealed.
+
+    `synclr ui` does so by itself; on another server, run this beside its workers.
+
+    Example: synclr watch
+    """
+    prepare()
+    from flows.server.operate import watch
+
+    watch()

@@ -2,15 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from prefect.client.orchestration import get_client
-from prefect.concurrency.sync import concurrency
-from prefect.exceptions import ObjectNotFound
 from prefect.futures import PrefectFuture, wait
 from prefect.tasks import Task
 from prefect.utilities.annotations import quote
@@ -20,7 +17,7 @@ from data_specs.stage import SealedStage
 from flows.execution.seal import seal
 from flows.execution.stage_run import StageRun
 from flows.runs.plan import RunPlan
-from flows.server.engine_limit import ENGINE_LIMIT, LEASE_SECONDS
+from flows.server.engine_slots import engine_slot
 from tasks.bundles import Work
 from tasks.engines import EngineProcess, Watch, engine_threads
 from tasks.shards import unclaimed
@@ -140,22 +137,10 @@ def engines(stage_run: StageRun, count: int, threads: int) -> Iterator[list[Engi
     name, logs, execution = stage_run.stage.name, stage_run.plan.log_folder, stage_run.plan.spec.execution
     watch = Watch(execution.silence, execution.replace_silent, stage_run.notice)
     with ExitStack() as stack:
-        stack.enter_context(_slot(stage_run))
+        stack.enter_context(engine_slot(stage_run.plan.name, name, stage_run.notice))
         started = [EngineProcess(threads, logs / f"{name}-{number}.log", watch) for number in range(count)]
         yield [stack.enter_context(engine) for engine in started]
 
 
 def cores() -> int:
     return os.cpu_count() or 1
-
-
-def _slot(stage_run: StageRun) -> AbstractContextManager[None]:
-    with get_client(sync_client=True) as client:
-        try:
-            limit = client.read_global_concurrency_limit_by_name(ENGINE_LIMIT)
-        except ObjectNotFound:
-            return nullcontext()
-    if limit.active_slots >= limit.limit:
-        name = stage_run.stage.name
-        stage_run.notice(f"{name}: waits for one of {limit.limit} engine slots ({ENGINE_LIMIT}), which other runs hold")
-    return concurrency(ENGINE_LIMIT, lease_duration=LEASE_SECONDS)

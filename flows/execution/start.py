@@ -9,13 +9,14 @@ from prefect.runtime import deployment, flow_run
 
 from data_specs.errors import SpecError
 from data_specs.stage import SealedStage
+from flows.artifacts.publish import never_fail
 from flows.artifacts.run_page import publish_run
 from flows.report import write_report
 from flows.runs.plan import RunPlan
 from flows.runs.planning import begin_plan, plan_run
 from flows.runs.request import Request
 from flows.server.plain_errors import log_plainly
-from flows.server.recovery import recover, register_process
+from flows.server.recovery import begin, recover
 from tasks import storage
 from tasks.events import Event, Notice
 
@@ -25,7 +26,18 @@ logger = logging.getLogger("synclr")
 def name_of_run() -> str:
     """The name of a flow run in Prefect's pages: `tiny: concepts to scores`."""
     words = flow_run.parameters
-    return f"{words.get('name') or Path(words['recipe']).stem}: {words['since']} to {words['until']}"
+    name = _own_name(words.get("name")) or Path(words["recipe"]).stem
+    return f"{name}: {words['since']} to {words['until']}"
+
+
+def _own_name(name: str | None) -> str | None:
+    """Where none was given, that of the flow run if a form or a schedule made it: its first box asks for a "Run Name".
+
+    That name is later made longer by `name_of_run`, of which a retry takes the first part again.
+    """
+    if name or not deployment.id:
+        return name
+    return str(flow_run.name).partition(":")[0]
 
 
 def start_run(
@@ -53,7 +65,7 @@ def start_run(
 def begin_flow_run() -> None:
     """Note on Prefect's server which process this is, and mark what no process works on any more."""
     log_plainly()
-    register_process()
+    begin()
     recover()
 
 
@@ -68,14 +80,24 @@ def request_of(
 ) -> Request:
     """The request of a form, without the parts that nobody filled in. Raises SpecError."""
     given = {part: value for part, value in (settings or {}).items() if value not in (None, {})}
-    request = Request(recipe, name, root, since, until, grow, given)
+    if deployment.id and grow is not None and not name:
+        raise SpecError(f"grow {grow} says not which run is to grow: give its `name`")
+    request = Request(recipe, _own_name(name), root, since, until, grow, given)
     _require_lasting(request.run_root)
     return request
 
 
 def finish_run(plan: RunPlan, last: SealedStage) -> SealedStage:
-    """Write the report and the run's page; returns `last`."""
-    publish_run(plan, write_report(plan))
+    """Write the report and the run's page; returns `last`. Neither is worth a run whose stages are sealed."""
+
+    def notice(text: str) -> None:
+        logger.warning(text)
+        plan.emit(Notice(plan.name, "", text))
+
+    report = "not written; the log says why"
+    with never_fail(f"the report of run {plan.name}", notice):
+        report = write_report(plan)
+    publish_run(plan, report)
     return last
 
 

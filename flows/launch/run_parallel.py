@@ -16,7 +16,7 @@ from data_specs.errors import EngineError
 from flows.runs.plan import run_log_folder
 from flows.runs.recipes import format_overrides
 from flows.runs.request import Request
-from flows.server.prefect_server import end_with_parent
+from flows.server.kept_process import end_with_parent
 from tasks.events import Advanced, Emit, Started, ignore
 
 POLL_SECONDS = 0.2

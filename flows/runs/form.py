@@ -9,6 +9,7 @@ from data_specs.specs.run import RunSpec
 from data_specs.stage import STAGES
 from flows.runs.plan import RunPlan
 from flows.runs.recipes import names
+from flows.runs.request import RUN_NAME
 
 ABOUT = {
     "seed": "from which every other seed follows",
@@ -92,7 +93,14 @@ def _choice(choices: list[str], description: str) -> WithJsonSchema:
 
 Recipe = Annotated[str, _choice(names(), "What to run.")]
 Name = Annotated[
-    str | None, _text("Name of the run, under which status, report and growth are kept; empty: the recipe's.")
+    str | None,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": RUN_NAME,
+            "description": "Name of the run, under which status, report and growth are kept; empty: the Run Name above.",
+        }
+    ),
 ]
 Root = Annotated[str | None, _text("Folder or fsspec URL (s3://...) of all outputs; empty: SYNCLR_ROOT of the worker.")]
 Grow = Annotated[

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from data_specs.errors import SpecError
+from data_specs.errors import ContractError, SpecError
 from data_specs.stage import INNER_STAGES
 from flows.runs.equal_shards import reuse_equal_shards
 from flows.runs.plan import PLAN, RunPlan, read_plan, run_folder, write_plan
@@ -42,6 +42,7 @@ def begin_plan(plan: RunPlan, totals: dict[str, int] | None = None) -> None:
     storage.require_writable(plan.root)
     here = [stage for name, stage in plan.stages.items() if INNER_STAGES.get(name, name) in plan.requested]
     storage.require_ours([plan.folder, *(stage.folder for stage in here if missing(stage))])
+    require_same_recipe(plan)
     preflight(plan)
     if totals is not None:  # before the plan: a crash in between grows nothing twice
         storage.write_bytes(f"{plan.folder}/{GROWTH}", json.dumps(totals, indent=2).encode())
@@ -49,6 +50,26 @@ def begin_plan(plan: RunPlan, totals: dict[str, int] | None = None) -> None:
     for folder in (plan.folder, *(stage.folder for stage in here)):
         storage.sweep(folder)
     reuse_equal_shards(plan)
+
+
+def require_same_recipe(plan: RunPlan) -> None:
+    """Raises SpecError if a run of this name is of another recipe: its plan would be lost, and its work look so.
+
+    Other settings of one recipe are a run's own, and the same recipe from another place is none other.
+    """
+    if storage.read_bytes(f"{plan.folder}/{PLAN}") is None:
+        return
+    try:
+        before = read_plan(plan.root, plan.name)
+    except ContractError:  # of another version, whose way out is to run it again
+        return
+    recipes = [each.source["recipe"] for each in (before, plan)]
+    lineages = [{name: stage.lineage for name, stage in each.stages.items()} for each in (before, plan)]
+    if recipes[0] != recipes[1] and lineages[0] != lineages[1]:
+        raise SpecError(
+            f"run {plan.name!r} is of recipe {recipes[0]!r}, not {recipes[1]!r}: give this one a `name` (--name) of its own, or "
+            f"delete {plan.folder} if that run is no longer wanted"
+        )
 
 
 def resolve_plan(request: Request) -> RunPlan:

@@ -38,8 +38,8 @@ class Request:
             raise SpecError(f"since {self.since!r} comes after until {self.until!r}; the order is {', '.join(STAGES)}")
         if not re.match(RUN_NAME, self.run_name):
             raise SpecError(
-                f"name {self.run_name!r}: use letters, digits, - and _ only, at most 64; --name gives a run another name than "
-                "its recipe's"
+                f"name {self.run_name!r}: use letters, digits, - and _ only, at most 64; `name` (--name) gives a run another "
+                "name than its recipe's"
             )
 
     @property

@@ -1,4 +1,4 @@
-"""Register our deployments on a Prefect server, with their work pool, concurrency limit and automations.
+"""Register our deployments on a Prefect server, with their work pool, engine slots and automation.
 
 `synclr/run` is the whole run, `synclr/<stage>` one stage on its own, `synclr-by-stage/run` the whole run with each stage handed
 to that stage's own deployment, for clusters where every kind of stage has workers of its own. Registering again updates.
@@ -22,8 +22,8 @@ from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 
 from data_specs.stage import STAGES
-from flows.server.engine_limit import ENGINE_LIMIT
-from flows.server.recovery import GOING_ON
+from flows.server.engine_slots import set_slots
+from flows.server.recovery import WHOLE_RUNS
 from tasks import storage
 
 QUEUES = {
@@ -39,21 +39,25 @@ SILENCE = timedelta(seconds=90)
 """Three heartbeats (`flows/server/settings.py`)."""
 SILENT = f"no heartbeat for {SILENCE.seconds} s: its process or machine is gone"
 SCHEDULES = [
-    Cron("0 2 * * *", active=False, slug="nightly-growth", parameters={"grow": 512, "until": "images"}),
-    Cron("0 6 * * 0", active=False, slug="weekly-training", parameters={"grow": 0}),
+    Cron(
+        "0 2 * * *", active=False, slug="nightly-growth", parameters={"name": "growing", "grow": 512, "until": "images"}
+    ),
+    Cron("0 6 * * 0", active=False, slug="weekly-training", parameters={"name": "growing", "grow": 0}),
 ]
-"""Examples, asleep until somebody wakes them on the deployment's page: every night 512 more captions, every Sunday an encoder."""
+"""Examples, asleep until somebody wakes them: every night run `growing` gets 512 more captions, every Sunday an encoder."""
 
 
-def deploy(root: str, pool: str, slots: int, *, run_flow: Flow[..., Any], by_stage_flow: Flow[..., Any]) -> list[str]:
+def deploy(
+    root: str, pool: str, slots: int | None, *, run_flow: Flow[..., Any], by_stage_flow: Flow[..., Any]
+) -> list[str]:
     """Raises what Prefect raises if the server refuses; returns the deployments' names.
 
-    `slots` stages may hold engines at a time, over all runs of the server.
+    `slots` stages may hold engines at a time, over all runs of the server; None: as many as before, 1 at first.
     """
     root = storage.absolute(root)
     with get_client(sync_client=True) as client:
         kind = _work_pool(client, pool)
-        client.upsert_global_concurrency_limit_by_name(ENGINE_LIMIT, slots)
+        set_slots(client, slots)
         new = not _stands(client, "synclr/run")
 
     def described(
@@ -83,8 +87,7 @@ def deploy(root: str, pool: str, slots: int, *, run_flow: Flow[..., Any], by_sta
     ]
     for each in deployments:
         each.apply()
-    for automation in (_notice_silence(), _go_on()):
-        _register(automation)
+    _register(_notice_silence())
     return [each.full_name for each in deployments]
 
 
@@ -139,28 +142,13 @@ def _notice_silence() -> Automation:
         trigger=EventTrigger(
             after={"prefect.flow-run.heartbeat"},
             expect={"prefect.flow-run.heartbeat", "prefect.flow-run.AwaitingRetry", *ended},
-            match_related={"prefect.resource.role": "flow", "prefect.resource.name": ["synclr", "synclr-by-stage"]},
+            match_related={"prefect.resource.role": "flow", "prefect.resource.name": WHOLE_RUNS},
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,
             within=SILENCE,
         ),
         actions=[ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=SILENT, force=False)],
-    )
-
-
-def _go_on() -> Automation:
-    """A crashed run of a deployment goes on with what is sealed, on whatever worker is there."""
-    return Automation(
-        name="synclr: a crashed run goes on",
-        trigger=EventTrigger(
-            expect={"prefect.flow-run.Crashed"},
-            match_related={"prefect.resource.role": "deployment"},
-            for_each={"prefect.resource.id"},
-            posture=Posture.Reactive,
-            threshold=1,
-        ),
-        actions=[ChangeFlowRunState(state=StateType.SCHEDULED, name="AwaitingRetry", message=GOING_ON, force=False)],
     )
 
 

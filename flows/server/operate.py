@@ -1,24 +1,23 @@
 """Run a Prefect server, a worker and our deployments on loopback until Ctrl-C: what `synclr ui` does."""
 
-import math
+import contextvars
 import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from data_specs.errors import EngineError, SpecError
-from flows.server.prefect_server import chosen, end_with_parent, known, running, stop
+from flows.server.kept_process import KeptProcess
+from flows.server.prefect_server import PrefectServer, chosen, known
 from flows.server.settings import prepare
 from tasks import storage
 
 POOL = "synclr"
-LOOK_SECONDS = 15
-SHORT_LIVED_SECONDS = 20
+LOOK_SECONDS = 3
 
 
 def operate(port: int, root: str) -> None:
@@ -40,15 +39,21 @@ def operate(port: int, root: str) -> None:
 
     logs = Path(PREFECT_HOME.value()) / "synclr-logs"
     logs.mkdir(parents=True, exist_ok=True)
-    with suppress(KeyboardInterrupt), running(port, logs / "server.log") as address, known(address):
+    server = PrefectServer(port, logs / "server.log")
+    with suppress(KeyboardInterrupt), _started(server) as address, known(address):
         # For the children, and for what this process asks itself: Prefect has read its settings already.
         os.environ["PREFECT_API_URL"] = f"{address}/api"
         with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
-            print("registering the deployments ...", flush=True)
-            _run("deploy", "--pool", POOL, "--root", root, log=logs / "deploy.log")
-            print(f"Prefect UI: {address}  (Ctrl-C stops it; a run under way goes on at the next start)", flush=True)
-            print(f"start a run: {address}/deployments, outputs under {root}, logs under {logs}", flush=True)
-            _keep_worker(root, logs / "worker.log", stopping)
+            _keep(server, root, logs, stopping)
+    print("stopped", flush=True)
+
+
+def watch() -> None:
+    """Look after the runs of the server that is configured until Ctrl-C or SIGTERM, as `synclr ui` does on its own server."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with reachable(), suppress(KeyboardInterrupt):
+        print("looking after runs (Ctrl-C stops it)", flush=True)
+        _look_after(threading.Event())
     print("stopped", flush=True)
 
 
@@ -66,41 +71,75 @@ def reachable() -> Iterator[None]:
         yield
 
 
-def _keep_worker(root: str, log: Path, stopping: threading.Event) -> None:
-    """Keep one worker running: restart it if it vanishes, and mark what vanished with it so that it goes on."""
+@contextmanager
+def _started(server: PrefectServer) -> Iterator[str]:
+    try:
+        server.start()
+        yield server.address
+    finally:
+        server.stop()
+
+
+def _worker(root: str, log: Path) -> KeptProcess:
+    from flows.server.recovery import WORKER
+
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "worker",
+        "start",
+        "--pool",
+        POOL,
+        "--type",
+        "process",
+        "--name",
+        WORKER,
+    ]
+    # Prefect's 10 s between its looks for runs is what a person waits after Submit.
+    return KeptProcess(
+        "worker", command, {"PREFECT_WORKER_QUERY_SECONDS": "3"} | os.environ | {"SYNCLR_ROOT": root}, log
+    )
+
+
+def _keep(server: PrefectServer, root: str, logs: Path, stopping: threading.Event) -> None:
+    """Start server and worker again whenever they end, and look after the runs whose processes ended with them."""
+    # In a thread, since a request waits for a server that is gone; with Prefect's settings as they are here.
+    looking = contextvars.copy_context()
+    threading.Thread(target=looking.run, args=(_look_after, stopping), daemon=True).start()
+    worker = _worker(root, logs / "worker.log")
+    try:
+        worker.start()  # what was under way goes on while the deployments are registered
+        print("registering the deployments ...", flush=True)
+        _deploy(server, root, logs / "deploy.log")
+        print(f"Prefect UI: {server.address}  (Ctrl-C stops it; a run under way goes on at the next start)", flush=True)
+        print(f"start a run: {server.address}/deployments, outputs under {root}, logs under {logs}", flush=True)
+        while not stopping.wait(0.5):
+            for process in (server, worker):
+                if process.code is not None:
+                    print(f"the {process.name} ended with code {process.code}; starting another", flush=True)
+                    process.start()
+    finally:
+        stopping.set()
+        worker.stop()
+
+
+def _look_after(stopping: threading.Event) -> None:
     from flows.server.recovery import recover
 
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--name", "synclr-ui"]
     while not stopping.is_set():
-        began = time.monotonic()
+        recover()
+        stopping.wait(LOOK_SECONDS)
+
+
+def _deploy(server: PrefectServer, root: str, log: Path) -> None:
+    """Again if the server ended meanwhile."""
+    command = [sys.executable, "-m", "flows.cli", "deploy", "--pool", POOL, "--root", root]
+    while True:
         with log.open("ab") as output:
-            worker = subprocess.Popen(
-                command,
-                env=os.environ | {"SYNCLR_ROOT": root},
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                preexec_fn=end_with_parent,
-            )
-        try:
-            last_look = -math.inf
-            while worker.poll() is None and not stopping.is_set():
-                if time.monotonic() - last_look > LOOK_SECONDS:
-                    recover()
-                    last_look = time.monotonic()
-                with suppress(subprocess.TimeoutExpired):
-                    worker.wait(timeout=1)
-        finally:
-            stop(worker)
-        if stopping.is_set():
+            done = subprocess.run(command, stdout=output, stderr=output)
+        if done.returncode and server.code is None:
+            raise EngineError(f"synclr deploy failed with code {done.returncode}; see {log}")
+        if done.returncode == 0:
             return
-        if time.monotonic() - began < SHORT_LIVED_SECONDS:
-            raise EngineError(f"the worker ended at once with code {worker.returncode}; see {log}")
-        print(f"the worker ended with code {worker.returncode}; starting another", flush=True)
-
-
-def _run(*words: str, log: Path) -> None:
-    with log.open("ab") as output:
-        done = subprocess.run([sys.executable, "-m", "flows.cli", *words], stdout=output, stderr=output)
-    if done.returncode:
-        raise EngineError(f"synclr {words[0]} failed with code {done.returncode}; see {log}")
+        server.start()

@@ -2,21 +2,19 @@
 
 import os
 import re
-import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from data_specs.errors import EngineError, SpecError
 from flows.server.api_check import require_one_password
+from flows.server.kept_process import KeptProcess
 from flows.server.settings import prepare, server_environment
-from tasks.processes import end_with_starter
 
 HOST = "127.0.0.1"
 START_SECONDS = 180
@@ -27,33 +25,50 @@ DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Asks without a proxy, whatever the environment says."""
 
 
-@contextmanager
-def running(port: int | None = None, log: Path | None = None, *, only_records: bool = False) -> Iterator[str]:
-    """The address of a server that shows the runs of this machine, past ones too (they share `PREFECT_HOME`).
+class PrefectServer(KeptProcess):
+    """A server that shows the runs of this machine, past ones too (they share `PREFECT_HOME`).
 
     Prefect can start a server by itself, but that one dies at the first Ctrl-C, before the run's end can be written
-    down, and outlives a process that is killed. Raises SpecError if the port is taken, EngineError if nothing comes up.
+    down, and outlives a process that is killed.
     """
-    address = f"http://{HOST}:{port or _free_port()}"
-    if port and _taken(port):
-        raise SpecError(f"something listens at {address} already; choose another with --port")
-    environment = server_environment(address, only_records=only_records)
-    require_one_password()
-    before = log.stat().st_size if log and log.exists() else 0
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", address.rsplit(":", 1)[1]]
-    with (log or Path(os.devnull)).open("ab") as output:
-        # Its own session, so that Ctrl-C at the terminal reaches it only through us.
-        server = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=output, start_new_session=True, preexec_fn=end_with_parent
-        )
+
+    def __init__(self, port: int | None = None, log: Path | None = None, *, only_records: bool = False) -> None:
+        """Raises SpecError if the port is taken, or server and clients are given other passwords."""
+        self.address = f"http://{HOST}:{port or _free_port()}"
+        if port and _taken(port):
+            raise SpecError(f"something listens at {self.address} already; choose another with --port")
+        words = ["server", "start", "--host", HOST, "--port", self.address.rsplit(":", 1)[1]]
+        environment = server_environment(self.address, only_records=only_records)
+        require_one_password()
+        command = [sys.executable, "-m", "flows.server.serve", *words]
+        super().__init__("Prefect server", command, environment, log or Path(os.devnull))
+
+    def start(self) -> None:
+        """Returns when it answers. Raises EngineError if nothing comes up."""
+        before = self.log.stat().st_size if self.log.is_file() else 0
+        super().start()
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            if self.code is not None and self.code > 0:
+                why = _said(self.log, before) if self.log.is_file() else ""
+                raise EngineError(f"the {self.name} ended with code {self.code} before it answered{why}")
+            if self.code is not None:  # somebody ended it
+                super().start()
+            if _answers(f"{self.address}/api/health"):
+                return
+            time.sleep(0.25)
+        raise EngineError(f"the {self.name} did not answer at {self.address} within {START_SECONDS} s; see {self.log}")
+
+
+@contextmanager
+def running(port: int | None = None, log: Path | None = None, *, only_records: bool = False) -> Iterator[str]:
+    """The address of a server for the time of the block. Raises as `PrefectServer` does."""
+    server = PrefectServer(port, log, only_records=only_records)
     try:
-        try:
-            _await(server, address)
-        except EngineError as error:
-            raise EngineError(f"{error}{_said(log, before) if log else ''}") from None
-        yield address
+        server.start()
+        yield server.address
     finally:
-        stop(server)
+        server.stop()
 
 
 def standing() -> str | None:
@@ -93,11 +108,6 @@ def _note() -> Path:
     return Path(PREFECT_HOME.value()) / "synclr-server"
 
 
-def end_with_parent() -> None:
-    # A parent that is killed cannot stop its children (Linux; elsewhere the server would stay).
-    end_with_starter(signal.SIGTERM)
-
-
 def _free_port() -> int:
     with socket.socket() as free:
         free.bind((HOST, 0))
@@ -107,17 +117,6 @@ def _free_port() -> int:
 def _taken(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0
-
-
-def _await(server: "subprocess.Popen[bytes]", address: str) -> None:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until:
-        if server.poll() is not None:
-            raise EngineError(f"the Prefect server ended with code {server.returncode} before it answered")
-        if _answers(f"{address}/api/health"):
-            return
-        time.sleep(0.25)
-    raise EngineError(f"the Prefect server did not answer at {address} within {START_SECONDS} s")
 
 
 def _said(log: Path, before: int) -> str:
@@ -142,16 +141,3 @@ def _answers(url: str) -> bool:
         return True
     except OSError:
         return False
-
-
-def stop(server: "subprocess.Popen[bytes]") -> None:
-    """The whole group: servers and workers start processes of their own, and nothing may be left behind."""
-    with suppress(ProcessLookupError):  # the group is empty
-        for seconds in (8, 4):
-            if server.poll() is None:
-                os.killpg(server.pid, signal.SIGTERM)
-                with suppress(subprocess.TimeoutExpired):
-                    server.wait(timeout=seconds)
-        # A worker that is asked twice ends at once, and may leave its flow behind.
-        os.killpg(server.pid, signal.SIGKILL)
-    server.wait()

@@ -34,14 +34,14 @@ ALL = sorted(commands(get_command(app)))
 def test_every_command_says_what_it_does(words: tuple[str, ...]) -> None:
     shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "120"})
     assert shown.exit_code == 0 and "Usage" in shown.stdout
-    assert "--json" in shown.stdout or words in [("plan",), ("schema",), ("ui",)]
+    assert "--json" in shown.stdout or words in [("plan",), ("schema",), ("ui",), ("watch",)]
 
 
 def test_the_commands_are_those_of_the_documentation() -> None:
     assert {" ".join(words) for words in ALL} == {
         *("run", "reproduce", "recipes", "schema", "plan", "plan concepts", "plan captions"),
         *("status", "show", "trace", "coverage", "quality", "verify"),
-        *("redraw", "list-images", "rebuild", "export", "ui", "deploy"),
+        *("redraw", "list-images", "rebuild", "export", "ui", "deploy", "watch"),
     }
 
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer
@@ -11,7 +12,7 @@ from tokenizers.models import BPE
 from data_specs import image_group
 from data_specs.errors import SpecError
 from flows.execution.inputs import caption_inputs, concept_entries
-from flows.runs import planning, preflight
+from flows.runs import planning, preflight, recipes
 from flows.runs.lineages import stages_under
 from flows.runs.plan import RunPlan, read_plan, read_sealed
 from flows.runs.planning import plan_run, resolve_plan
@@ -43,6 +44,27 @@ def test_a_run_grows_once_however_often_the_same_asker_retries(tmp_path):
     assert plan_run(request(tmp_path, grow=0), "four").spec.captions.total == before + 128
     late = plan_run(request(tmp_path, grow=64), "two").spec.captions.total
     assert late == before + 128, "an old run that is tried again makes nothing smaller"
+
+
+def test_a_name_that_a_run_of_another_recipe_has_is_refused_and_that_run_stays_as_it_is(tmp_path):
+    """Its plan would be overwritten, and what it sealed would look lost."""
+    plan_run(request(tmp_path), "me")
+    other = tmp_path / "other.yaml"
+    other.write_text("seed: 7\nconcepts: {sources: [{use: tiny_world}]}\n")
+    with pytest.raises(SpecError, match=r"run 'tiny' is of recipe 'tiny', not '.*other.yaml': give this one a `name`"):
+        plan_run(replace(request(tmp_path), recipe=str(other), name="tiny"), "me")
+    assert read_plan(str(tmp_path), "tiny").spec.seed == 0
+    assert plan_run(replace(request(tmp_path), recipe=str(other)), "me").name == "other"
+
+
+def test_other_settings_of_a_recipe_and_a_copy_of_it_are_the_same_run(tmp_path):
+    plan_run(request(tmp_path), "me")
+    assert plan_run(request(tmp_path, seed=3), "me").spec.seed == 3
+    copy = tmp_path / "tiny.yaml"
+    copy.write_text(
+        storage.read_bytes(str(Path(recipes.__file__).parents[2] / "data_specs/recipes/tiny.yaml")).decode()
+    )
+    assert plan_run(replace(request(tmp_path, seed=3), recipe=str(copy)), "me").name == "tiny"
 
 
 def test_the_root_may_hold_other_peoples_files_and_is_cleaned_of_our_own_alone(tmp_path):

@@ -1,0 +1,25 @@
+"""Outlast a Prefect server that is being restarted: Prefect's client gives up at once where it never reached it before."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import httpx
+
+OUTAGE_SECONDS = 180.0
+"""A server comes back within 10 to 20 s on two cores; on a busy machine within three minutes, or not at all."""
+PAUSE_SECONDS = 2.0
+
+Answer = TypeVar("Answer")
+
+
+def outlast(ask: Callable[[], Answer], seconds: float = OUTAGE_SECONDS) -> Answer:
+    """What `ask()` returns, called again while no server answers. Raises what it raised last after so many seconds."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except httpx.TransportError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(PAUSE_SECONDS)
