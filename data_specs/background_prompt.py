@@ -25,10 +25,11 @@ class Places(BaseModel):
 
 
 class BackgroundPrompt(BaseModel):
-    """`header` opens every prompt; each prompt draws three of `examples`, without replacement."""
+    """`header` opens every prompt, after `system` for a chat model; each draws three of `examples`, without replacement."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    system: str | None = Field(default=None, min_length=1)
     header: str = Field(min_length=1)
     examples: tuple[Places, ...] = Field(min_length=EXAMPLES_PER_PROMPT)
 

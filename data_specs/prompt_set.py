@@ -50,8 +50,16 @@ class PromptPool(BaseModel):
         return self
 
 
+class ChatPrompt(BaseModel):
+    """What a chat model is told before the header; examples and query are then turns of the chat."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    system: str = Field(min_length=1)
+
+
 class PromptSet(BaseModel):
-    """One pool per kind of prompt."""
+    """One pool per kind of prompt, and what chat models are told; a set for base models alone needs no `chat`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,6 +68,7 @@ class PromptSet(BaseModel):
     texture: PromptPool
     background: PromptPool
     relation: PromptPool
+    chat: ChatPrompt | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> "PromptSet":

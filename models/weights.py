@@ -197,7 +197,7 @@ def _folder_digest(folder: Path) -> str:
     """Over names and contents of the weights and their configurations, so that a renamed copy is the same model."""
     sha = hashlib.sha256()
     for path in files_in(folder):
-        if path.suffix in {".safetensors", ".json", ".txt", ".model"}:
+        if path.suffix in {".safetensors", ".json", ".txt", ".model", ".jinja"}:
             sha.update(str(path.relative_to(folder)).encode() + b"\0")
             with path.open("rb") as stream:
                 sha.update(hashlib.file_digest(stream, "sha256").digest())

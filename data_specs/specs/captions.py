@@ -51,6 +51,10 @@ class CaptionsSpec(LanguageModelSpec):
     refuse_leaked: bool = Field(
         default=True, description="reject captions that repeat the prompt: its arrow, header or examples"
     )
+    refuse_chatter: bool = Field(
+        default=True,
+        description="reject answers that speak to whoever asked: `Sure! Here is a caption`, `I'm sorry, but`, `Let me know`",
+    )
     require_concept: bool = Field(default=True, description="reject captions that do not name their concept")
     require_background: bool = Field(
         default=False, description="reject captions that do not name their background; SynCLR does not require it"

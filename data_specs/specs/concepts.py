@@ -113,7 +113,7 @@ class BackgroundsSpec(LanguageModelSpec):
     at: ClassVar[str] = "concepts.backgrounds_by"
 
     model: str = Field(description="`smollm2-135m`, a local folder, or a hub id with `revision`")
-    max_tokens: int = Field(default=96, ge=16, le=512, description="of one answer, which is one line of text")
+    max_tokens: int = Field(default=96, ge=16, le=8192, description="of one answer, which is one line of text")
     per_concept: int = Field(default=10, ge=1, le=1000, description="backgrounds wanted for each object")
     for_all: bool = Field(
         default=False, description="also ask for objects whose sources give backgrounds; those come first"

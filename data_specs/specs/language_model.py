@@ -14,7 +14,7 @@ def server_addresses(listed: str) -> list[str]:
 
 
 class LanguageModelSpec(ModelSpec):
-    """Which language model completes prompts, and how it samples tokens."""
+    """Which language model is asked, in what form, and how it samples tokens."""
 
     at: ClassVar[str]
     """Path of these settings within a recipe, for error messages."""
@@ -31,12 +31,19 @@ class LanguageModelSpec(ModelSpec):
         default=None,
         description="commit of a hub id (required for one), or of the weights that a server was started with",
     )
+    chat: bool = Field(
+        default=False,
+        description="ask in turns, by the model's chat template, as instruct models want; false: have it continue a text",
+        json_schema_extra=LINEAGE_IF_SET,
+    )
     dtype: Literal["bfloat16", "float16", "float32"] = Field(
         default="bfloat16", description="of the weights; a server has its own"
     )
     temperature: float = Field(default=0.8, ge=0, le=2)
     top_p: float = Field(default=0.9, gt=0, le=1)
-    max_tokens: int = Field(default=32, ge=4, le=512)
+    max_tokens: int = Field(
+        default=32, ge=4, le=8192, description="of one answer; a model that reasons first needs some hundreds more"
+    )
     server: str | None = Field(
         default=None,
         description="engine openai: http://host:port/v1, several separated by commas; null: SYNCLR_API_SERVER",

@@ -73,7 +73,8 @@ def print_captions(planned: dict[str, Any]) -> None:
     if listed := planned.get("plans"):
         table = _table("shard", "slot", "kind", "strategy", "is asked for", "category")
         for row in listed:
-            asked = row["prompt"].rsplit("\n", 1)[-1]
+            prompt = row["prompt"]
+            asked = prompt.rsplit("\n", 1)[-1] if isinstance(prompt, str) else prompt[-1]["text"]
             table.add_row(str(row["shard"]), str(row["slot"]), row["kind"], row["strategy"], asked, row["category"])
         print_table(table)
 

@@ -15,9 +15,9 @@ from flows.runs.plan import RunPlan
 from flows.runs.resolve import evaluation_jobs
 from models.encoder.tokenizer import tokenizer_digest
 from tasks.captions.compose import CaptionInputs
-from tasks.captions.prompt_files import load_prompts, prompts_digest
+from tasks.captions.prompt_files import prompts_digest, prompts_of
 from tasks.captions.unsafe_words import load_unsafe_words, unsafe_words_digest
-from tasks.concepts.background_prompts import load_prompt, prompt_file_digest
+from tasks.concepts.background_prompts import prompt_file_digest, prompt_of
 from tasks.concepts.ingest import asked_about, concepts_of, ingest
 from tasks.concepts.sources import fingerprints
 from tasks.concepts.write_backgrounds import BackgroundInputs
@@ -41,16 +41,18 @@ def concept_entries(plan: RunPlan) -> Entries:
 def background_inputs(plan: RunPlan) -> BackgroundInputs:
     by = plan.spec.concepts.backgrounds_by
     assert by is not None
-    prompt = load_prompt(by.prompt)
-    _require_unchanged(plan, BACKGROUNDS, "prompts", prompt_file_digest(prompt), f"{by.at}.prompt {by.prompt!r}")
+    prompt = prompt_of(by)
+    digest = prompt_file_digest(prompt, chat=by.chat)
+    _require_unchanged(plan, BACKGROUNDS, "prompts", digest, f"{by.at}.prompt {by.prompt!r}")
     concepts = concepts_of(concept_entries(plan))
     return BackgroundInputs(tuple(asked_about(concepts, plan.spec.concepts)), prompt)
 
 
 def caption_inputs(plan: RunPlan) -> CaptionInputs:
     spec = plan.spec.captions
-    prompts = load_prompts(spec.prompts)
-    _require_unchanged(plan, "captions", "prompts", prompts_digest(prompts), f"captions.prompts {spec.prompts!r}")
+    prompts = prompts_of(spec)
+    digest = prompts_digest(prompts, chat=spec.chat)
+    _require_unchanged(plan, "captions", "prompts", digest, f"captions.prompts {spec.prompts!r}")
     if spec.unsafe_words is not None:
         digest = unsafe_words_digest(spec.unsafe_words)
         _require_unchanged(plan, "captions", "unsafe_words", digest, f"captions.unsafe_words {spec.unsafe_words!r}")

@@ -36,6 +36,7 @@ class StageRun:
         self._started = time.monotonic()
         self._open = ExitStack()
         self._worked: dict[int, Worked] = {}
+        self._noticed: set[str] = set()
         self._progress: ProgressArtifact | None = None
         self._open_lineage = Emitter(plan, self.stage, reads, self.flow_run, self.stale, self.emit)
         write_facts(self.stage)
@@ -43,7 +44,10 @@ class StageRun:
     def emit(self, event: Event) -> None:
         """Handed to whatever works in this stage: reaches the run's listeners, its log, and its progress on the server."""
         match event:
+            case Notice() if event.text in self._noticed:  # what one shard has to say, every shard says
+                return
             case Notice():
+                self._noticed.add(event.text)
                 logger.warning(event.text)
             case Worked():
                 self._worked[event.engine] = event

@@ -7,6 +7,7 @@ from flows.execution.inputs import background_inputs
 from flows.execution.run_bundles import run_bundles
 from flows.execution.stage_run import StageRun, sum_up
 from flows.runs.plan import RunPlan, record_sealed
+from models.captioner.build import notice_of_chat_model
 from tasks.concepts.write_backgrounds import write_bundle
 from tasks.shards import missing
 
@@ -31,4 +32,6 @@ def write_backgrounds(plan: RunPlan) -> SealedStage:
     spec = plan.spec.concepts.backgrounds_by
     assert spec is not None
     with StageRun(plan, BACKGROUNDS) as stage_run:
+        if stage_run.missing and (text := notice_of_chat_model(spec)):
+            stage_run.notice(text)
         return run_bundles(stage_run, write_bundle, spec, background_inputs, unit="objects", per_shard=spec.per_shard)

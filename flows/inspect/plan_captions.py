@@ -1,6 +1,7 @@
 """List or count the captions that a recipe plans, without any engine."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from data_specs.concept import Concept
@@ -9,8 +10,8 @@ from data_specs.specs.run import RunSpec
 from flows.runs.resolve import resolve_concepts
 from tasks.captions.plan_summary import counted, expected, summed
 from tasks.captions.planning import CaptionPlan, Planner, ask_seed, examples_for
-from tasks.captions.prompt_files import load_prompts
-from tasks.captions.prompts import write_example, write_prompt
+from tasks.captions.prompt_files import prompts_of
+from tasks.captions.prompts import prompt_for, write_example
 from tasks.concepts.ingest import read_concepts, table_of, without_backgrounds
 from tasks.shards import sealed
 
@@ -28,8 +29,8 @@ def plan_captions(spec: RunSpec, head: int = 0, summary_of: int = 0, root: str |
         mean = summed(expected(concepts, spec.captions, summary_of))
         answer |= {"planned": summary_of, **summed(counted(_plans(planner, spec, summary_of))), "expected": mean}
     if head:
-        prompts = load_prompts(spec.captions.prompts)
-        answer["plans"] = [_described(plan, prompts, spec.seed) for plan in _plans(planner, spec, head)]
+        prompts = prompts_of(spec.captions)
+        answer["plans"] = [_described(plan, prompts, spec) for plan in _plans(planner, spec, head)]
     return answer
 
 
@@ -50,9 +51,10 @@ def _plans(planner: Planner, spec: RunSpec, count: int) -> Iterator[CaptionPlan]
         yield planner.plan(*divmod(index, spec.captions.per_shard))
 
 
-def _described(plan: CaptionPlan, prompts: PromptSet, seed: int) -> dict[str, Any]:
-    """A plan with the examples, seed and prompt of the first request for its caption."""
-    examples = examples_for(plan, prompts, seed, attempt=0)
+def _described(plan: CaptionPlan, prompts: PromptSet, spec: RunSpec) -> dict[str, Any]:
+    """A plan with the examples, seed and prompt (a text, or the turns of a chat) of the first request for its caption."""
+    examples = examples_for(plan, prompts, spec.seed, attempt=0)
+    prompt = prompt_for(plan, prompts, examples, chat=spec.captions.chat)
     return {
         "shard": plan.shard,
         "slot": plan.slot,
@@ -65,6 +67,6 @@ def _described(plan: CaptionPlan, prompts: PromptSet, seed: int) -> dict[str, An
         "relation": plan.relation,
         "other": plan.other,
         "examples": [write_example(example, with_other=plan.other is not None) for example in examples],
-        "seed": ask_seed(plan, seed, attempt=0),
-        "prompt": write_prompt(plan, prompts.pool(plan.prompt_kind).header, examples),
+        "seed": ask_seed(plan, spec.seed, attempt=0),
+        "prompt": prompt if isinstance(prompt, str) else [asdict(turn) for turn in prompt],
     }

@@ -21,9 +21,9 @@ from models.encoder.tokenizer import tokenizer_digest
 from models.renderer.build import identify_loras, identify_renderer
 from models.scorer.build import identify_checker, identify_scorer
 from tasks import storage
-from tasks.captions.prompt_files import load_prompts, prompts_digest
+from tasks.captions.prompt_files import prompts_digest, prompts_of
 from tasks.captions.unsafe_words import unsafe_words_digest
-from tasks.concepts.background_prompts import load_prompt, prompt_file_digest
+from tasks.concepts.background_prompts import prompt_file_digest, prompt_of
 from tasks.concepts.ingest import asked_about
 from tasks.concepts.sources import fingerprints
 from tasks.embeddings.contents import embedding_contents
@@ -35,7 +35,7 @@ from tasks.scores.jobs import EvaluationJob, score_contents
 VERSIONS = {
     BACKGROUNDS: 1,
     "concepts": 1,
-    "captions": 4,
+    "captions": 5,
     SELECTION: 1,
     "images": 3,
     "encoder": 3,
@@ -109,7 +109,7 @@ def resolve_concepts(spec: RunSpec, root: str, concepts: Sequence[Concept]) -> d
             upstream=None,
             seed=spec.seed,
             model=[model.id, model.revision],
-            prompts=prompt_file_digest(load_prompt(by.prompt)),
+            prompts=prompt_file_digest(prompt_of(by), chat=by.chat),
             names=digest(*(f"{each.id} {each.name}" for each in objects)),
         )
     written = {name: stage.lineage for name, stage in found.items()}
@@ -119,7 +119,7 @@ def resolve_concepts(spec: RunSpec, root: str, concepts: Sequence[Concept]) -> d
 
 def _caption_facts(spec: CaptionsSpec) -> dict[str, Any]:
     model, words = identify_captioner(spec), spec.unsafe_words
-    facts = {"model": [model.id, model.revision], "prompts": prompts_digest(load_prompts(spec.prompts))}
+    facts = {"model": [model.id, model.revision], "prompts": prompts_digest(prompts_of(spec), chat=spec.chat)}
     return facts if words is None else facts | {"unsafe_words": unsafe_words_digest(words)}
 
 

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from data_specs.errors import SpecError
 from data_specs.model_identity import ModelIdentity
 from data_specs.specs.language_model import LanguageModelSpec
+from models.captioner.chat import has_chat_template
 from models.captioner.protocol import Captioner
 from models.captioner.smollm2 import NAME, smollm2_folder, smollm2_revision
 from models.weights import identify, place, require_reachable, require_whole
@@ -40,8 +41,10 @@ def require_captioner(spec: LanguageModelSpec) -> None:
     match spec.engine:
         case "openai":
             from models.captioner.server import require_served
+            from models.captioner.server_check import require_completions
 
             require_served(spec)
+            require_completions(spec)
         case "vllm" | "transformers":
             if find_spec(spec.engine) is None:
                 raise SpecError(
@@ -51,6 +54,26 @@ def require_captioner(spec: LanguageModelSpec) -> None:
             if spec.model != NAME:
                 require_reachable(spec.model, spec.revision, setting=f"{spec.at}.model")
                 require_whole(spec.model, setting=f"{spec.at}.model")
+                if spec.chat and has_chat_template(spec.model, spec.revision) is False:
+                    raise SpecError(
+                        f"{spec.at}.chat: {spec.model!r} has no chat template, so it holds no chats; {spec.at}.chat=false has it "
+                        "continue text"
+                    )
+
+
+def notice_of_chat_model(spec: LanguageModelSpec) -> str | None:
+    """What to tell where a model that may be a chat model is to continue a text; None where that is as it should be.
+
+    Not of the model that ships, an instruct model that continues texts in `tiny` by intent: docs/captions.md says what it gains.
+    """
+    if spec.chat or spec.engine not in ("vllm", "transformers") or spec.model == NAME:
+        return None
+    if not has_chat_template(spec.model, spec.revision):
+        return None
+    return (
+        f"{spec.at}.model: {spec.model!r} has a chat template, as chat models have, and is asked to continue a text, which base "
+        f"models do better; {spec.at}.chat=true asks it in turns"
+    )
 
 
 def build_captioner(spec: LanguageModelSpec) -> Captioner:

@@ -1,4 +1,4 @@
-"""A captioner for unit tests: sentences about whatever the prompt's last line names, made without a model."""
+"""A captioner for unit tests: sentences about whatever a prompt's last line or turn names, made without a model."""
 
 import hashlib
 from collections.abc import Sequence
@@ -21,9 +21,10 @@ class FakeCaptioner:
         return [self._sentence(ask) for ask in asks]
 
     def _sentence(self, ask: Ask) -> str:
-        key = hashlib.sha256(f"{ask.prompt}\x1f{ask.seed}".encode()).digest()
+        prompt = ask.prompt if isinstance(ask.prompt, str) else "\n".join(turn.text for turn in ask.prompt)
+        key = hashlib.sha256(f"{prompt}\x1f{ask.seed}".encode()).digest()
         if int.from_bytes(key[:4], "big") < self._faulty * 2**32:
             return "\n"
-        query = ask.prompt.rstrip().splitlines()[-1].removesuffix("=>").strip()
+        query = prompt.rstrip().splitlines()[-1].removesuffix("=>").strip()
         manner, number = _MANNERS[key[4] % len(_MANNERS)], int.from_bytes(key[5:9], "big")
         return f" A {manner} picture of {query}, number {number}.\n"

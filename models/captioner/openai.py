@@ -18,8 +18,10 @@ import httpx
 from data_specs.errors import EngineError
 from data_specs.model_identity import ModelIdentity
 from data_specs.specs.language_model import LanguageModelSpec
-from models.captioner.protocol import Ask
-from models.captioner.server import access, is_elsewhere, usable_environment
+from models.captioner.chat import without_system
+from models.captioner.completion_api import read, request, withheld
+from models.captioner.protocol import FILTERED, Ask
+from models.captioner.server import access, is_elsewhere, passes_later, refuses_system, usable_environment
 
 PATIENCE_SECONDS = 120.0
 """A request is repeated for so long after its first failure: by then a server that restarts is usually back."""
@@ -27,8 +29,6 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 20.0
 Clients = Mapping[str, httpx.AsyncClient]
 """One a server: some are on this machine, and asked past all proxies."""
-AGAIN_LATER = {408, 409, 425, 429}
-"""Status codes that, like 5xx, another try may change."""
 
 
 class OpenAiCaptioner:
@@ -38,6 +38,7 @@ class OpenAiCaptioner:
         self.model = identity
         self._spec, self._patience = spec, patience
         self._access = access(spec)
+        self._system_apart = True
 
     def complete(self, asks: Sequence[Ask]) -> list[str]:
         return asyncio.run(self._complete_all(asks))
@@ -92,31 +93,35 @@ class OpenAiCaptioner:
             await asyncio.sleep(pause)
 
     async def _ask(self, client: httpx.AsyncClient, server: str, ask: Ask) -> str:
+        prompt = ask.prompt if isinstance(ask.prompt, str) or self._system_apart else without_system(ask.prompt)
+        answer = await self._post(client, server, *request(self._spec, prompt, ask.seed))
+        if refuses_system(answer, prompt):
+            assert not isinstance(prompt, str)
+            again = await self._post(client, server, *request(self._spec, without_system(prompt), ask.seed))
+            if again.status_code == 200:
+                self._system_apart, answer = False, again
+        if answer.status_code != 200:
+            if withheld(self._access.body(answer)):
+                return FILTERED
+            raise self._access.refusal(server, answer)
+        try:
+            return read(answer.json(), ask, self._spec.max_tokens)
+        except ValueError as error:
+            raise _FailedError(f"the answer is no completion: {self._access.reason(answer)}") from error
+
+    async def _post(self, client: httpx.AsyncClient, server: str, path: str, request: dict[str, Any]) -> httpx.Response:
+        """Any answer but one that says to come again. Raises _FailedError."""
         spec = self._spec
-        request = {
-            "model": spec.model,
-            "prompt": ask.prompt,
-            "seed": ask.seed,
-            "temperature": spec.temperature,
-            "top_p": spec.top_p,
-            "max_tokens": spec.max_tokens,
-            "stop": ["\n"],
-        }
         try:
             async with asyncio.timeout(spec.timeout):
-                answer = await client.post(f"{server}/completions", json=request)
+                answer = await client.post(f"{server}/{path}", json=request)
         except TimeoutError as error:
             raise _FailedError(f"no answer within {spec.timeout:g} s ({spec.at}.timeout)") from error
         except httpx.HTTPError as error:
             raise _FailedError(" ".join(str(error).split()) or type(error).__name__) from error
-        if answer.status_code in AGAIN_LATER or answer.status_code >= 500:
+        if passes_later(answer):
             raise _FailedError(f"{answer.status_code} {self._access.reason(answer)}", _retry_after(answer))
-        if answer.status_code != 200:
-            raise self._access.refusal(server, answer)
-        try:
-            return _read(answer.json())
-        except (ValueError, KeyError, TypeError) as error:
-            raise _FailedError(f"the answer is no completion: {self._access.reason(answer)}") from error
+        return answer
 
 
 class _FailedError(Exception):
@@ -125,16 +130,6 @@ class _FailedError(Exception):
     def __init__(self, message: str, pause: float | None = None) -> None:
         super().__init__(message)
         self.pause = pause
-
-
-def _read(answer: Any) -> str:
-    """One line, with its line break unless it was cut off at `max_tokens`. Some servers send the break, most omit it."""
-    (choice,) = answer["choices"]
-    text, ended = choice["text"], choice["finish_reason"]
-    if not isinstance(text, str) or ended in (None, "abort", "error"):
-        raise ValueError(f"finish_reason {ended!r}")
-    line, broken, _ = text.partition("\n")
-    return line + ("\n" if broken or ended != "length" else "")
 
 
 def _back_off(attempt: int) -> float:

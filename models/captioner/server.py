@@ -5,7 +5,8 @@ The key comes from the environment alone, and goes into no record, log or messag
 
 import ipaddress
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,19 +16,24 @@ import httpx
 
 from data_specs.errors import SpecError
 from data_specs.specs.language_model import LanguageModelSpec, server_addresses
+from models.captioner.protocol import Turn
 
 SERVER = "SYNCLR_API_SERVER"
 KEYS = ("SYNCLR_API_KEY", "OPENAI_API_KEY")
 """The first that is set wins."""
 CHECK_SECONDS = 15.0
 MOST_CHARACTERS = 300
+AGAIN_LATER = {408, 409, 425, 429}
+"""Status codes that, like 5xx, another try may change."""
+_SYSTEM = re.compile(r"\bsystem\b|\broles? must alternate\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Servers that share the work, and the key for them. `at` is where the recipe names them."""
+    """Servers that share the work, and the key for them. `at` is where the recipe names them, `chat` whether it asks in turns."""
 
     at: str
+    chat: bool
     servers: tuple[str, ...]
     key: str | None = field(repr=False)
     key_from: str | None
@@ -36,21 +42,31 @@ class Access:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}"} if self.key else {}
 
+    def body(self, answer: httpx.Response) -> Any:
+        """The answer's JSON; None if it is none."""
+        try:
+            return answer.json()
+        except ValueError:
+            return None
+
     def reason(self, answer: httpx.Response) -> str:
         """The server's error message in one line, with the key masked should it repeat it."""
-        try:
-            words = _message(answer.json()) or answer.text
-        except ValueError:
-            words = answer.text
+        words = _message(self.body(answer)) or answer.text
         words = words.replace(self.key, "***") if self.key else words
         return " ".join(words.split())[:MOST_CHARACTERS] or "no reason given"
 
     def refusal(self, server: str, answer: httpx.Response) -> SpecError:
         """The error for a request that the server would refuse again."""
+        reason = self.reason(answer)
         if answer.status_code in (401, 403):
             sent = f"the key in {self.key_from}" if self.key_from else f"a request without a key ({' or '.join(KEYS)})"
-            return SpecError(f"{self.at}.server: {server} refuses {sent}: {self.reason(answer)}")
-        return SpecError(f"{self.at}: {server} refused the request ({answer.status_code}): {self.reason(answer)}")
+            return SpecError(f"{self.at}.server: {server} refuses {sent}: {reason}")
+        way_out = ""
+        if not self.chat and "chat" in reason.casefold():
+            way_out = f"; {self.at}.chat=true asks a chat model in turns"
+        if self.chat and (answer.status_code in (404, 405, 501) or "chat template" in reason.casefold()):
+            way_out = f"; {self.at}.chat=false has a model that is no chat model continue text"
+        return SpecError(f"{self.at}: {server} refused the request ({answer.status_code}): {reason}{way_out}")
 
 
 def access(spec: LanguageModelSpec, environment: Mapping[str, str] = os.environ) -> Access:
@@ -66,7 +82,7 @@ def access(spec: LanguageModelSpec, environment: Mapping[str, str] = os.environ)
     # A header that is refused is shown in the refusal, key and all.
     if key is not None and not (key and key.isascii() and key.isprintable()):
         raise SpecError(f"{key_from} is not a key: it must be letters, digits and signs of ASCII, on one line")
-    return Access(spec.at, tuple(servers), key, key_from)
+    return Access(spec.at, spec.chat, tuple(servers), key, key_from)
 
 
 def require_served(spec: LanguageModelSpec, environment: Mapping[str, str] = os.environ) -> None:
@@ -120,10 +136,23 @@ def usable_environment(at: str, server: str) -> Iterator[None]:
         ) from error
 
 
+def passes_later(answer: httpx.Response) -> bool:
+    return answer.status_code in AGAIN_LATER or answer.status_code >= 500
+
+
+def refuses_system(answer: httpx.Response, prompt: str | Sequence[Turn]) -> bool:
+    """Whether a chat was refused for its system prompt, which the templates of some models do not know."""
+    asked = not isinstance(prompt, str) and prompt[0].role == "system"
+    return asked and answer.status_code in (400, 422) and bool(_SYSTEM.search(answer.text))
+
+
 def _served(answer: httpx.Response) -> list[str] | None:
+    """OpenAI's `data`, or the `models` of servers with a list of their own."""
     try:
-        return [str(model["id"]) for model in answer.json()["data"]] if answer.status_code == 200 else None
-    except (ValueError, KeyError, TypeError):
+        listed = answer.json()
+        found = listed["data"] if "data" in listed else listed["models"]
+        return [str(model.get("id") or model["name"]) for model in found] if answer.status_code == 200 else None
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

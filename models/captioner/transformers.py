@@ -1,4 +1,4 @@
-"""Complete prompts with any causal language model that transformers loads. Slow, but it runs everywhere.
+"""Complete texts and chats with any causal language model that transformers loads. Slow, but it runs everywhere.
 
 Each row of a batch samples its own tokens, from uniform numbers that depend on its seed alone. Its neighbours can change it
 only through the rounding of batched sums.
@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 from data_specs.errors import EngineError, SpecError
 from data_specs.model_identity import ModelIdentity
 from data_specs.specs.language_model import LanguageModelSpec
+from models.captioner.chat import begins_reasoning, encode_turns, said
 from models.captioner.nucleus import keep_nucleus
 from models.captioner.protocol import Ask
 from models.memory import give_back, is_out_of_memory
@@ -51,6 +52,8 @@ class TransformersCaptioner:
         eos = self._model.generation_config.eos_token_id
         self._model.generation_config = GenerationConfig(eos_token_id=eos)
         self._ends = {token for token in ([eos] if isinstance(eos, int) else eos or []) if token is not None}
+        # The end of a turn, which some folders name in the tokenizer alone. vLLM stops at it by itself.
+        self._ends_of_turns = {*self._ends, self._tokenizer.eos_token_id} - {None}
 
     def complete(self, asks: Sequence[Ask]) -> list[str]:
         self._require_space(asks)
@@ -71,10 +74,15 @@ class TransformersCaptioner:
             give_back()
         return texts
 
+    def _tokens(self, ask: Ask) -> list[int]:
+        if isinstance(ask.prompt, str):
+            return list(self._tokenizer(ask.prompt).input_ids)
+        return encode_turns(self._tokenizer, ask.prompt, f"{self._spec.at}.chat")
+
     def _require_space(self, asks: Sequence[Ask]) -> None:
         longest: int = getattr(self._model.config, "max_position_embeddings", 0)
         for ask in asks if longest else ():
-            tokens = len(self._tokenizer(ask.prompt).input_ids)
+            tokens = len(self._tokens(ask))
             if tokens + self._spec.max_tokens > longest:
                 raise SpecError(
                     f"{self._spec.at}: a prompt of {tokens} tokens and {self._spec.max_tokens} of max_tokens are more than "
@@ -83,24 +91,36 @@ class TransformersCaptioner:
 
     @torch.inference_mode()
     def _continued(self, asks: Sequence[Ask]) -> list[str]:
-        read = self._tokenizer([ask.prompt for ask in asks], return_tensors="pt", padding=True).to(self._device)
+        prompts, chat = [self._tokens(ask) for ask in asks], not isinstance(asks[0].prompt, str)
+        read = self._tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(self._device)
         start = read.input_ids.shape[1]
         draws = [_Draws(asks, self._spec, start)] if self._spec.temperature else []
+        ends: dict[str, Any] = {"stop_strings": ["\n"], "tokenizer": self._tokenizer}
+        if chat:
+            ends = {"eos_token_id": sorted(self._ends_of_turns) or None}
         tokens_NT = self._model.generate(
             **read,
             logits_processor=draws,
             do_sample=False,  # of the one token that each row has drawn
             max_new_tokens=self._spec.max_tokens,
             pad_token_id=self._tokenizer.pad_token_id,
-            stop_strings=["\n"],
-            tokenizer=self._tokenizer,
+            **ends,
         )
-        return [self._line(row) for row in tokens_NT[:, start:].tolist()]
+        rows = tokens_NT[:, start:].tolist()
+        if not chat:
+            return [self._line(row) for row in rows]
+        reasoning = begins_reasoning(self._tokenizer, prompts[0])
+        return [self._answer(row, reasoning=reasoning) for row in rows]
 
     def _line(self, tokens: list[int]) -> str:
-        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        line, broken, _ = text.partition("\n")
+        line, broken, _ = self._text(tokens).partition("\n")
         return line + ("\n" if broken or not self._ends.isdisjoint(tokens) else "")
+
+    def _answer(self, tokens: list[int], *, reasoning: bool) -> str:
+        return said(self._text(tokens), ended=not self._ends_of_turns.isdisjoint(tokens), reasoning=reasoning)
+
+    def _text(self, tokens: list[int]) -> str:
+        return str(self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
 class _Draws(LogitsProcessor):  # type: ignore[misc, unused-ignore]

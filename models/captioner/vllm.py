@@ -1,4 +1,4 @@
-"""Complete prompts with any causal language model that vLLM loads.
+"""Complete texts and chats with any causal language model that vLLM loads.
 
 Measured with vLLM 0.32: the same asks give the same text after other asks, in another process and on a loaded machine,
 if (1) the engine runs in this process, since a child accepts requests whenever they arrive; (2) no prefix is cached from
@@ -33,6 +33,7 @@ from vllm.v1.sample.logits_processor import LogitsProcessor  # noqa: E402
 from data_specs.errors import EngineError, SpecError  # noqa: E402
 from data_specs.model_identity import ModelIdentity  # noqa: E402
 from data_specs.specs.language_model import LanguageModelSpec  # noqa: E402
+from models.captioner.chat import begins_reasoning, encode_turns, said  # noqa: E402
 from models.captioner.nucleus import keep_nucleus  # noqa: E402
 from models.captioner.protocol import Ask  # noqa: E402
 from models.weights import passes  # noqa: E402
@@ -82,20 +83,22 @@ class VllmCaptioner:
     def complete(self, asks: Sequence[Ask]) -> list[str]:
         if not asks:
             return []
+        chat = not isinstance(asks[0].prompt, str)
         settings = [
             SamplingParams(
                 temperature=self._spec.temperature,
                 top_p=self._top_p,
                 max_tokens=self._spec.max_tokens,
                 seed=ask.seed,
-                stop=["\n"],
+                stop=None if chat else ["\n"],
             )
             for ask in asks
         ]
+        prompts = [self._prompt(ask) for ask in asks]
         try:
             if not self._llm.reset_prefix_cache():
                 raise RuntimeError("prompts of an earlier call are still in work")
-            outputs = self._llm.generate([ask.prompt for ask in asks], settings, use_tqdm=False)
+            outputs = self._llm.generate(prompts, settings, use_tqdm=False)
         except (ValueError, VLLMValidationError) as error:
             raise SpecError(f"{self._spec.at}: {self.model.id!r} refused a prompt: {_sentence(error)}") from error
         except Exception as error:
@@ -107,12 +110,25 @@ class VllmCaptioner:
                 f"{self._spec.at}: a prompt of {longest} tokens and max_tokens={self._spec.max_tokens} are more than "
                 f"max_model_len={self._spec.max_model_len}; raise it, or shorten the examples"
             )
-        return [_ended(output.outputs[0]) for output in outputs]
+        if not chat:
+            return [_line(output.outputs[0]) for output in outputs]
+        reasoning = begins_reasoning(self._llm.get_tokenizer(), outputs[0].prompt_token_ids)
+        return [_answer(output.outputs[0], reasoning=reasoning) for output in outputs]
+
+    def _prompt(self, ask: Ask) -> str | dict[str, list[int]]:
+        if isinstance(ask.prompt, str):
+            return ask.prompt
+        # Not `LLM.chat`: the same tokens as in transformers, whatever form of contents vLLM finds in a template.
+        return {"prompt_token_ids": encode_turns(self._llm.get_tokenizer(), ask.prompt, f"{self._spec.at}.chat")}
 
 
-def _ended(completion: Any) -> str:
+def _line(completion: Any) -> str:
     """With a line break at its end, unless it was cut at `max_tokens`."""
     return str(completion.text) + ("\n" if completion.finish_reason == "stop" else "")
+
+
+def _answer(completion: Any, *, reasoning: bool) -> str:
+    return said(str(completion.text), ended=completion.finish_reason == "stop", reasoning=reasoning)
 
 
 def _nucleus(top_p: float) -> type[LogitsProcessor]:

@@ -14,15 +14,16 @@ from data_specs.rejection import Rejection
 from data_specs.shard import UNNAMED, MadeBy, ShardAddress, ShardManifest
 from data_specs.specs.captions import CaptionsSpec
 from models.captioner.build import build_captioner
-from models.captioner.protocol import Ask, Captioner
+from models.captioner.protocol import Ask, Captioner, prompt_digest
 from tasks.bundles import Work, bundle_task, require_planned
+from tasks.captions.chat_advice import chat_advice
 from tasks.captions.near_duplicates import AcceptedCaptions
 from tasks.captions.planning import CaptionPlan, Planner, ask_seed, examples_for
-from tasks.captions.prompts import prompt_digest, write_example, write_prompt
+from tasks.captions.prompts import prompt_for, write_example
 from tasks.captions.screening import Refusal, Screen
 from tasks.captions.unsafe_words import UnsafeWords
 from tasks.engines import EngineProcess, loaded
-from tasks.events import Advanced, Emit, ignore
+from tasks.events import Advanced, Emit, Notice, ignore
 from tasks.shards import make_shard, missing_first, read_rows
 
 
@@ -56,7 +57,7 @@ def compose(
         open_plans = [plan for plan in plans if plan.slot not in kept]
         if not open_plans:
             break
-        attempts = [_Attempt(plan, prompts, seed, attempt) for plan in open_plans]
+        attempts = [_Attempt(plan, prompts, seed, attempt, chat=spec.chat) for plan in open_plans]
         for each, completion in _completed(attempts, captioner):
             found = screen.verdict(completion, each.plan)
             if isinstance(found, str) and (copied := accepted.refuses(found)):
@@ -85,10 +86,10 @@ def _completed(attempts: Sequence["_Attempt"], captioner: Captioner) -> Iterator
 class _Attempt:
     """One attempt at one plan: its examples, prompt and seed; makes the caption's record if it succeeds."""
 
-    def __init__(self, plan: CaptionPlan, prompts: PromptSet, seed: int, attempt: int) -> None:
+    def __init__(self, plan: CaptionPlan, prompts: PromptSet, seed: int, attempt: int, *, chat: bool) -> None:
         examples = examples_for(plan, prompts, seed, attempt)
         self.plan = plan
-        self.prompt = write_prompt(plan, prompts.pool(plan.prompt_kind).header, examples)
+        self.prompt = prompt_for(plan, prompts, examples, chat=chat)
         self.seed = ask_seed(plan, seed, attempt)
         self._lines = tuple(write_example(example, with_other=plan.other is not None) for example in examples)
         self._run_seed, self._attempt = seed, attempt
@@ -135,7 +136,10 @@ def compose_shard(
         yield from compose(plans, inputs.prompts, inputs.unsafe_words, captioner, spec, seed)
 
     def check(kept: int, refused: Counter[str]) -> None:
-        _require_enough(kept, refused, address, spec)
+        advice = chat_advice(kept, refused, spec)
+        _require_enough(kept, refused, address, spec, advice)
+        if advice:
+            emit(Notice(made_by.run, address.stage, advice))
 
     return make_shard(address, CONTRACT, outcomes, made_by=made_by, emit=emit, check=check)
 
@@ -165,13 +169,15 @@ def compose_bundle(work: Work[CaptionsSpec, CaptionInputs], engine: EngineProces
     return total
 
 
-def _require_enough(kept: int, refused: Counter[str], address: ShardAddress, spec: CaptionsSpec) -> None:
+def _require_enough(
+    kept: int, refused: Counter[str], address: ShardAddress, spec: CaptionsSpec, advice: str | None
+) -> None:
     if kept < spec.min_kept * spec.per_shard:
         reasons = ", ".join(f"{reason} {count}" for reason, count in refused.most_common() if reason != "exhausted")
         raise SpecError(
             f"{address.stem}: {kept} of {spec.per_shard} captions kept after {spec.attempts} attempts, less than "
-            f"captions.min_kept={spec.min_kept:g} wants; refused: {reasons}; raise attempts, lower "
-            "min_kept, or change model or prompts"
+            f"captions.min_kept={spec.min_kept:g} wants; refused: {reasons}; "
+            f"{advice or 'raise attempts, lower min_kept, or change model or prompts'}"
         )
 
 

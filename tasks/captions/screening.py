@@ -5,6 +5,8 @@ from typing import Literal
 
 from data_specs.prompt_set import ARROW, PROMPT_KINDS, PromptSet
 from data_specs.specs.captions import CaptionsSpec
+from models.captioner.protocol import FILTERED
+from tasks.captions.answers import caption_in, speaks_to_the_asker
 from tasks.captions.language import may_be_english
 from tasks.captions.naming import names, relates, words
 from tasks.captions.planning import CaptionPlan
@@ -12,7 +14,9 @@ from tasks.captions.unsafe_words import UnsafeWords
 
 Reason = Literal[
     "empty",
+    "filtered",
     "prompt_leaked",
+    "chatter",
     "cut_off",
     "too_short",
     "too_long",
@@ -45,21 +49,25 @@ class Screen:
         self._spec, self._unsafe = spec, unsafe
         pools = [prompts.pool(kind) for kind in PROMPT_KINDS]
         self._examples = {fingerprint(example.caption) for pool in pools for example in pool.examples}
-        sentences = {fingerprint(part) for pool in pools for part in pool.header.replace("\n", " ").split(". ")}
+        told = [pool.header for pool in pools] + ([prompts.chat.system] if spec.chat and prompts.chat else [])
+        sentences = {fingerprint(part) for text in told for part in text.replace("\n", " ").split(". ")}
         self._headers = tuple(sorted(each for each in sentences if len(each.split()) >= LEAST_LEAK))
 
     def verdict(self, completion: str, plan: CaptionPlan) -> str | Refusal:
-        """The first line, tidied, or a refusal: a base LLM continues with further `x => y` pairs after it.
-
-        A completion without a line break was cut off at `max_tokens`, in the middle of its sentence.
-        """
-        spec, text = self._spec, first_line(completion)
-        count = len(text.split())
+        """The caption in a completion, tidied, or a refusal."""
+        if completion == FILTERED:
+            return Refusal("filtered", completion.strip())
+        spec, answer = self._spec, caption_in(completion, chat=self._spec.chat)
+        text, count = answer.text, len(answer.text.split())
+        if not text and answer.greeting and spec.refuse_chatter:
+            return Refusal("chatter", answer.greeting)
         if not text:
-            return Refusal("empty", completion)
+            return Refusal("cut_off" if spec.chat and not answer.ended else "empty", completion)
         if spec.refuse_leaked and self._leaked(text):
             return Refusal("prompt_leaked", text)
-        if "\n" not in completion:
+        if spec.refuse_chatter and speaks_to_the_asker(text, plan.concept.name):
+            return Refusal("chatter", text)
+        if not answer.ended:
             return Refusal("cut_off", text)
         if count < spec.min_words:
             return Refusal("too_short", text)
@@ -90,15 +98,6 @@ class Screen:
         """Whether the text holds the prompt's arrow or a sentence of its header, or is one of its examples."""
         found = fingerprint(text)
         return ARROW in text or "->" in text or found in self._examples or any(each in found for each in self._headers)
-
-
-def first_line(completion: str) -> str:
-    """The first line without surrounding space, runs of spaces, or quotation marks around the whole."""
-    lines = completion.lstrip(" \t").splitlines()
-    text = " ".join(lines[0].split()) if lines else ""
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        text = text[1:-1].strip()
-    return text
 
 
 def repeats_itself(text_words: list[str], length: int) -> bool:

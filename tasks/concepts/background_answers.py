@@ -8,9 +8,11 @@ from typing import Literal
 
 from data_specs.background_prompt import SEPARATOR, BackgroundPrompt
 from data_specs.prompt_set import ARROW
+from models.captioner.protocol import FILTERED
 
 Reason = Literal[
     "empty",
+    "filtered",
     "prompt_leaked",
     "cut_off",
     "not_a_place",
@@ -71,6 +73,9 @@ class AnswerReader:
 
     def read(self, completion: str, concept: str) -> Iterator[str | RefusedAnswer]:
         """Yields each part of the answer, as a place or as a refusal; an answer without any part is one refusal."""
+        if completion == FILTERED:
+            yield RefusedAnswer("filtered", completion.strip())
+            return
         raw_parts, cut = split(completion)
         parts = [tidied(raw) for raw in raw_parts]
         if not parts:
@@ -87,6 +92,14 @@ class AnswerReader:
                 if reason is None and self._need_preposition and not begins_with_preposition(raw):
                     reason = "not_a_place"
             yield RefusedAnswer(reason, raw[:200]) if reason else part
+
+
+def in_one_line(answer: str) -> str:
+    """A chat model's answer as a base model writes it: its first line but greetings (`Here are some:`), or all of a list."""
+    lines = [line.strip() for line in answer.splitlines()]
+    lines = [line for line in lines if line and not line.endswith(":")]
+    listed = [line for line in lines if _BULLETS.match(line)]
+    return "; ".join(listed or lines[:1]) + ("\n" if answer.endswith("\n") or len(lines) > max(len(listed), 1) else "")
 
 
 def split(completion: str) -> tuple[list[str], bool]:

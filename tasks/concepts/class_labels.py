@@ -1,6 +1,7 @@
 """Read the class names of a ClassLabel feature from the description of a Hugging Face data set. Downloads nothing."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from tasks.concepts import list_files
 
 DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "README.md", "train/dataset_info.json")
 """In a folder the first of these that exists is read: from `save_to_disk`, from the hub's old form, from its present form."""
+_LINE_END = re.compile(r"\r\n|\r|\n")
 Path = tuple[str, ...]
 
 
@@ -47,17 +49,23 @@ def _tree(path: str) -> Any:
     data = list_files.read(path)
     match list_files.suffix_of(path):
         case ".md":
-            parts = list_files.text(data, path).split("---\n", 2)
-            if len(parts) < 3 or parts[0].strip():
-                raise SpecError(
-                    f"concepts.sources: {path!r} does not open with a block of YAML between two lines `---`"
-                )
-            return list_files.tree(parts[1].encode(), f"{path}.yaml")
+            return list_files.tree(_front_matter(list_files.text(data, path), path).encode(), f"{path}.yaml")
         case ".parquet":
             metadata = list_files.parquet(data, path).schema_arrow.metadata or {}
             return json.loads(metadata.get(b"huggingface", b"{}"))
         case _:
             return list_files.tree(data, path)
+
+
+def _front_matter(text: str, path: str) -> str:
+    """The YAML with which a README opens, whatever ends its lines. Raises SpecError."""
+    lines = _LINE_END.split(text.lstrip())
+    marks = [number for number, line in enumerate(lines) if line.rstrip() == "---"]
+    if marks[:1] != [0]:
+        raise SpecError(f"concepts.sources: {path!r} does not open with a block of YAML between two lines `---`")
+    if len(marks) < 2:
+        raise SpecError(f"concepts.sources: {path!r} opens a block of YAML by a line `---` that no second one closes")
+    return "\n".join(lines[1 : marks[1]])
 
 
 def _features(node: Any, where: Path) -> Iterator[tuple[Path, list[str]]]:

@@ -8,16 +8,16 @@ from data_specs.background_prompt import BackgroundPrompt
 from data_specs.caption import Sampling
 from data_specs.concept import Concept
 from data_specs.errors import SpecError
-from data_specs.ids import ConceptId, background_id, digest, seed_of
+from data_specs.ids import ConceptId, background_id, seed_of
 from data_specs.rejection import Rejection
 from data_specs.shard import UNNAMED, MadeBy, ShardAddress, ShardManifest
 from data_specs.specs.concepts import BackgroundsSpec
 from data_specs.stage import Stage
 from models.captioner.build import build_captioner
-from models.captioner.protocol import Ask, Captioner
+from models.captioner.protocol import Ask, Captioner, prompt_digest
 from tasks.bundles import Work, bundle_task, require_planned
-from tasks.concepts.background_answers import AnswerReader, RefusedAnswer, fingerprint
-from tasks.concepts.background_prompts import examples_for, write_example, write_prompt
+from tasks.concepts.background_answers import AnswerReader, RefusedAnswer, fingerprint, in_one_line
+from tasks.concepts.background_prompts import examples_for, prompt_for, write_example
 from tasks.engines import EngineProcess, loaded
 from tasks.events import Advanced, Emit, ignore
 from tasks.shards import make_shard, missing_first, read_rows
@@ -47,10 +47,10 @@ def write(
         open_objects = [each for each in objects if len(kept[each.id]) < spec.per_concept]
         if not open_objects:
             break
-        attempts = [_Attempt(each, prompt, seed, attempt) for each in open_objects]
+        attempts = [_Attempt(each, prompt, seed, attempt, chat=spec.chat) for each in open_objects]
         for each, completion in zip(attempts, captioner.complete([each.ask for each in attempts]), strict=True):
-            found = kept[each.about.id]
-            for part in reader.read(completion, each.about.name):
+            found, answer = kept[each.about.id], in_one_line(completion) if spec.chat else completion
+            for part in reader.read(answer, each.about.name):
                 verdict = _beside(found, part, spec.per_concept) if isinstance(part, str) else part
                 if isinstance(verdict, RefusedAnswer):
                     yield Rejection(f"{each.about.id}-{attempt}", verdict.reason, verdict.text)
@@ -72,10 +72,11 @@ def _beside(found: Mapping[str, Background], part: str, wanted: int) -> str | Re
 class _Attempt:
     """One attempt at one object: its examples, prompt and seed; makes the records of the backgrounds in its answer."""
 
-    def __init__(self, about: Concept, prompt: BackgroundPrompt, seed: int, attempt: int) -> None:
+    def __init__(self, about: Concept, prompt: BackgroundPrompt, seed: int, attempt: int, *, chat: bool) -> None:
         examples = examples_for(prompt, about.id, seed, attempt)
         self.about = about
-        self.ask = Ask(write_prompt(prompt, examples, about.name), seed_of("backgrounds", seed, about.id, attempt))
+        asked = prompt_for(prompt, examples, about.name, chat=chat)
+        self.ask = Ask(asked, seed_of("backgrounds", seed, about.id, attempt))
         self._lines = tuple(map(write_example, examples))
         self._attempt = attempt
 
@@ -86,7 +87,7 @@ class _Attempt:
             concept_id=self.about.id,
             concept=self.about.name,
             examples=self._lines,
-            prompt_digest=digest("prompt", self.ask.prompt),
+            prompt_digest=prompt_digest(self.ask.prompt),
             model=captioner.model,
             sampling=Sampling(spec.temperature, spec.top_p, spec.max_tokens),
             seed=self.ask.seed,

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from models.captioner.fake import FakeCaptioner
-from models.captioner.protocol import Ask
+from models.captioner.protocol import Ask, Turn
 
 MODEL = "stand-in"
 
@@ -27,12 +27,13 @@ class Fault:
 
 @dataclass
 class Completions:
-    """`faults` are met first, one a request; `asked` are the requests as they came."""
+    """`faults` are met first, one a request; `asked` are the requests as they came, `paths` where they went."""
 
     url: str = ""
     key: str | None = None
     faults: list[Fault] = field(default_factory=list)
     asked: list[dict[str, Any]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
     slow: float = 0.0
@@ -42,8 +43,13 @@ class Completions:
 
 
 def sentence(asked: dict[str, Any]) -> dict[str, Any]:
-    text = FakeCaptioner().complete([Ask(asked["prompt"], asked["seed"])])[0]
-    return {"index": 0, "text": text.removesuffix("\n"), "finish_reason": "stop"}
+    """A choice: of a text's completion, or the message that answers a chat."""
+    if (said := asked.get("messages")) is None:
+        text = FakeCaptioner().complete([Ask(asked["prompt"], asked["seed"])])[0]
+        return {"index": 0, "text": text.removesuffix("\n"), "finish_reason": "stop"}
+    turns = tuple(Turn(message["role"], message["content"]) for message in said)
+    text = FakeCaptioner().complete([Ask(turns, asked["seed"])])[0]
+    return {"index": 0, "message": {"role": "assistant", "content": text.strip()}, "finish_reason": "stop"}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -63,6 +69,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         with self.here.lock:
             self.here.asked.append(asked)
+            self.here.paths.append(self.path)
             fault = self.here.faults.pop(0) if self.here.faults else None
             self.here.at_once += 1
             self.here.most_at_once = max(self.here.most_at_once, self.here.at_once)

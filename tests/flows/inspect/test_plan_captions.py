@@ -59,6 +59,18 @@ def test_a_listed_plan_is_what_the_stage_asks_for():
         assert len(each["examples"]) == 3 and all(line in each["prompt"] for line in each["examples"])
 
 
+def test_a_listed_chat_is_its_turns_and_its_plan_that_of_a_text():
+    texts, chats = (
+        json.loads(asked("tiny", "--head", "5", "--json", *words))["plans"]
+        for words in ([], ["--set=captions.chat=true"])
+    )
+    for text, chat in zip(texts, chats, strict=True):
+        assert [turn["role"] for turn in chat["prompt"]] == ["system", *["user", "assistant"] * 3, "user"]
+        assert text["prompt"].endswith(f"\n\n{chat['prompt'][-1]['text']} =>")
+        assert {**text, "prompt": None} == {**chat, "prompt": None}
+    assert chats[0]["prompt"][-1]["text"] in asked("tiny", "--head", "5", "--set=captions.chat=true")
+
+
 def test_what_is_listed_does_not_depend_on_how_many_are():
     assert plan_captions(RunSpec(), head=40)["plans"][:5] == plan_captions(RunSpec(), head=5)["plans"]
 

@@ -1,5 +1,7 @@
 """A lineage is told by what changes the bytes, and by nothing else."""
 
+import shutil
+
 import pytest
 
 from data_specs.errors import SpecError
@@ -8,6 +10,7 @@ from data_specs.specs.run import RunSpec
 from flows.runs.planning import plan_run
 from flows.runs.request import Request
 from flows.runs.resolve import lineage_settings, resolve_stages
+from tasks.captions.prompt_files import CHAT, SETS
 from tasks.concepts.ingest import table_of
 
 FAKES = {"captions": {"engine": "fake"}, "images": {"engine": "fake"}}
@@ -28,6 +31,19 @@ def test_a_setting_that_came_later_counts_only_when_it_is_set():
     usual, changed = lineages(), lineages(backgrounds="random_place")
     assert lineages(backgrounds="own") == usual
     assert changed["concepts"] == usual["concepts"] and changed["captions"] != usual["captions"]
+
+
+def test_chat_and_what_chat_models_are_told_count_where_chats_are_asked_for(tmp_path):
+    assert "chat" not in lineage_settings(CaptionsSpec())
+    shutil.copytree(SETS / "small", tmp_path, dirs_exist_ok=True)
+    texts, chats = lineages(prompts=str(tmp_path)), lineages(prompts=str(tmp_path), chat=True)
+    assert chats["concepts"] == texts["concepts"] and chats["captions"] != texts["captions"]
+    (tmp_path / CHAT).write_text("system: Answer.")
+    assert lineages(prompts=str(tmp_path)) == texts
+    assert lineages(prompts=str(tmp_path), chat=True)["captions"] not in (chats["captions"], texts["captions"])
+    (tmp_path / CHAT).unlink()
+    with pytest.raises(SpecError, match=f"captions.chat: .* has no {CHAT}"):
+        lineages(prompts=str(tmp_path), chat=True)
 
 
 def test_random_places_without_a_place_are_refused_before_any_work(tmp_path):

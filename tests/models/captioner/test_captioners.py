@@ -1,4 +1,4 @@
-"""What every captioner promises; the fake and the real ones pass the same suite."""
+"""What every captioner promises, of texts and of chats; the fake and the real ones pass the same suite."""
 
 import multiprocessing
 import os
@@ -10,16 +10,38 @@ import pytest
 from data_specs.errors import SpecError
 from data_specs.specs.captions import CaptionsSpec
 from models.captioner.build import build_captioner, identify_captioner, require_captioner
-from models.captioner.protocol import Ask
+from models.captioner.protocol import Ask, Turn
 from support.completions_server import MODEL, completions
 from support.vllm_server import KEY
 from tasks.engines import loaded
 
-PROMPT = "Photo captions.\n\nfox => A red fox in the snow.\n\nkettle => A steel kettle on a stove.\n\n{} =>"
-ASKS = [Ask(PROMPT.format(name), seed) for seed, name in enumerate(["swan", "tram", "daisy", "otter"] * 2, 2**62)]
-OTHERS = [Ask(PROMPT.format(name), 7) for name in ("harp", "mango", "moose")]
 LONG = "A {} that somebody left behind the old wooden barn at the far end of a long and very muddy country road, seen at dusk."
-WORDY = Ask(f"fox => {LONG.format('fox')}\n\nkettle => {LONG.format('kettle')}\n\nowl => A", 1)
+
+
+def prompt(examples, name, chat):
+    if not chat:
+        return "\n\n".join(
+            ["Photo captions.", *(f"{one} => {caption}" for one, caption in examples.items()), f"{name} =>"]
+        )
+    shown = [turn for one, caption in examples.items() for turn in (Turn("user", one), Turn("assistant", caption))]
+    return (Turn("system", "Answer with one short photo caption."), *shown, Turn("user", name))
+
+
+def asks(chat):
+    """Many, some others, one whose answer is long, one that fits no model."""
+    short, long = (
+        {"fox": "A red fox.", "kettle": "A kettle on a stove."},
+        {"fox": LONG.format("fox"), "tram": LONG.format("tram")},
+    )
+    names = enumerate(["swan", "tram", "daisy", "otter"] * 2, 2**62)
+    return (
+        [Ask(prompt(short, name, chat), seed) for seed, name in names],
+        [Ask(prompt(short, name, chat), 7) for name in ("harp", "mango", "moose")],
+        Ask(prompt(long, "owl", chat), 1),
+        Ask(prompt({"fox": "A red fox.\n\n" * 1500}, "owl", chat), 1),
+    )
+
+
 SPECS = {
     "fake": CaptionsSpec(engine="fake"),
     "vllm": CaptionsSpec(max_tokens=12),
@@ -70,33 +92,49 @@ def captioner(request):
             stack.enter_context(pytest.MonkeyPatch.context()).setenv("SYNCLR_API_KEY", KEY)
         captioner = InAProcessOfItsOwn(spec.model_copy(update={"server": url}))
         captioner.real, captioner.batches_move = request.param in REAL, request.param == "vllm serve"
-        require_captioner(captioner.spec)
+        for chat in (False, True):
+            require_captioner(captioner.spec.model_copy(update={"chat": chat}))
         yield captioner
         captioner.close()
 
 
-def test_keeps_its_promises(captioner):
-    texts, model = captioner.complete(ASKS)
+@pytest.fixture(params=[False, True], ids=["texts", "chats"])
+def chat(request):
+    """Both are asked of one engine: it goes by the form of the prompts."""
+    return request.param
+
+
+@pytest.fixture
+def asked(chat):
+    return asks(chat)
+
+
+def test_keeps_its_promises(captioner, chat, asked):
+    many, others, *_ = asked
+    texts, model = captioner.complete(many)
     assert model == identify_captioner(captioner.spec)
-    assert len(texts) == len(ASKS) and all(isinstance(text, str) for text in texts)
-    assert all("\n" not in text[:-1] for text in texts), "one line each"
-    assert len(set(texts)) > len(ASKS) // 2, "other seeds, other texts"
+    assert len(texts) == len(many) and all(isinstance(text, str) for text in texts)
+    if not chat:
+        assert all("\n" not in text[:-1] for text in texts), "one line each"
+    assert len(set(texts)) > len(many) // 2, "other seeds, other texts"
     assert captioner.complete([])[0] == []
-    captioner.complete(OTHERS)
-    again = captioner.complete(ASKS)[0]
+    captioner.complete(others)
+    again = captioner.complete(many)[0]
     same = sum(one == other for one, other in zip(texts, again, strict=True))
     assert same == len(texts) or captioner.batches_move, "what was asked between does not count"
 
 
-def test_a_completion_that_was_cut_has_no_line_break_and_the_others_have(captioner):
+def test_a_completion_that_was_cut_has_no_line_break_and_the_others_have(captioner, asked):
     if captioner.real:
-        (cut, *others), _ = captioner.complete([WORDY, *ASKS])
-        assert "\n" not in cut and len(cut.split()) > 3
+        many, _, wordy, _ = asked
+        (cut, *others), _ = captioner.complete([wordy, *many])
+        assert not cut.endswith("\n") and len(cut.split()) > 3
         assert any(text.endswith("\n") for text in others)
 
 
-def test_a_prompt_that_does_not_fit_is_no_fault_of_the_engine(captioner):
+def test_a_prompt_that_does_not_fit_is_no_fault_of_the_engine(captioner, asked):
     if captioner.real:
+        _, others, _, huge = asked
         with pytest.raises(SpecError, match="captions"):
-            captioner.complete([Ask("fox => A red fox.\n\n" * 1500 + "owl =>", 1)])
-        assert captioner.complete(OTHERS)[0], "and the engine goes on"
+            captioner.complete([huge])
+        assert captioner.complete(others)[0], "and the engine goes on"

@@ -3,16 +3,18 @@
 import json
 import time
 
+import httpx
 import pytest
 
 from data_specs.errors import EngineError, SpecError
 from data_specs.specs.captions import CaptionsSpec
-from models.captioner import openai
+from models.captioner import openai, server_check
 from models.captioner.build import build_captioner, identify_captioner, require_captioner
 from models.captioner.fake import FakeCaptioner
 from models.captioner.openai import OpenAiCaptioner
-from models.captioner.protocol import Ask
-from models.captioner.server import KEYS, SERVER, access, is_elsewhere
+from models.captioner.protocol import FILTERED, Ask, Turn
+from models.captioner.server import KEYS, SERVER, _served, access, is_elsewhere
+from models.captioner.server_check import CHECK_PAUSES, CHECK_TEXT
 from support.command_line import free_port
 from support.completions_server import MODEL, Fault, completions
 
@@ -41,6 +43,7 @@ def no_environment(monkeypatch):
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch):
     monkeypatch.setattr(openai, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(server_check, "CHECK_PAUSES", (0.0, 0.01, 0.01))
 
 
 @pytest.fixture
@@ -77,8 +80,18 @@ def test_so_many_requests_are_in_flight_and_no_more(server):
     assert server.most_at_once == 4
 
 
-def choice(text, ended):
-    return json.dumps({"choices": [{"text": text, "finish_reason": ended}]})
+def choice(text, ended, **counted):
+    return json.dumps({"choices": [{"text": text, "finish_reason": ended}], **counted})
+
+
+def used(tokens):
+    return {"usage": {"completion_tokens": tokens}}
+
+
+def message(content, ended="stop", **more):
+    return json.dumps(
+        {"choices": [{"message": {"role": "assistant", "content": content, **more}, "finish_reason": ended}]}
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,6 +102,23 @@ def choice(text, ended):
         (choice(" A fox.\n", "stop_sequence"), " A fox.\n"),  # servers that send the break
         (choice(" A fox.\nowl => An owl.", "length"), " A fox.\n"),  # and such that hear no `stop`
         (choice("", "stop"), "\n"),
+        (choice("\n A fox.", "stop"), " A fox.\n"),  # chat models open so
+        (choice("\n \r\n A fox.\n\nowl =>", "length"), " A fox.\n"),
+        (choice("\n", "length"), ""),
+        (choice(f"{ASKS[0].prompt} A fox.", "stop"), " A fox.\n"),  # an echo
+        (choice(" A fox.", "eos_token"), " A fox.\n"),
+        (choice(" A fox in", "MAX_TOKENS"), " A fox in"),
+        (choice(" A fox.", None), " A fox.\n"),
+        (choice(" A fox in the", None), " A fox in the"),
+        (choice(" A fox in the", None, **used(20)), " A fox in the\n"),
+        (choice(" A fox.", None, **used(32)), " A fox."),
+        ('{"choices": [{"text": " A fox."}]}', " A fox.\n"),
+        ('{"choices": [{"text": " A fox."}, {"text": " An owl."}], "usage": null}', " A fox.\n"),
+        (choice(None, "content_filter"), FILTERED),
+        (choice(" A f", "SAFETY"), FILTERED),
+        (choice(None, "stop"), "\n"),
+        (choice(" A \ud83d fox.", "stop"), " A \ufffd fox.\n"),
+        (message(" A fox.\n\nowl"), " A fox.\n"),  # a message where a text was asked for
     ],
 )
 def test_a_completion_that_ended_ends_in_a_line_break_and_one_that_was_cut_does_not(server, body, wanted):
@@ -104,9 +134,10 @@ def test_a_completion_that_ended_ends_in_a_line_break_and_one_that_was_cut_does_
         [Fault(429, headers={"Retry-After": "0"})] * 3,
         [Fault(body="<html>no JSON at all</html>")],
         [Fault(body='{"choices": []}')],
-        [Fault(body=choice(" A f", None)), Fault(body=choice(" A", "abort"))],
+        [Fault(body='{"choices": ["A f"]}'), Fault(body=choice(" A", "abort")), Fault(body='[{"choices": 1}]')],
+        [Fault(body='{"error": {"message": "overloaded", "code": 529}}')],
     ],
-    ids=["500 twice", "gateway", "429", "garbage", "fewer choices than asked", "unfinished"],
+    ids=["500 twice", "gateway", "429", "garbage", "fewer choices than asked", "unfinished", "an error that says 200"],
 )
 def test_what_passes_is_asked_again_and_nothing_is_lost_or_mixed_up(server, faults):
     server.faults = list(faults)
@@ -205,7 +236,127 @@ def test_before_work_a_server_must_be_there_and_serve_the_model(server):
         require_captioner(spec(server.url.removesuffix("/v1")))
     with pytest.raises(SpecError, match="nothing answers at .*start it"):
         require_captioner(spec(f"http://127.0.0.1:{free_port()}/v1"))
-    assert not server.asked
+    assert [asked["prompt"] for asked in server.asked] == [CHECK_TEXT.prompt], "one short completion, of the right one"
+
+
+@pytest.mark.parametrize(
+    ("fault", "chat", "said"),
+    [
+        (
+            Fault(body="<html>Welcome!</html>"),
+            False,
+            "POST /completions with no completion, 3 times: <html>Welcome!</html>",
+        ),
+        (Fault(body='{"choices": []}'), True, r'POST /chat/completions with no completion, 3 times: {"choices": \[\]}'),
+        (Fault(body='{"error": "no such thing"}'), False, "no completion, 3 times: no such thing"),
+        (Fault(404, '{"detail": "Not Found"}'), True, r"\(404\): Not Found; captions.chat=false"),
+        (Fault(400, '{"message": "you must provide a chat template"}'), True, "captions.chat=false"),
+        (Fault(404, '{"error": {"message": "This is a chat model"}}'), False, "captions.chat=true"),
+        (Fault(400, '{"error": {"message": "unknown field seed"}}'), False, "unknown field seed"),
+    ],
+)
+def test_a_server_that_will_never_complete_is_refused_before_work(server, fault, chat, said):
+    server.faults = [fault] * len(CHECK_PAUSES)
+    with pytest.raises(SpecError, match=said) as refused:
+        require_captioner(spec(server, chat=chat))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [Fault(body="<html>starting</html>")] * 2,
+        [Fault(503)],
+        [Fault(429)],
+        [Fault(400, '{"error": {"code": "content_filter", "message": "no"}}')],
+        [Fault(body='{"choices": [{"text": "A fox."}]}')],
+        [Fault(body=choice(None, "content_filter"))],
+    ],
+)
+def test_a_server_that_is_busy_or_just_came_up_is_let_pass(server, faults):
+    server.faults = list(faults)
+    require_captioner(spec(server))
+    assert not server.faults
+
+
+CHATS = [
+    Ask(
+        (Turn("system", "Answer."), Turn("user", "owl"), Turn("assistant", "An owl."), Turn("user", f"thing {number}")),
+        2**62 + number,
+    )
+    for number in range(12)
+]
+ANSWERED = [f"{text.strip()}\n" for text in FakeCaptioner().complete(CHATS)]
+
+
+def test_a_chat_is_asked_as_messages_with_no_stop_and_its_whole_answer_comes_back(server):
+    assert captioner(server, chat=True, max_tokens=20).complete(CHATS) == ANSWERED
+    assert set(server.paths) == {"/v1/chat/completions"}
+    by_seed = sorted(server.asked, key=lambda asked: asked["seed"])
+    assert by_seed[3] == {
+        "model": MODEL, "seed": CHATS[3].seed, "temperature": 0.8, "top_p": 0.9, "max_tokens": 20,
+        "messages": [
+            {"role": "system", "content": "Answer."}, {"role": "user", "content": "owl"},
+            {"role": "assistant", "content": "An owl."}, {"role": "user", "content": "thing 3"},
+        ],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        (message("A fox."), "A fox.\n"),
+        (message("Sure!\n\nA fox.\n"), "Sure!\n\nA fox.\n"),
+        (message("A fox in", "length"), "A fox in"),
+        (message("<think>\nA fox? Yes.\n</think>\n\nA fox."), "A fox.\n"),
+        (message("A fox? Yes.</think>A fox."), "A fox.\n"),
+        (message("[THINK]A fox?[/THINK]A fox."), "A fox.\n"),
+        (message("<think>A fox, so", "length"), ""),
+        (message("<think>A fox."), "\n"),
+        (message(None, "length", reasoning_content="A fox, so"), ""),
+        (message("A fox.", reasoning_content="So, a fox."), "A fox.\n"),
+        (message([{"type": "text", "text": "A "}, {"type": "text", "text": "fox."}]), "A fox.\n"),
+        (message([{"type": "thinking", "thinking": "So"}, {"type": "text", "text": "A fox."}, " "]), "A fox.\n"),
+        (message(None, refusal="I'm sorry, I can't help."), "I'm sorry, I can't help.\n"),
+        (message(None, "content_filter"), FILTERED),
+        (message("A fox.", None), "A fox.\n"),
+        (choice("A fox.", "stop"), "A fox.\n"),  # a text where a message was asked for
+    ],
+)
+def test_an_answer_to_a_chat_is_read_in_whatever_form_it_comes(server, body, wanted):
+    server.faults = [Fault(body=body)]
+    assert captioner(server, chat=True).complete(CHATS[:1]) == [wanted]
+
+
+def test_a_prompt_that_a_filter_refuses_is_one_slot_s_and_ends_nothing(server):
+    server.faults = [Fault(400, '{"error": {"code": "content_filter", "message": "policy"}}')]
+    texts = captioner(server).complete(ASKS)
+    assert texts.count(FILTERED) == 1 and sum(one == other for one, other in zip(texts, WANTED, strict=True)) == 11
+
+
+@pytest.mark.parametrize(
+    "said", ["System role not supported", "Conversation roles must alternate user/assistant/user/..."]
+)
+def test_a_template_without_a_system_role_gets_the_system_prompt_in_the_first_question(server, said):
+    refusal = Fault(400, json.dumps({"error": {"message": said}}))
+    server.faults = [refusal]
+    asking = captioner(server, chat=True)
+    first = asking.complete(CHATS[:1])
+    asking.complete(CHATS[1:2])
+    assert [len(asked["messages"]) for asked in server.asked] == [4, 3, 3]
+    assert server.asked[1]["messages"][0] == {"role": "user", "content": "Answer.\n\nowl"}
+    assert first == captioner(server, chat=True).complete(
+        [Ask((Turn("user", "Answer.\n\nowl"), *CHATS[0].prompt[2:]), CHATS[0].seed)]
+    )
+    server.faults = [refusal] * 2
+    with pytest.raises(SpecError, match=said[:20]):
+        captioner(server, chat=True).complete(CHATS[:1])
+
+
+@pytest.mark.parametrize("listed", [{"models": [{"name": MODEL}]}, {"data": [{"id": MODEL}], "models": []}])
+def test_servers_with_a_list_of_models_of_their_own_are_understood(listed):
+    assert _served(httpx.Response(200, json=listed)) == [MODEL]
+    assert _served(httpx.Response(200, json=[1])) is None and _served(httpx.Response(404, json=listed)) is None
 
 
 def test_the_server_may_be_left_to_the_environment(server, monkeypatch):

@@ -13,13 +13,14 @@ from data_specs.shard import MadeBy, ShardAddress
 from data_specs.specs.captions import CaptionsSpec
 from data_specs.stage import Stage
 from models.captioner.fake import FakeCaptioner
+from models.captioner.protocol import prompt_digest
 from support.concept_tables import small_table
 from tasks.bundles import Work
 from tasks.captions.compose import CaptionInputs, compose, compose_bundle, compose_shard
 from tasks.captions.planning import Planner
 from tasks.captions.prompt_files import load_prompts
 from tasks.captions.unsafe_words import UnsafeWords
-from tasks.events import Advanced
+from tasks.events import Advanced, Notice
 from tasks.shards import make_shard, read_rejects, read_shard, sealed
 
 SPEC = CaptionsSpec(engine="fake", per_shard=40, attempts=3)
@@ -43,6 +44,23 @@ class Repeating(FakeCaptioner):
 
     def complete(self, asks):
         return ["A fox, a kettle, a tram, a daisy, an otter, a harbor with moss.\n" for _ in asks]
+
+
+class Chatty(FakeCaptioner):
+    """Answers a share of texts as a chat model does, and chats with a greeting first."""
+
+    def __init__(self, share=1.0, greeting=" Sure! Here is a caption:\n"):
+        super().__init__()
+        self._share, self._greeting = share, greeting
+
+    def complete(self, asks):
+        texts = super().complete(asks)
+        if not asks or not isinstance(asks[0].prompt, str):
+            return [f"{self._greeting}\n1. {text.strip()}\n" for text in texts]
+        return [
+            self._greeting if ask.seed % 100 < self._share * 100 else text
+            for ask, text in zip(asks, texts, strict=True)
+        ]
 
 
 def composed(captioner, spec=SPEC, seed=0):
@@ -109,6 +127,50 @@ def test_a_caption_carries_all_that_made_it():
         assert len(each.examples) == 3 and each.shard == 2 and each.model.id == "fake"
         assert (each.background is not None) == (each.strategy == "background")
         assert (each.relation is not None) == (each.strategy == "relation")
+
+
+def test_a_chat_model_that_is_asked_to_continue_texts_is_recognised_and_said(tmp_path, inputs):
+    spec, events = SPEC.model_copy(update={"min_kept": 0.0}), []
+    compose_shard(
+        inputs, address(tmp_path / "some"), Chatty(0.5), spec, seed=0, made_by=MadeBy("r", "f"), emit=events.append
+    )
+    assert [event.run for event in events if isinstance(event, Notice)] == ["r"]
+    assert all("captions.chat=true" in event.text for event in events if isinstance(event, Notice))
+    with pytest.raises(SpecError, match=r"refused: chatter 120; .*as a chat model does.*captions.chat=true"):
+        compose_shard(inputs, address(tmp_path / "all"), Chatty(), SPEC, seed=0)
+    with pytest.raises(SpecError, match=r"refused: empty 120; .*open with a line break.*captions.chat=true"):
+        compose_shard(inputs, address(tmp_path / "breaks"), Chatty(greeting="\n"), SPEC, seed=0)
+    events.clear()
+    compose_shard(inputs, address(tmp_path / "base"), FakeCaptioner(0.2), spec, seed=0, emit=events.append)
+    assert not events, "nothing is said of a base model"
+
+
+def test_a_chat_model_that_is_asked_in_turns_has_its_captions_kept_and_recorded_as_such(tmp_path, inputs):
+    spec, events = SPEC.model_copy(update={"chat": True}), []
+    first = compose_shard(inputs, address(tmp_path / "a", 2), Chatty(), spec, seed=0, emit=events.append)
+    assert compose_shard(inputs, address(tmp_path / "b", 2), Chatty(), spec, seed=0) == first
+    assert first.accepted == SPEC.per_shard and not events
+    captions = list(read_shard(address(tmp_path / "a", 2), caption.CONTRACT))
+    assert not any(each.text.startswith(("Sure", "1.")) for each in captions)
+    assert {(each.seed, each.prompt_digest) for each in captions} <= asked(spec)
+    assert {seed for seed, _ in asked(spec)} & {seed for seed, _ in asked(SPEC)}, (
+        "seeds and examples are those of texts"
+    )
+    texts = {
+        each.slot: each.examples for each in composed(FakeCaptioner()) if isinstance(each, Caption) and not each.attempt
+    }
+    assert all(each.examples == texts.get(each.slot, each.examples) for each in captions if not each.attempt)
+    told = PROMPTS.model_copy(update={"chat": PROMPTS.chat.model_copy(update={"system": "Answer."})})
+    compose_shard(replace(inputs, prompts=told), address(tmp_path / "c", 2), Chatty(), spec, seed=0)
+    others = read_shard(address(tmp_path / "c", 2), caption.CONTRACT)
+    assert {each.prompt_digest for each in captions}.isdisjoint(each.prompt_digest for each in others)
+
+
+def asked(spec):
+    """Seed and prompt digest of each request for a shard."""
+    captioner = Counting()
+    composed(captioner, spec)
+    return {(ask.seed, prompt_digest(ask.prompt)) for call in captioner.calls for ask in call}
 
 
 def test_the_same_shard_is_the_same_bytes(tmp_path, inputs):

@@ -4,11 +4,13 @@ import pytest
 
 from data_specs.errors import SpecError
 from data_specs.prompt_set import PROMPT_KINDS, RELATIONS, Example
+from data_specs.specs.captions import CaptionsSpec
+from models.captioner.protocol import Turn, prompt_digest
 from support.concept_tables import made_up
 from tasks.captions.naming import names, relates
 from tasks.captions.planning import CaptionPlan
-from tasks.captions.prompt_files import SETS, load_prompts, prompts_digest
-from tasks.captions.prompts import write_prompt
+from tasks.captions.prompt_files import CHAT, SETS, load_prompts, prompts_digest, prompts_of
+from tasks.captions.prompts import prompt_for, write_prompt
 
 PROMPTS = load_prompts("synclr")
 FOX = Example(concept="fox", relation="on", other="tram", caption="A fox on a tram.")
@@ -57,6 +59,27 @@ def test_without_a_second_noun_the_examples_lose_theirs():
     assert write_prompt(plan, "Header.", [FOX]) == "Header.\n\nfox, on => A fox on a tram.\n\nkettle, under =>"
 
 
+def test_a_chat_is_what_a_chat_model_is_told_the_examples_as_turns_and_the_query():
+    plan = CaptionPlan(0, 0, 0, made_up("kettle"), "relation", relation="under", other="daisy")
+    told = f"{PROMPTS.chat.system}\n{PROMPTS.relation.header}"
+    assert prompt_for(plan, PROMPTS, [FOX], chat=True) == (
+        Turn("system", told),
+        Turn("user", "fox, on, tram"),
+        Turn("assistant", "A fox on a tram."),
+        Turn("user", "kettle, under, daisy"),
+    )
+    assert prompt_for(plan, PROMPTS, [FOX], chat=False) == write_prompt(plan, PROMPTS.relation.header, [FOX])
+
+
+def test_a_chat_s_digest_knows_every_word_and_who_says_it():
+    chats = [
+        (Turn("system", "S"), Turn("user", "fox")),
+        (Turn("system", "S2"), Turn("user", "fox")),
+        (Turn("user", "S"), Turn("user", "fox")),
+    ]
+    assert len({*map(prompt_digest, chats), prompt_digest("S\nfox")}) == 4
+
+
 @pytest.fixture
 def own_set(tmp_path):
     for kind in PROMPT_KINDS:
@@ -65,10 +88,27 @@ def own_set(tmp_path):
 
 
 def test_a_users_own_folder_is_read_and_any_word_counts(own_set):
-    assert prompts_digest(load_prompts(str(own_set))) == prompts_digest(PROMPTS)
+    assert prompts_digest(load_prompts(str(own_set)), chat=False) == prompts_digest(PROMPTS, chat=False)
     path = own_set / "object.yaml"
     path.write_text(path.read_text().replace("A steel kettle", "A copper kettle"))
-    assert prompts_digest(load_prompts(str(own_set))) != prompts_digest(PROMPTS)
+    assert prompts_digest(load_prompts(str(own_set)), chat=False) != prompts_digest(PROMPTS, chat=False)
+
+
+def test_what_chat_models_are_told_counts_for_chats_alone(own_set):
+    spec = CaptionsSpec(prompts=str(own_set))
+    texts = prompts_digest(prompts_of(spec), chat=False)
+    with pytest.raises(SpecError, match=rf"captions.chat: .* has no {CHAT}.*synclr"):
+        prompts_of(spec.model_copy(update={"chat": True}))
+    (own_set / CHAT).write_text("system: Answer in one line.")
+    told = prompts_of(spec.model_copy(update={"chat": True}))
+    assert told.chat.system == "Answer in one line."
+    assert prompts_digest(told, chat=False) == texts != prompts_digest(told, chat=True)
+    before = prompts_digest(told, chat=True)
+    (own_set / CHAT).write_text("system: Answer in one word.")
+    assert prompts_digest(load_prompts(str(own_set)), chat=True) != before
+    (own_set / CHAT).write_text("system: ''")
+    with pytest.raises(SpecError, match="chat system"):
+        load_prompts(str(own_set))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import pytest
 
 from data_specs.errors import SpecError
 from data_specs.specs.captions import CaptionsSpec
+from models.captioner.protocol import FILTERED
 from support.concept_tables import made_up
 from tasks.captions.planning import CaptionPlan
 from tasks.captions.prompt_files import load_prompts
@@ -46,6 +47,12 @@ EXAMPLE = PROMPTS.pool("object").examples[0]
         (" A fox is a fox is a fox.\n", "repetition"),
         (" A fox and two guns on a table.\n", "unsafe"),
         (" A fox beside a dead body.\n", "unsafe"),
+        (" Sure! Here is a caption for fox:\n", "chatter"),
+        (" Sure! Here is a caption for fox:\n A fox in the snow.\n", "chatter"),
+        (" I'm sorry, but I cannot help with a fox.\n", "chatter"),
+        (" A fox in the snow. Let me know if you want another.\n", "chatter"),
+        ("<think>\n", "chatter"),
+        (FILTERED, "filtered"),
     ],
 )
 def test_refuses(completion, broken):
@@ -77,6 +84,7 @@ def test_an_example_of_the_prompt_given_as_the_answer_is_leaked():
         (" A red dog runs.\n", {"require_concept": False}),
         (" Ein fox mit der roten Rute im Schnee.\n", {"language": None}),
         (" A fox is a fox is a fox.\n", {"repeated_words": None}),
+        (" The user sees a fox.\n", {"refuse_chatter": False}),
         (" A fox is a fox.\n", {"repeated_words": 3}),
     ],
 )
@@ -122,6 +130,27 @@ def test_a_list_of_unsafe_words_that_cannot_be_read_is_refused(tmp_path, content
 
 def test_keeps_the_first_line_alone_and_tidies_it():
     assert verdict('  "A  red fox runs."\n\ndog => A dog.\n') == "A red fox runs."
+
+
+def test_in_a_chat_the_first_caption_counts_whatever_lines_stand_around_it():
+    answer = 'Sure! Here is a caption for fox:\n\n1. "A red fox runs."\n2. "A fox sleeps."\n\nLet me know if you need more!\n'
+    assert verdict(answer, chat=True) == "A red fox runs."
+    assert reason(answer) == "chatter"
+
+
+@pytest.mark.parametrize(
+    ("answer", "broken"),
+    [
+        ("", "cut_off"),  # all that it was allowed to say was reasoning
+        ("\n", "empty"),
+        ("Sure! Here is a caption:\n", "chatter"),
+        ("Sure! Here is a fox in the", "cut_off"),
+        ("I'm sorry, but I cannot write about a fox.\n\nIs there anything else?\n", "chatter"),
+        (f"{PROMPTS.chat.system}\n", "prompt_leaked"),
+    ],
+)
+def test_what_a_chat_model_answers_instead_of_a_caption_is_refused(answer, broken):
+    assert reason(answer, chat=True) == broken
 
 
 def test_captions_that_differ_in_case_and_full_stop_are_duplicates():

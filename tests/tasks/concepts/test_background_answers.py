@@ -6,12 +6,24 @@ import pytest
 
 from data_specs.errors import SpecError
 from data_specs.prompt_set import EXAMPLES_PER_PROMPT
-from tasks.concepts.background_answers import AnswerReader, RefusedAnswer, begins_with_preposition, fault, split, tidied
+from data_specs.specs.concepts import BackgroundsSpec
+from models.captioner.protocol import FILTERED, Turn
+from tasks.concepts.background_answers import (
+    AnswerReader,
+    RefusedAnswer,
+    begins_with_preposition,
+    fault,
+    in_one_line,
+    split,
+    tidied,
+)
 from tasks.concepts.background_prompts import (
     SHIPPED,
     examples_for,
     load_prompt,
     prompt_file_digest,
+    prompt_for,
+    prompt_of,
     write_prompt,
 )
 
@@ -77,6 +89,44 @@ def test_what_is_no_place_is_refused_with_its_reason(part, reason):
     assert fault(tidied(part), "fox") == reason
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "forest, snowy field, den\n",
+        "\n\nforest, snowy field, den\n\nLet me know if you need more!\n",
+        "Sure! Here are three places:\n\n1. **Forest**\n2. Snowy field\n3. Den\n",
+        "Here are some:\n- a forest\n- a snowy field\n- a den\n\nIs there anything else?\n",
+        "Here are three places: forest, snowy field, den\n",
+    ],
+)
+def test_a_chat_model_s_list_is_read_whatever_lines_it_is_on(answer):
+    kept, refused = read(in_one_line(answer))
+    assert [each.casefold() for each in kept] == ["forest", "snowy field", "den"] and refused == []
+
+
+def test_a_chat_model_s_answer_that_was_cut_or_withheld_is_no_place():
+    assert read(in_one_line("1. forest\n2. snowy fie")) == (["forest"], [("cut_off", "snowy fie")])
+    assert read(in_one_line("Here are some:\n")) == ([], [("empty", "")])
+    assert read(in_one_line(FILTERED)) == ([], [("filtered", FILTERED.strip())])
+
+
+def test_a_chat_about_places_is_what_is_told_the_examples_as_turns_and_the_question():
+    drawn = examples_for(PROMPT, "0123456789", seed=3, attempt=0)
+    first, *turns, last = prompt_for(PROMPT, drawn, "sea otter", chat=True)
+    assert first == Turn("system", f"{PROMPT.system}\n{PROMPT.header}") and last == Turn("user", "sea otter")
+    assert turns[:2] == [Turn("user", drawn[0].concept), Turn("assistant", ", ".join(drawn[0].backgrounds))]
+    assert prompt_for(PROMPT, drawn, "sea otter", chat=False) == write_prompt(PROMPT, drawn, "sea otter")
+
+
+def test_what_chat_models_are_told_counts_for_chats_alone():
+    other = PROMPT.model_copy(update={"system": "Answer."})
+    assert prompt_file_digest(other, chat=False) == prompt_file_digest(PROMPT, chat=False)
+    assert prompt_file_digest(other, chat=True) != prompt_file_digest(PROMPT, chat=True)
+    bare = str(Path(__file__).with_name("bare_places.yaml"))
+    with pytest.raises(SpecError, match=r"concepts.backgrounds_by.chat: .* has no `system:`"):
+        prompt_of(BackgroundsSpec(model="any", prompt=bare, chat=True))
+
+
 def test_an_answer_that_was_cut_off_loses_its_last_part():
     assert read("forest, snowy fie") == (["forest"], [("cut_off", "snowy fie")])
 
@@ -126,7 +176,8 @@ def test_the_shipped_examples_pass_their_own_screen():
 def test_a_file_of_ones_own_is_read_and_any_word_counts(tmp_path):
     text = (SHIPPED / "backgrounds.yaml").read_text(encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(text.replace("an acacia grove", "a cedar grove"), encoding="utf-8")
-    assert prompt_file_digest(load_prompt(str(tmp_path / "mine.yaml"))) != prompt_file_digest(PROMPT)
+    mine = load_prompt(str(tmp_path / "mine.yaml"))
+    assert prompt_file_digest(mine, chat=False) != prompt_file_digest(PROMPT, chat=False)
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,50 @@ def test_class_names_of_a_hugging_face_data_set_are_read_from_its_folder(tmp_pat
         assert names(HuggingFaceSource(path=path, feature="label")) == ["apple pie", "tench"]
 
 
+@pytest.mark.parametrize(
+    "card",
+    [
+        CARD.replace("\n", "\r\n"),
+        CARD.replace("\n", "\r"),
+        CARD.removesuffix("\n# Card\n"),
+        CARD.removesuffix("\n# Card\n").replace("\n", "\r\n"),
+        f"\ufeff{CARD}",
+        f"\n\n{CARD}",
+        CARD.replace("---\n", "---  \n"),
+        f"{CARD}---\nnames: none\n---\n",
+    ],
+    ids=[
+        "CRLF",
+        "CR",
+        "no last line end",
+        "CRLF without a last one",
+        "byte order mark",
+        "blank lines",
+        "spaces",
+        "rulers",
+    ],
+)
+def test_a_readme_is_read_whatever_ends_its_lines(tmp_path, card):
+    (tmp_path / "README.md").write_bytes(card.encode())
+    assert names(HuggingFaceSource(path=str(tmp_path))) == ["apple pie", "tench"]
+
+
+@pytest.mark.parametrize(
+    ("card", "said"),
+    [
+        ("# Card\n\n---\na: b\n---\n", "does not open with a block of YAML"),
+        (CARD.replace("---\n# Card\n", ""), "that no second one closes"),
+        ("---\r\n---\r\n# Card\r\n", "ClassLabel features of .*: none"),
+        (CARD.replace("dtype: image", "dtype: [image"), "is not YAML"),
+    ],
+)
+def test_a_readme_without_class_names_is_refused_with_the_true_reason(tmp_path, card, said):
+    (tmp_path / "README.md").write_bytes(card.encode())
+    with pytest.raises(SpecError, match=said) as refused:
+        ingested(HuggingFaceSource(path=str(tmp_path)))
+    assert "README.md" in str(refused.value) and "\n" not in str(refused.value)
+
+
 def test_class_names_stand_in_the_schema_of_a_hugging_face_parquet_file(tmp_path):
     info = json.dumps({"info": {"features": {"label": LABEL}}})
     table = pa.table({"label": [0, 1]}).replace_schema_metadata({"huggingface": info})

@@ -47,6 +47,24 @@ def split(outcomes):
     return kept, [each for each in outcomes if isinstance(each, Rejection)]
 
 
+class Chatty(Scripted):
+    """Is asked in turns, of which it takes the last."""
+
+    def complete(self, asks):
+        assert {ask.prompt[0].role for ask in asks} == {"system"}
+        return [self._answers[ask.prompt[-1].text][0] for ask in asks]
+
+
+def test_a_chat_model_is_asked_in_turns_and_its_lists_are_read():
+    engine = Chatty(
+        fox=["Sure! Here are some:\n1. in the forest\n2. on a field\n3. in a den\n"],
+        tram=["in a depot, on a street, at dawn\n"],
+    )
+    spec = BackgroundsSpec(engine="fake", model="any", per_concept=2, attempts=1, chat=True)
+    kept, _ = split(write(OBJECTS, load_prompt("backgrounds"), engine, spec, seed=0))
+    assert [each.text for each in kept] == ["forest", "field", "depot", "street"]
+
+
 def test_who_has_too_few_is_asked_again_and_who_has_enough_is_not():
     engine = Scripted(fox=["forest, a Forest, fox\n", "\n", "field, den, cave\n"], tram=["depot, street, bridge\n"])
     kept, refused = split(write(OBJECTS, PROMPT, engine, SPEC, seed=0))
