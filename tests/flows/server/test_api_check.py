@@ -10,7 +10,7 @@ import pytest
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_SERVER_API_AUTH_STRING, temporary_settings
 
 from data_specs.errors import EngineError, SpecError
-from flows.server import prefect_server
+from flows.server import kept_process
 from flows.server.api_check import require_api, require_one_password
 from flows.server.prefect_server import running
 from support.command_line import free_port
@@ -102,9 +102,9 @@ def test_a_server_that_ends_at_once_says_why_and_names_its_log(tmp_path, monkeyp
     log = tmp_path / "prefect.log"
     log.write_text("ValueError: of the time before\n")
     script = f"import sys; print({written!r}); sys.exit(3)"
-    started = prefect_server.subprocess.Popen
+    started = kept_process.subprocess.Popen
     monkeypatch.setattr(
-        prefect_server.subprocess, "Popen", lambda command, **how: started([command[0], "-c", script], **how)
+        kept_process.subprocess, "Popen", lambda command, **how: started([command[0], "-c", script], **how)
     )
     with pytest.raises(EngineError) as failed, running(log=log):
         pytest.fail("it was started")

@@ -47,6 +47,7 @@ def test_an_engine_that_is_not_installed_is_said_before_work(engine, monkeypatch
 def folder(tmp_path):
     """A model's folder as far as it is looked at before work."""
     (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "config.json").write_text("{}")
     (tmp_path / "tokenizer_config.json").write_text("{}")
     return tmp_path
 

@@ -92,9 +92,10 @@ def test_a_recipe_whose_scorer_is_not_there_is_refused_before_work_starts(
 ):
     with pytest.raises(SpecError, match=r"images\.scorer\.model: there is no folder 'nowhere'; an encoder's is <root>"):
         require_scorers(scored_by("encoder", "nowhere"))
-    (tmp_path / "empty" / "a folder.txt").mkdir(parents=True)
+    (tmp_path / "other" / "a folder.txt").mkdir(parents=True)
+    (tmp_path / "other" / "model.safetensors").write_bytes(b"of something else")
     with pytest.raises(SpecError, match="holds no trained encoder"):
-        require_scorers(scored_by("encoder", tmp_path / "empty"))
+        require_scorers(scored_by("encoder", tmp_path / "other"))
     shutil.copytree(encoder_folder, tmp_path / "blind")
     for name in TEXT_FILES:
         (tmp_path / "blind" / name).unlink()

@@ -64,6 +64,6 @@ def test_progress_begins_at_the_checkpoint_and_does_not_count_what_lies_beyond(
     work = Work(stage, (0,), EncoderSpec(), train.EncoderInputs(stage), 0, MadeBy("a run"))
     done, left = steps_done(stage.folder), newest_row(stage.folder)
     writer.start()
-    train._emit_progress(training, work, done, left, listen)  # type: ignore[arg-type]
+    train._emit_progress(training, work, done, left, listen, lambda: None)  # type: ignore[arg-type]
     writer.join()
     assert events == [Advanced("a run", "encoder", 1, "loss 0.500")] * 2
