@@ -31,7 +31,7 @@ from tasks.embeddings.templates import load_templates, templates_digest
 
 VERSIONS = {
     BACKGROUNDS: 1,
-    "concepts": 1,
+    "concepts": 2,
     "captions": 4,
     SELECTION: 1,
     "images": 3,
