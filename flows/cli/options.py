@@ -22,4 +22,6 @@ RunName = Annotated[str, typer.Argument(help="name of a run")]
 RunNameOrAll = Annotated[str | None, typer.Argument(help="name of a run; left out: whatever runs there are")]
 OfRun = Annotated[str | None, typer.Option("--name", help="search this run only; left out: all runs under the root")]
 SheetFile = Annotated[Path | None, typer.Option("--output", "-o", help="write a contact sheet to this PNG file")]
+LISTED = 20
+Head = Annotated[int, typer.Option(min=0, help="list at most so many; `--json` holds all")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, and nothing else, on stdout")]
