@@ -38,17 +38,28 @@ QUEUES = {
 SILENCE = timedelta(seconds=90)
 """Three heartbeats (`flows/server/settings.py`)."""
 SILENT = f"no heartbeat for {SILENCE.seconds} s: its process or machine is gone"
-SCHEDULES = [
-    Cron("0 2 * * *", active=False, slug="nightly-growth", parameters={"grow": 512, "until": "images"}),
-    Cron("0 6 * * 0", active=False, slug="weekly-training", parameters={"grow": 0}),
-]
-"""Examples, asleep until somebody wakes them on the deployment's page: every night 512 more captions, every Sunday an encoder."""
 
 
-def deploy(root: str, pool: str, slots: int, *, run_flow: Flow[..., Any], by_stage_flow: Flow[..., Any]) -> list[str]:
+def schedules(time_zone: str) -> list[Schedule]:
+    """Examples, asleep until somebody wakes them on the deployment's page: nightly 512 more captions, an encoder every Sunday."""
+    return [
+        Cron(
+            "0 2 * * *",
+            timezone=time_zone,
+            active=False,
+            slug="nightly-growth",
+            parameters={"grow": 512, "until": "images"},
+        ),
+        Cron("0 6 * * 0", timezone=time_zone, active=False, slug="weekly-training", parameters={"grow": 0}),
+    ]
+
+
+def deploy(
+    root: str, pool: str, slots: int, time_zone: str, *, run_flow: Flow[..., Any], by_stage_flow: Flow[..., Any]
+) -> list[str]:
     """Raises what Prefect raises if the server refuses; returns the deployments' names.
 
-    `slots` stages may hold engines at a time, over all runs of the server.
+    `slots` stages may hold engines at a time, over all runs of the server; schedules are new ones' alone, in `time_zone`.
     """
     root = storage.absolute(root)
     with get_client(sync_client=True) as client:
@@ -77,7 +88,7 @@ def deploy(root: str, pool: str, slots: int, *, run_flow: Flow[..., Any], by_sta
 
     deployments = [
         # Schedules are given once: which of them are awake, and when, is the operator's choice from then on.
-        described(run_flow, "run", "cpu", SCHEDULES if new else None),
+        described(run_flow, "run", "cpu", schedules(time_zone) if new else None),
         described(by_stage_flow, "run", "cpu"),
         *(described(run_flow, stage, QUEUES[stage], since=stage, until=stage) for stage in STAGES),
     ]
