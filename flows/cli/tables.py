@@ -62,7 +62,7 @@ def print_runs(runs: Sequence[Mapping[str, Any]], root: str) -> None:
     if not runs:
         print_line(f"no runs under {root!r} yet")
         return
-    table = _table(Column("run", overflow="fold"), "state", "size", "score", Column("sealed last", no_wrap=True))
+    table = _table(Column("run", overflow="fold"), "state", "size", "score", Column("sealed last, UTC", no_wrap=True))
     for run in runs:
         score, size = run["score"], run["captions"]
         table.add_row(
@@ -70,7 +70,7 @@ def print_runs(runs: Sequence[Mapping[str, Any]], root: str) -> None:
             run["state"],
             "" if size is None else counted(size, "captions"),
             "" if score is None else f"{score['benchmark']} {100 * score['value']:.1f} %",
-            "" if run["unix_time"] is None else moment(run["unix_time"]),
+            "" if run["unix_time"] is None else moment(run["unix_time"]).removesuffix(" UTC"),
         )
     print_table(table)
     for run in runs:

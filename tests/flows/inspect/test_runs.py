@@ -61,7 +61,10 @@ def test_status_without_a_name_is_a_table_that_fits_80_columns(root: str) -> Non
         return CliRunner().invoke(app, ["status", *words, "--root", root], env={"COLUMNS": "80"}).stdout
 
     lines = status().splitlines()
-    assert lines[0].split() == ["run", "state", "size", "score", "sealed", "last"] and max(map(len, lines[:5])) <= 80
+    assert (
+        lines[0].split() == ["run", "state", "size", "score", "sealed", "last,", "UTC"]
+        and max(map(len, lines[:5])) <= 80
+    )
     assert lines[5].startswith("older cannot be read: ") and "another version" in lines[5] and len(lines) == 7
     assert lines[1].split() == ["under-way", "captions", "99/100", "1,200", "captions", "2023-11-15", "00:13", "UTC"]
     assert lines[3].split() == [
