@@ -16,6 +16,18 @@ INNER_STAGES = {BACKGROUNDS: "concepts", SELECTION: "images"}
 """Stages that run inside another one, before its own shards: they have shards and a lineage, and no verb of their own."""
 ALL_STAGES = (BACKGROUNDS, "concepts", "captions", SELECTION, "images", "encoder", "embeddings", "scores")
 
+RECORDS = {
+    "backgrounds": "backgrounds",
+    "concepts": "concepts",
+    "captions": "captions",
+    "selection": "verdicts",
+    "images": "image groups",
+    "encoder": "checkpoints",
+    "embeddings": "embeddings",
+    "scores": "scores",
+}
+"""What a stage's records are called beside their number; an image group is a caption with its images."""
+
 
 class Stage(BaseModel):
     """One lineage of one stage. Holds a count, not a list: a shard's address follows from its index.

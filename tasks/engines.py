@@ -16,6 +16,7 @@ from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
@@ -103,6 +104,7 @@ class EngineProcess:
             if self._closed:  # the run is stopping: a retry must not bring back what was just ended
                 raise StoppedError(f"{function.__name__} was not started: the run is stopping")
             if self._pool is None or self._starter is None:
+                _start_tracker()
                 spawning = multiprocessing.get_context("spawn")
                 self._events, child_end = spawning.Pipe(duplex=False)
                 self._pool = ProcessPoolExecutor(1, spawning, _prepare, (*self._settings, child_end))
@@ -182,6 +184,22 @@ class EngineProcess:
         # Nobody waits for the shard in hand any more: it is made again from its plan.
         self._ended = True
         self._let_go()
+
+
+def _start_tracker() -> None:
+    """Start, where it is not there yet, the process of Python's that removes the semaphores of engines that were ended.
+
+    It does so in silence: after Ctrl-C its warning of leaked objects is a riddle on the terminal, and nothing is left to do.
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, "ignore:resource_tracker:UserWarning")))
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def engine_threads(execution: ExecutionSpec, shards: int) -> int:

@@ -346,7 +346,8 @@ def read_rows(address: ShardAddress, columns: list[str] | None = None, *, check_
 
 def read_rejects(address: ShardAddress) -> list[Rejection]:
     text = storage.read_bytes(address.file("rejects.jsonl")) or b""
-    return [Rejection(**json.loads(line)) for line in text.decode().splitlines()]
+    # What a language model writes may hold other ends of lines (U+0085, U+2028), which JSON leaves as they are.
+    return [Rejection(**json.loads(line)) for line in text.decode().split("\n") if line]
 
 
 def verify_shard(address: ShardAddress, contract: Contract[Any]) -> list[str]:

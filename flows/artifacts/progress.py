@@ -51,7 +51,7 @@ class ProgressArtifact:
 
     @property
     def percent(self) -> float:
-        return round(100 * min(self._done, self._total) / self._total, 1) if self._total else 100.0
+        return round(100 * max(0, min(self._done, self._total)) / self._total, 1) if self._total else 100.0
 
     def _keep_updating(self) -> None:
         try:

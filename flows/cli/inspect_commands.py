@@ -7,23 +7,25 @@ import typer
 
 from data_specs.specs.run import WORKSPACE
 from flows.cli import tables
-from flows.cli.options import AsJson, OfRun, Root, RunName, RunNameOrAll, SheetFile, at_home
-from flows.cli.printing import out, print_line, print_result
+from flows.cli.options import LISTED, AsJson, Head, OfRun, Root, RunName, RunNameOrAll, SheetFile, at_home
+from flows.cli.printing import print_line, print_result
 
 
 def show_status(name: RunNameOrAll = None, root: Root = WORKSPACE, as_json: AsJson = False) -> None:
     """Show how far each stage of a run is: shards made of those planned, rejects by reason, and what made it stale.
 
-    Without a name: of the only run under the root, or a list of the runs there.
+    Without a name: of the only run under the root, or a table of the runs there: state, size, first score, date.
 
     Example: synclr status tiny
     """
+    from flows.inspect.runs import runs_under
     from flows.runs.plan import run_names
     from flows.runs.status import as_json as rows_as_json
     from flows.runs.status import status
 
-    if name is None and len(found := run_names(root)) != 1:
-        print_result({"runs": found}, as_json, lambda: print_line("\n".join(found) or f"no runs under {root!r} yet"))
+    if name is None and len(run_names(root)) != 1:
+        runs = runs_under(root)
+        print_result({"runs": runs}, as_json, lambda: tables.print_runs(runs, root))
         return
     rows = status(root, name or run_names(root)[0])
     print_result(rows_as_json(rows), as_json, lambda: tables.print_status(rows))
@@ -36,16 +38,20 @@ def show_record(
     root: Root = WORKSPACE,
     name: OfRun = None,
     output: SheetFile = None,
+    head: Head = LISTED,
     as_json: AsJson = False,
 ) -> None:
     """Show the record of a concept, caption, image or shard, with its images as a contact sheet (PNG).
 
+    Of a shard: its first records and rejects, a line each. `--json` holds every record, whole.
+
     Example: synclr show images-000000 --output sheet.png
     """
+    from flows.cli.record_pages import print_record
     from flows.inspect.show import show
 
-    record = show(root, key, output, name=name)
-    print_result(record, as_json, lambda: out.print_json(data=record))
+    found = show(root, key, output, name=name, head=None if as_json else head)
+    print_result(found, as_json, lambda: print_record(found, head))
 
 
 def trace_sample(
@@ -70,6 +76,7 @@ def show_coverage(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", callback=at_home, help="write the table to this Parquet file too")
     ] = None,
+    head: Head = LISTED,
     as_json: AsJson = False,
 ) -> None:
     """Count captions by concept and strategy: planned, asked for, kept, and left out of the images. The worst come first.
@@ -81,7 +88,7 @@ def show_coverage(
     rows = coverage(root, name)
     if output:
         write_parquet(rows, output)
-    print_result({"coverage": rows}, as_json, lambda: tables.print_coverage(rows))
+    print_result({"coverage": rows}, as_json, lambda: tables.print_coverage(rows, head))
 
 
 def show_quality(
@@ -91,6 +98,7 @@ def show_quality(
         int, typer.Option(min=0, help="open so many shards, to compare the images of a caption with each other")
     ] = 6,
     output: SheetFile = None,
+    head: Head = LISTED,
     as_json: AsJson = False,
 ) -> None:
     """Measure a run's images shard by shard: unsafe and rejected ones, scores, how much images of one caption differ.
@@ -107,10 +115,12 @@ def show_quality(
     if output:
         write_sheet(found, output)
     measured = quality_as_json(found)
-    print_result(measured, as_json, lambda: tables.print_quality(measured))
+    print_result(measured, as_json, lambda: tables.print_quality(measured, head))
 
 
-def verify_runs(name: RunNameOrAll = None, root: Root = WORKSPACE, as_json: AsJson = False) -> None:
+def verify_runs(
+    name: RunNameOrAll = None, root: Root = WORKSPACE, head: Head = LISTED, as_json: AsJson = False
+) -> None:
     """Read every sealed shard and check counts, digests, records and complete groups. Exit code 1 if anything is wrong.
 
     Without a name: of all runs under the root. `synclr redraw --missing RUN` repairs image shards.
@@ -129,8 +139,9 @@ def verify_runs(name: RunNameOrAll = None, root: Root = WORKSPACE, as_json: AsJs
             print_line(f"no runs under {root!r} yet")
         for each, (count, found) in results.items():
             print_line(f"{each}: {count} shards read, {len(found)} faults")
-        for fault in faults:
+        for fault in faults[:head]:
             print_line(f"  {fault}")
+        tables.print_rest(len(faults) - head, head)
 
     print_result({"shards": checked, "faults": faults}, as_json, print_checked)
     if faults:

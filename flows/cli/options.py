@@ -36,4 +36,6 @@ OfRun = Annotated[str | None, typer.Option("--name", help="search this run only;
 SheetFile = Annotated[
     Path | None, typer.Option("--output", "-o", callback=at_home, help="write a contact sheet to this PNG file")
 ]
+LISTED = 20
+Head = Annotated[int, typer.Option(min=0, help="list at most so many; `--json` holds all")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, and nothing else, on stdout")]

@@ -34,6 +34,8 @@ class Meter:
 
     def advance(self, by: int, now: float) -> None:
         self.done += by
+        if by < 0:  # a damaged checkpoint, a shard begun again: what was taken back is no work of this time
+            self._advances.clear()
         self._advances.append((now, self.done))
 
     @property

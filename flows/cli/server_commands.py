@@ -15,7 +15,7 @@ SECONDS_TO_STOP = 30.0
 
 
 def start_ui(
-    port: Annotated[int, typer.Option(help="port on 127.0.0.1")] = 4200,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port on 127.0.0.1")] = 4200,
     root: Root = WORKSPACE,
 ) -> None:
     """Start a Prefect server, a worker and our deployments on this machine, until Ctrl-C.
@@ -42,16 +42,24 @@ def register_deployments(
             min=1, help="stages with an engine that may work at a time, over all runs [default: as before, 1 at first]"
         ),
     ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(help="of the example schedules, such as Europe/Berlin; left out: this machine's, or that of TZ"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Register the whole run, and each stage on its own, as deployments of the Prefect server that PREFECT_API_URL names.
 
-    Without PREFECT_API_URL it is the server of `synclr ui` on this machine. Registering again updates the deployments.
+    Without PREFECT_API_URL it is the server of `synclr ui` on this machine. Registering again updates the deployments, and
+    leaves their schedules as they are.
 
     Example: synclr deploy --pool gpu-workers --slots 2
     """
     prepare()
     from flows.server.api_check import require_api
+    from flows.server.time_zones import checked_time_zone, local_time_zone
+
+    zone = local_time_zone() if time_zone is None else checked_time_zone(time_zone)
     from flows.server.operate import reachable
     from flows.server.prefect_server import chosen
 
@@ -62,8 +70,9 @@ def register_deployments(
         from flows.server.deployments import deploy
         from flows.synclr import synclr
 
-        names = deploy(root, pool, slots, run_flow=synclr, by_stage_flow=synclr_by_stage)
-    print_result({"deployments": names, "pool": pool}, as_json, lambda: print_line("\n".join(names)))
+        names = deploy(root, pool, slots, zone, run_flow=synclr, by_stage_flow=synclr_by_stage)
+    described = "\n".join([*names, f"schedules, where they are new, count in the time zone {zone}"])
+    print_result({"deployments": names, "pool": pool, "time_zone": zone}, as_json, lambda: print_line(described))
 
 
 def watch_runs() -> None:

@@ -1,15 +1,22 @@
 """Lay out what commands return as tables and lines for people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Column, Table
 
+from data_specs.stage import RECORDS
 from flows.cli.printing import print_line, print_table
 from flows.runs.throughput import busy, format_number
 
 if TYPE_CHECKING:
     from flows.runs.status import StageStatus
+
+
+def counted(count: int, things: str) -> str:
+    """`1 checkpoint`, `21,000 concepts`."""
+    return f"{count:,} {things.removesuffix('s') if count == 1 else things}"
 
 
 def _table(*columns: str | Column) -> Table:
@@ -21,8 +28,8 @@ def print_run_summary(summary: dict[str, Any]) -> None:
     for stage in summary["stages"]:
         reused = stage["shards"] - stage["made"]
         shards = f"{stage['made']} of {stage['shards']} shards made, {reused} reused"
-        rejected = f", {sum(stage['rejected'].values())} rejected" if stage["rejected"] else ""
-        print_line(f"{stage['stage']:<10} {shards}, {stage['accepted']} accepted{rejected}")
+        rejected = f", {sum(stage['rejected'].values()):,} rejected" if stage["rejected"] else ""
+        print_line(f"{stage['stage']:<10} {shards}, {counted(stage['accepted'], RECORDS[stage['stage']])}{rejected}")
         for field in stage["stale"]:
             print_line(f"{'':<10} was stale: {field}", style="yellow")
     for line in summary["scores"]:
@@ -31,19 +38,45 @@ def print_run_summary(summary: dict[str, Any]) -> None:
 
 
 def print_status(rows: Sequence["StageStatus"]) -> None:
+    """A table that fits 80 columns, then a line for each thing that only some stages have."""
     lineage = Column("lineage", no_wrap=True)
-    table = _table("stage", lineage, "shards", "accepted", "rejected", "made in", "a second")
+    table = _table("stage", lineage, "shards", "records", "rejected", "made in")
     for row in rows:
-        seconds = "" if row.seconds is None else f"{row.seconds:.1f} s"
-        rate = "" if row.per_second is None else format_number(row.per_second)
-        counts = (f"{row.made}/{row.planned}", str(row.accepted), str(sum(row.rejected.values())))
-        table.add_row(row.stage, row.lineage, *counts, seconds, ", ".join(filter(None, (rate, busy(row.engine_busy)))))
+        seconds = "" if row.seconds is None else f"{row.seconds:,.1f} s"
+        records = counted(row.accepted, RECORDS[row.stage])
+        table.add_row(
+            row.stage, row.lineage, f"{row.made}/{row.planned}", records, f"{sum(row.rejected.values()):,}", seconds
+        )
     print_table(table)
     for row in rows:
+        rate = "" if row.per_second is None else f"{format_number(row.per_second)} {row.stage} a second"
+        if speed := ", ".join(filter(None, (rate, busy(row.engine_busy)))):
+            print_line(f"{row.stage} made at {speed}" if rate else f"{row.stage}: {speed}")
         if row.rejected:
-            print_line(f"{row.stage} rejected: {_counts(row.rejected)}")
+            print_line(f"{row.stage} rejected: {reasons(row.rejected)}")
         if row.stale:
             print_line(f"{row.stage} is stale because of {', '.join(row.stale)}")
+
+
+def print_runs(runs: Sequence[Mapping[str, Any]], root: str) -> None:
+    if not runs:
+        print_line(f"no runs under {root!r} yet")
+        return
+    table = _table(Column("run", overflow="fold"), "state", "size", "score", Column("sealed last, UTC", no_wrap=True))
+    for run in runs:
+        score, size = run["score"], run["captions"]
+        table.add_row(
+            run["run"],
+            run["state"],
+            "" if size is None else counted(size, "captions"),
+            "" if score is None else f"{score['benchmark']} {100 * score['value']:.1f} %",
+            "" if run["unix_time"] is None else moment(run["unix_time"]).removesuffix(" UTC"),
+        )
+    print_table(table)
+    for run in runs:
+        if run["fault"]:
+            print_line(f"{run['run']} cannot be read: {run['fault']}")
+    print_line("synclr status RUN shows the stages of one")
 
 
 def print_concepts(planned: dict[str, Any], head: int) -> None:
@@ -60,8 +93,7 @@ def print_concepts(planned: dict[str, Any], head: int) -> None:
         listed = [reject for reject in planned["rejects"] if reject["reason"] == reason][:head]
         for reject in listed:
             print_line(f"  {reject['text']}" if reason == "merged" else f"  {reject['text']!r} of {reject['key']}")
-        if count > len(listed):
-            print_line(f"  and {count - len(listed)} more: --head {count}, or --json")
+        print_rest(count - len(listed), len(listed))
 
 
 def print_captions(planned: dict[str, Any]) -> None:
@@ -95,27 +127,29 @@ def _shares(planned: dict[str, Any]) -> Table:
     return table
 
 
-def print_coverage(rows: Sequence[dict[str, Any]]) -> None:
-    """Concepts of which the smallest share was kept come first."""
+def print_coverage(rows: Sequence[dict[str, Any]], head: int) -> None:
+    """Concepts of which the smallest share was kept come first; at most `head` lines."""
     counts = ("planned", "asked", "kept", "left_out")
     table = _table("concept", "kind", "weight", "strategy", *(count.replace("_", " ") for count in counts))
-    for row in sorted(rows, key=lambda row: row["kept"] / row["planned"]):
+    for row in sorted(rows, key=lambda row: row["kept"] / row["planned"])[:head]:
         numbers = (str(row[count]) for count in counts)
         table.add_row(row["concept"], row["kind"], f"{row['weight']:.2%}", row["strategy"], *numbers)
     print_table(table)
+    print_rest(len(rows) - head, head)
 
 
-def print_quality(measured: dict[str, Any]) -> None:
-    """A row a shard, then the best and worst images, or the captions with the most and least similar ones."""
+def print_quality(measured: dict[str, Any], head: int) -> None:
+    """A row a shard, of at most `head`, then the best and worst images, or the captions with the most and least similar ones."""
     columns = ("captions", "images", "unsafe", "not kept", "rejected", "near-duplicates", "siblings apart", "others")
     table = _table("shard", *columns, *(["fit"] if measured["fit"] else []))
-    for row in measured["shards"]:
+    for row in measured["shards"][:head]:
         cells = [str(row["captions"]), str(row["images"]), str(row["unsafe"])]
-        cells += [_counts(row["passed_over"]), _counts(row["rejected"]), *_sibling_cells(row["siblings"])]
+        cells += [reasons(row["passed_over"]), reasons(row["rejected"]), *_sibling_cells(row["siblings"])]
         if measured["fit"]:
             cells.append(f"{row['fit']['mean']:.3f}" if row["fit"] else "")
         table.add_row(row["shard"], *cells)
     print_table(table)
+    print_rest(len(measured["shards"]) - head, head)
     read, sealed = measured["shards_read"], measured["shards_sealed"]
     if read < sealed:
         print_line(f"{read} of {sealed} sealed shards were read, spread over the run")
@@ -181,7 +215,18 @@ def print_rebuilt(rebuilt: dict[str, Any]) -> None:
         print_line(f"other bytes: {', '.join(rebuilt['different'])}")
 
 
-def _counts(by_reason: dict[str, int]) -> str:
+def print_rest(count: int, head: int) -> None:
+    """How to see the lines that a page leaves out."""
+    if count > 0:
+        print_line(f"and {count:,} more: --head {head + count}, or --json")
+
+
+def moment(unix_time: float) -> str:
+    return datetime.fromtimestamp(unix_time, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def reasons(by_reason: Mapping[str, int]) -> str:
+    """`merged 12, empty 3`."""
     return ", ".join(f"{reason} {count}" for reason, count in by_reason.items())
 
 

@@ -17,7 +17,7 @@ from data_specs.stage import Stage
 from flows.inspect.contact_sheet import MOST_ROWS, Row, contact_sheet
 from flows.runs.lineages import RowMatch, find_rows, rows, runs_pointing_at, shard_location, stage_of, stages_under
 from tasks import storage
-from tasks.shards import read_rejects, read_shard, require_sealed, sealed, sealed_shards
+from tasks.shards import read_rejects, read_rows, read_shard, require_sealed, sealed, sealed_shards
 
 CONCEPT = re.compile(r"[0-9a-f]{10}")
 CAPTION = re.compile(r"[0-9a-f]{10}-[0-9a-f]{16}")
@@ -25,7 +25,9 @@ IMAGE = re.compile(rf"({CAPTION.pattern})/(\d+)")
 FORMS = "a concept's id or name, a caption's id, <caption id>/<copy>, or a shard such as images-000003"
 
 
-def show(root: str, key_or_shard: str, out: Path | None = None, name: str | None = None) -> dict[str, Any]:
+def show(
+    root: str, key_or_shard: str, out: Path | None = None, name: str | None = None, *, head: int | None = None
+) -> dict[str, Any]:
     """Find a key or shard, and write its images to a contact sheet; an unsafe image is there only if its own key is given.
 
     Returns `{"key", "is", "records", "sheet"}`: a record for each lineage that holds the key, with the `shard` it stands in
@@ -35,13 +37,14 @@ def show(root: str, key_or_shard: str, out: Path | None = None, name: str | None
         root: where outputs lie; a local path or fsspec URL.
         out: where the PNG goes; else `<root>/shown/<key>.png`, or the temporary folder if the root is remote.
         name: look only at what this run sealed last; else at every lineage, the newest run's first.
+        head: of a shard, read only so many records and rejects; its manifest counts them all. None: every one.
 
     Raises:
         SpecError: nothing under the root has this key.
     """
     key = key_or_shard.strip()
     if stem := stage_of(key):
-        return _shard(root, *stem, out, name)
+        return _shard(root, *stem, out, name, head)
     if image := IMAGE.fullmatch(key):
         return _image(root, image[1], int(image[2]), out, name)
     if CAPTION.fullmatch(key):
@@ -59,7 +62,8 @@ def _concept(root: str, key: str, name: str | None) -> dict[str, Any]:
     column = "id" if CONCEPT.fullmatch(key) else "name"
     if found := list(find_rows(tables, column, key)):
         return _answer(key, "concept", [_record(root, match, {"record": match.row}) for match in found], None)
-    names = [str(row["name"]) for stage in tables for address in sealed_shards(stage) for row in rows(address)]
+    shards = [address for stage in tables for address in sealed_shards(stage)]
+    names = [name for address in shards for name in read_rows(address, ["name"])["name"].to_pylist()]
     close = difflib.get_close_matches(key, names, 1)
     raise unknown(root, key, name, also=f"; did you mean {close[0]!r}?" if close else "")
 
@@ -90,7 +94,7 @@ def _image(root: str, caption: str, copy: int, out: Path | None, name: str | Non
     return _answer(key, "image", records, _save(root, key, sheet, out))
 
 
-def _shard(root: str, stage: str, index: int, out: Path | None, name: str | None) -> dict[str, Any]:
+def _shard(root: str, stage: str, index: int, out: Path | None, name: str | None, head: int | None) -> dict[str, Any]:
     key = f"{stage}-{index:06d}"
     holding = holding_shard(root, stage, index, name)
     if not holding:
@@ -103,8 +107,8 @@ def _shard(root: str, stage: str, index: int, out: Path | None, name: str | None
     address = holding[0].shard(index)
     record = {
         "manifest": require_sealed(address).model_dump(mode="json"),
-        "records": rows(address),
-        "rejects": [asdict(each) for each in read_rejects(address)],
+        "records": rows(address, head),
+        "rejects": [asdict(each) for each in read_rejects(address)[:head]],
         "also_in": [other.lineage for other in holding[1:]],
     }
     sheet = []

@@ -7,18 +7,10 @@ from markupsafe import Markup
 
 from data_specs.rejection import Rejection
 from data_specs.specs.run import RunSpec
-from data_specs.stage import SealedStage
+from data_specs.stage import RECORDS, SealedStage
 from flows.report.charts import Part, stacked
 from tasks.shards import read_rejects
 
-UNITS = {
-    "concepts": "concepts",
-    "captions": "captions",
-    "images": "image groups",
-    "encoder": "checkpoints",
-    "embeddings": "embeddings",
-    "scores": "scores",
-}
 EXAMPLES = 3
 EXAMPLE_SHARDS = 8
 MOST_LETTERS = 160
@@ -67,7 +59,7 @@ def _row(stage: SealedStage, planned: int | None, spec: RunSpec) -> FunnelRow:
     counts = ", ".join(f"{part.value:,g} {part.label.replace('_', ' ')}" for part in parts)
     return FunnelRow(
         stage=name,
-        unit=UNITS[name],
+        unit=RECORDS[name],
         planned=planned,
         asked=asked,
         accepted=accepted,

@@ -78,9 +78,9 @@ def _first(stage: Stage, column: str, value: str) -> Iterator[RowMatch]:
             return
 
 
-def rows(address: ShardAddress) -> list[dict[str, Any]]:
-    """The metadata of a shard as JSON-able dicts."""
-    return _dicts(read_rows(address))
+def rows(address: ShardAddress, most: int | None = None) -> list[dict[str, Any]]:
+    """The metadata of a shard as JSON-able dicts; `most`: of the first so many alone."""
+    return _dicts(read_rows(address).slice(0, most))
 
 
 def _dicts(table: pa.Table) -> list[dict[str, Any]]:

@@ -3,26 +3,30 @@
 import difflib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from data_specs.errors import SpecError
 from data_specs.specs.encoder import OBJECTIVES
 from data_specs.specs.run import RunSpec
+from flows.runs.typed_settings import setting_from_text, settings_from_yaml
 from tasks import storage
+from tasks.yaml_files import parse_yaml
 
 RECIPES = Path(__file__).parents[2] / "data_specs" / "recipes"
+SUFFIXES = (".yaml", ".yml")
+UNLIKE_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def files() -> dict[str, Path]:
     """Recipes that go by a name: those that ship here, and those in the folder `SYNCLR_RECIPES`, which win."""
     folders = [RECIPES, *(storage.local_path(own) for own in [os.environ.get("SYNCLR_RECIPES")] if own)]
-    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.y*ml")) if path.suffix in SUFFIXES}
 
 
 def names() -> list[str]:
@@ -32,7 +36,7 @@ def names() -> list[str]:
 def header(name: str) -> list[str]:
     """The comment lines that head a recipe: what it is, its command, hardware and models."""
     lines = []
-    for line in files()[name].read_text(encoding="utf-8").splitlines():
+    for line in files()[name].read_text(encoding="utf-8", errors="replace").splitlines():
         if not line.startswith("#"):
             break
         if text := line.lstrip("# ").rstrip():
@@ -58,14 +62,19 @@ def read_overrides(recipe: str, texts: Sequence[str]) -> dict[str, Any]:
 
 
 def format_overrides(overrides: Mapping[str, Any]) -> list[str]:
-    """Overrides as the command line takes them: `captions.total=1024`."""
+    """Overrides as the command line takes them, `captions.total=1024`: `read_overrides` reads the same values."""
     words = []
     for stage, part in overrides.items():
         whole = (
             {f"{stage}.{name}": value for name, value in part.items()} if isinstance(part, Mapping) else {stage: part}
         )
-        words += [f"{name}={json.dumps(value)}" for name, value in whole.items()]
+        words += [f"{name}={_json_in_yaml(value)}" for name, value in whole.items()]
     return words
+
+
+def _json_in_yaml(value: Any) -> str:
+    """JSON that YAML reads alike: without pairs of surrogates, and with escapes for what YAML takes for a line's end."""
+    return UNLIKE_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def checked(tree: dict[str, Any]) -> RunSpec:
@@ -87,7 +96,7 @@ def _path(recipe: str) -> Path:
     if recipe in (known := files()):
         return known[recipe]
     path = storage.local_path(recipe)
-    if path.is_file():
+    if _is_file(path):
         return path
     close = difflib.get_close_matches(recipe, names(), 1)
     hint = f"; did you mean {close[0]!r}?" if close else f"; recipes here: {', '.join(names())}"
@@ -102,19 +111,28 @@ def _extended(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if parent is None:
         return tree
     beside = path.parent / str(parent)
-    return _merged(_extended(beside if beside.is_file() else _path(str(parent)), (*seen, path)), tree)
+    return _merged(_extended(beside if _is_file(beside) else _path(str(parent)), (*seen, path)), tree)
+
+
+def _is_file(path: Path) -> bool:
+    """A name that no file can have, being too long, is none; nor is one in a folder that nobody may read."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        tree = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        tree = parse_yaml(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
         raise SpecError(f"recipe {path} is not YAML: {' '.join(str(error).split())}") from error
     except OSError as error:
         raise SpecError(f"recipe {path} cannot be read: {error.strerror}") from error
     if not isinstance(tree, dict):
         raise SpecError(f"recipe {path} must be a mapping of stages; it is {type(tree).__name__}")
-    return tree
+    settings: dict[str, Any] = settings_from_yaml(tree)
+    return settings
 
 
 def _merged(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,9 +157,9 @@ def _override(tree: dict[str, Any], override: str) -> list[str]:
     if not equals or not all(keys):
         raise SpecError(f"--set {override!r} is not of the form stage.setting=value")
     try:
-        value = YAML(typ="safe", pure=True).load(text) if text else None
+        value = setting_from_text(keys, text)
     except YAMLError as error:
-        raise SpecError(f"--set {override!r}: the value is not YAML") from error
+        raise SpecError(f"--set {override!r}: the value is not YAML: {' '.join(str(error).split())[:200]}") from error
     branch = tree
     for key in keys[:-1]:
         branch = branch.setdefault(key, {})
@@ -159,6 +177,8 @@ def _sentence(fault: Any) -> str:
         hint = f"did you mean {'.'.join([*outer, close[0]])!r}?" if close else "see `synclr schema`"
         return f"{where}: unknown key; {hint}"
     message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "string_type" and isinstance(fault.get("input"), int | float):
+        message += ": put it in quotes"
     given = fault.get("input")
     secret = isinstance(given, str) and "://" in given and "@" in given  # a password in an address is not repeated
     shown = (

@@ -36,10 +36,11 @@ class Request:
                 raise SpecError(f"--{word} {stage!r} is no stage; stages are {', '.join(STAGES)}")
         if STAGES.index(self.since) > STAGES.index(self.until):
             raise SpecError(f"since {self.since!r} comes after until {self.until!r}; the order is {', '.join(STAGES)}")
-        if not re.match(RUN_NAME, self.run_name):
+        if not re.fullmatch(RUN_NAME, self.run_name):
+            whose = "name" if self.name else "the run would be named as its recipe,"
+            possible = re.sub(r"[^A-Za-z0-9_-]+", "-", self.run_name)[:64].strip("-_") or "my-run"
             raise SpecError(
-                f"name {self.run_name!r}: use letters, digits, - and _ only, at most 64; `name` (--name) gives a run another "
-                "name than its recipe's"
+                f"{whose} {self.run_name!r}: use letters, digits, - and _ only, at most 64; name the run with --name {possible}"
             )
 
     @property

@@ -34,7 +34,7 @@ from tasks.scores.jobs import EvaluationJob, score_contents
 
 VERSIONS = {
     BACKGROUNDS: 1,
-    "concepts": 1,
+    "concepts": 2,
     "captions": 5,
     SELECTION: 1,
     "images": 3,

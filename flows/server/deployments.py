@@ -38,21 +38,25 @@ QUEUES = {
 SILENCE = timedelta(seconds=90)
 """Three heartbeats (`flows/server/settings.py`)."""
 SILENT = f"no heartbeat for {SILENCE.seconds} s: its process or machine is gone"
-SCHEDULES = [
-    Cron(
-        "0 2 * * *", active=False, slug="nightly-growth", parameters={"name": "growing", "grow": 512, "until": "images"}
-    ),
-    Cron("0 6 * * 0", active=False, slug="weekly-training", parameters={"name": "growing", "grow": 0}),
-]
-"""Examples, asleep until somebody wakes them: every night run `growing` gets 512 more captions, every Sunday an encoder."""
+
+
+def schedules(time_zone: str) -> list[Schedule]:
+    """Examples, asleep until somebody wakes them: every night run `growing` gets 512 more captions, every Sunday an encoder."""
+    nightly = {"name": "growing", "grow": 512, "until": "images"}
+    weekly = {"name": "growing", "grow": 0}
+    return [
+        Cron("0 2 * * *", timezone=time_zone, active=False, slug="nightly-growth", parameters=nightly),
+        Cron("0 6 * * 0", timezone=time_zone, active=False, slug="weekly-training", parameters=weekly),
+    ]
 
 
 def deploy(
-    root: str, pool: str, slots: int | None, *, run_flow: Flow[..., Any], by_stage_flow: Flow[..., Any]
+    root: str, pool: str, slots: int | None, time_zone: str, *, run_flow: Flow[..., Any], by_stage_flow: Flow[..., Any]
 ) -> list[str]:
     """Raises what Prefect raises if the server refuses; returns the deployments' names.
 
-    `slots` stages may hold engines at a time, over all runs of the server; None: as many as before, 1 at first.
+    `slots` stages may hold engines at a time, over all runs of the server; None: as many as before, 1 at first. Schedules
+    are new ones' alone, in `time_zone`.
     """
     root = storage.absolute(root)
     with get_client(sync_client=True) as client:
@@ -81,7 +85,7 @@ def deploy(
 
     deployments = [
         # Schedules are given once: which of them are awake, and when, is the operator's choice from then on.
-        described(run_flow, "run", "cpu", SCHEDULES if new else None),
+        described(run_flow, "run", "cpu", schedules(time_zone) if new else None),
         described(by_stage_flow, "run", "cpu"),
         *(described(run_flow, stage, QUEUES[stage], since=stage, until=stage) for stage in STAGES),
     ]

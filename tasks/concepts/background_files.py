@@ -21,8 +21,13 @@ class Backgrounds:
         if key is not None and key not in tree:
             keys = ", ".join(map(str, list(tree)[:30]))
             raise SpecError(f"concepts.sources: backgrounds {path!r} has no key {key!r}; it has {keys}")
-        self._shared = None if key is None else list_files.words(tree[key], path)
-        self._by_name = {clean(str(name)).casefold(): list_files.words(each, path) for name, each in tree.items()}
+        where = repr(path)
+        self._shared = None if key is None else list_files.words(tree[key], where)
+        self._by_name: dict[str, tuple[str, ...]] = {}
+        for written, each in tree.items():
+            name = clean(list_files.word(written, where)).casefold()
+            # `Red Fox` and `red_fox` are one concept, and so are their lists.
+            self._by_name[name] = (*self._by_name.get(name, ()), *list_files.words(each, where))
 
     def of(self, name: str, kind: Kind) -> tuple[str, ...]:
         """Those of this name, or of the list that all names share if the source names one by `backgrounds_key`."""

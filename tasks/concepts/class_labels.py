@@ -1,6 +1,5 @@
 """Read the class names of a ClassLabel feature from the description of a Hugging Face data set. Downloads nothing."""
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -29,7 +28,12 @@ def description(path: str) -> str:
 def class_names(source: HuggingFaceSource) -> list[str]:
     """Raises SpecError where there is no ClassLabel feature, or several with different names and none is chosen."""
     path = description(source.path)
-    everything = list(_features(_tree(path), ()))
+    try:
+        everything = list(_features(_tree(path), (), path))
+    except RecursionError as error:
+        raise SpecError(
+            f"concepts.sources: {path!r} is nested too deeply to be the description of a data set"
+        ) from error
     chosen = [
         (where, names)
         for where, names in everything
@@ -52,7 +56,12 @@ def _tree(path: str) -> Any:
             return list_files.tree(_front_matter(list_files.text(data, path), path).encode(), f"{path}.yaml")
         case ".parquet":
             metadata = list_files.parquet(data, path).schema_arrow.metadata or {}
-            return json.loads(metadata.get(b"huggingface", b"{}"))
+            try:
+                return list_files.parse_json(list_files.text(metadata.get(b"huggingface", b"{}"), path))
+            except ValueError as error:
+                raise SpecError(
+                    f"concepts.sources: {path!r} describes its features in what is no JSON: {error}"
+                ) from error
         case _:
             return list_files.tree(data, path)
 
@@ -68,27 +77,33 @@ def _front_matter(text: str, path: str) -> str:
     return "\n".join(lines[1 : marks[1]])
 
 
-def _features(node: Any, where: Path) -> Iterator[tuple[Path, list[str]]]:
+def _features(node: Any, where: Path, path: str) -> Iterator[tuple[Path, list[str]]]:
     """Every ClassLabel below a node, with the names of configuration and features that lead to it."""
     if isinstance(node, list):
         for part in node:
-            yield from _features(part, where)
+            yield from _features(part, where, path)
     elif isinstance(node, dict):
         if "features" in node and isinstance(node.get("config_name"), str):
             where = (*where, node["config_name"])
+        kind = node.get("dtype")
+        label = kind.get("class_label") if isinstance(kind, dict) else None
         if node.get("_type") == "ClassLabel" and "names" in node:
-            yield where, _listed(node["names"])
-        elif isinstance(node.get("name"), str) and "class_label" in (kind := node.get("dtype") or {}):
-            yield (*where, node["name"]), _listed(kind["class_label"].get("names"))
+            yield where, _listed(node["names"], path)
+        elif isinstance(node.get("name"), str) and isinstance(label, dict):
+            yield (*where, node["name"]), _listed(label.get("names"), path)
         else:
             own = (*where, node["name"]) if isinstance(node.get("name"), str) else where
             for key, part in node.items():
                 step = key in ("features", "feature", "info", "dataset_info", "list", "sequence", "struct", "dtype")
-                yield from _features(part, own if step else (*own, str(key)))
+                yield from _features(part, own if step else (*own, str(key)), path)
 
 
-def _listed(names: Any) -> list[str]:
-    """A list, or a mapping from number to name."""
-    if isinstance(names, dict):
+def _listed(names: Any, path: str) -> list[str]:
+    """A list, or a mapping from number to name. Raises SpecError for anything else."""
+    if isinstance(names, dict) and all(str(number).isdecimal() for number in names):
         names = [name for _, name in sorted(names.items(), key=lambda item: int(item[0]))]
-    return [str(name) for name in names or ()]
+    if not isinstance(names, list | None):
+        raise SpecError(
+            f"concepts.sources: {path!r}: class names must be a list, or numbers with names; it has {str(names)[:80]}"
+        )
+    return [list_files.word(name, repr(path), "a class name") for name in names or ()]

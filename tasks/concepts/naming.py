@@ -12,7 +12,9 @@ JOINERS = "\u200c\u200d"
 
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")  # soft hyphen, zero-width space, word joiner, byte order mark
 _SYNSET_NAME = re.compile(r"(.+)\.[nvars]\.\d{2,3}")  # dog.n.01
-_SYNSET_ID = re.compile(r"n\d{8}|\d{8}-n")  # n02084071, 02084071-n
+_SYNSET_ID = re.compile(
+    r"[nvars]\d{8}(?:-[nvars])?|\d{8}-[nvars]"
+)  # n02084071, 02084071-n; of other parts of speech too
 _BEFORE_NAME = re.compile(rf"(?:{_SYNSET_ID.pattern})[\s:,_]+(?=\S)")
 _PLACES = re.compile(r"/[a-z]/([^/]+?)(?:/[^/]*?)?(?:\s+\d+)?")  # /c/church/indoor 91
 _WHERE = re.compile(r"[ /_-](?:indoor|outdoor)$", re.IGNORECASE)

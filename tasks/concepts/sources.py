@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from data_specs.specs.concepts import (
 )
 from tasks.concepts import class_labels, list_files, wordnet
 from tasks.concepts.background_files import Backgrounds
+from tasks.concepts.delimited_files import DELIMITERS, require_one_line
 
 WORLD = Path(__file__).parents[2] / "data_specs" / "tiny_world" / "world.json"
 
@@ -128,20 +129,34 @@ def _file(source: FileSource) -> Iterator[Name]:
     if (source.within or source.keys_are_names) and suffix not in list_files.TREES:
         raise SpecError(f"concepts.sources: {source.path!r}: within and keys_are_names are for JSON and YAML files")
     columns: list[str] = []
-    rows: Sequence[Any]
+    rows: list_files.Entries
     if suffix == ".txt":
-        rows = list_files.text(data, source.path).splitlines()
+        rows = list_files.lines(data, source.path)
     elif suffix in list_files.TREES:
-        rows = _entries(source, list_files.tree(data, source.path))
-        columns = list_files.columns(rows)
+        entries = _entries(source, list_files.tree(data, source.path))
+        columns, rows = list_files.columns(entries), list(enumerate(entries, 1))
     else:
         columns, rows = list_files.rows(data, source.path)
-    named = (source.column, source.backgrounds_column, source.kind_column, source.category_column)
-    for column in filter(None, named if columns or suffix in (".csv", ".tsv", ".parquet") else ()):
+    named = list(filter(None, (source.column, source.backgrounds_column, source.kind_column, source.category_column)))
+    if columns or suffix in (*DELIMITERS, ".parquet"):
+        _require_columns(source.path, columns, named)
+    if suffix in DELIMITERS:
+        require_one_line(rows, named, source.path)
+    for number, row in rows:
+        yield _row(source, row, list_files.place(source.path, number))
+
+
+def _require_columns(path: str, columns: list[str], named: list[str]) -> None:
+    """Raises SpecError for a column that is not there, or there twice."""
+    for column in named:
         if column not in columns:
-            raise SpecError(f"concepts.sources: {source.path!r} has no column {column!r}; it has {', '.join(columns)}")
-    for row in rows:
-        yield _row(source, row)
+            raise SpecError(f"concepts.sources: {path!r} has no column {column!r}; it has {', '.join(columns)}")
+        if columns.count(column) > 1:
+            cells = [str(number) for number, each in enumerate(columns, 1) if each == column]
+            raise SpecError(
+                f"concepts.sources: {path!r} has the column {column!r} {len(cells)} times, at {', '.join(cells)}; "
+                "one of them would be lost: rename the others"
+            )
 
 
 def _entries(source: FileSource, tree: Any) -> list[Any]:
@@ -162,23 +177,33 @@ def _entries(source: FileSource, tree: Any) -> list[Any]:
     return tree
 
 
-def _row(source: FileSource, row: Any) -> Name:
+def _row(source: FileSource, row: Any, where: str) -> Name:
     if source.keys_are_names:
-        return _name(source, str(row[0]), _backgrounds(source, row[1]))
+        return _name(source, list_files.word(row[0], where), _backgrounds(row[1], where))
     if not isinstance(row, dict):
-        return _name(source, list_files.word(row, source.path))
-    kind: Any = row.get(source.kind_column) if source.kind_column else source.kind
-    if kind not in KINDS:
-        raise SpecError(f"concepts.sources: {source.path!r}: kind {kind!r} is none of {', '.join(KINDS)}")
-    return Name(
-        list_files.word(row.get(source.column), source.path),
-        kind,
-        str(row.get(source.category_column) or source.category) if source.category_column else source.category,
-        _label(source),
-        _backgrounds(source, row.get(source.backgrounds_column) if source.backgrounds_column else None),
-    )
+        return _name(source, list_files.word(row, where))
+    kind, category = source.kind, source.category
+    if source.kind_column:
+        kind = _kind(list_files.word(row.get(source.kind_column), where, "a kind").strip(), source.kind_column, where)
+    if source.category_column:
+        category = list_files.word(row.get(source.category_column), where, "a category").strip() or category
+    found = _backgrounds(row.get(source.backgrounds_column), where) if source.backgrounds_column else ()
+    return Name(list_files.word(row.get(source.column), where), kind, category, _label(source), found)
 
 
-def _backgrounds(source: FileSource, cell: Any) -> tuple[str, ...]:
-    parts = cell if isinstance(cell, list) else list_files.word(cell, source.path, "a list of backgrounds").split("|")
-    return list_files.words(parts, source.path)
+def _kind(given: str, column: str, where: str) -> Kind:
+    for kind in KINDS:
+        if kind == given:
+            return kind
+    raise SpecError(f"concepts.sources: {where}: kind {given!r} is none of {', '.join(KINDS)} (column {column!r})")
+
+
+def _backgrounds(cell: Any, where: str) -> tuple[str, ...]:
+    if isinstance(cell, list):
+        return list_files.words(cell, where)
+    written = list_files.word(cell, where, "a list of backgrounds").strip()
+    if written.startswith("[") and written.endswith("]"):  # what pandas makes of a list in a CSV
+        raise SpecError(
+            f"concepts.sources: {where} has a list written out as text, {written[:60]!r}; separate backgrounds by |"
+        )
+    return list_files.words(list(written.split("|")), where)

@@ -2,7 +2,7 @@
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from data_specs.stage import Stage
@@ -34,12 +34,31 @@ def headline(stage: Stage) -> list[str]:
 
     A spread is the sample standard deviation over drawings of the benchmark and initialisations.
     """
-    grouped: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
-    for row in scored(stage):
-        grouped[row["benchmark"], row["subset"], row["protocol"]].append(row)
+    grouped = _grouped(scored(stage))
     ordered = sorted(grouped, key=lambda key: place(*key))
     edges = [_edge(key[0], key[2], grouped[key]) for key in ordered if key[1] == "all"]
     return [_line(*key, grouped[key]) for key in ordered] + [edge for edge in edges if edge]
+
+
+def first_score(stage: Stage) -> dict[str, Any] | None:
+    """`{"benchmark", "protocol", "value"}` of this encoder in the first of those lines; None where it has no score."""
+    grouped = _grouped(row for row in scored(stage) if row["encoder"] == "trained")
+    if not grouped:
+        return None
+    benchmark, _, protocol = key = min(grouped, key=lambda key: place(*key))
+    return {
+        "benchmark": benchmark,
+        "protocol": protocol,
+        "value": statistics.fmean(row["value"] for row in grouped[key]),
+    }
+
+
+def _grouped(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str, str], list[Mapping[str, Any]]]:
+    """By benchmark, subset and protocol."""
+    grouped: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        grouped[row["benchmark"], row["subset"], row["protocol"]].append(row)
+    return grouped
 
 
 def scored(stage: Stage) -> Iterator[dict[str, Any]]:

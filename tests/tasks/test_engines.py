@@ -224,6 +224,49 @@ def _refuse(*, emit):
     raise SpecError("nothing to do")
 
 
+INTERRUPTED = """
+import _thread, multiprocessing, sys, threading, time
+from pathlib import Path
+from tasks.engines import EngineProcess
+
+locks = []
+
+def work(started, *, emit):
+    locks.append(multiprocessing.get_context("spawn").Lock())  # as loader workers and vLLM have them
+    Path(started).write_text(locks[0]._semlock.name)
+    time.sleep(600)
+
+def interrupt(started):
+    while not (started.exists() and started.read_text()):
+        time.sleep(0.05)
+    _thread.interrupt_main()
+
+if __name__ == "__main__":
+    started = Path(sys.argv[1])
+    threading.Thread(target=interrupt, args=(started,), daemon=True).start()
+    try:
+        with EngineProcess(1) as engine:
+            engine.call(work, str(started))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+"""
+
+
+def test_an_engine_that_ctrl_c_ends_leaves_no_semaphore_and_no_word_of_it(tmp_path):
+    script, started = tmp_path / "interrupted.py", tmp_path / "started"
+    script.write_text(INTERRUPTED)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, script, started], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert (done.stderr, done.returncode) == ("stopped\n", 0)
+    left = Path("/dev/shm") / f"sem.{started.read_text().removeprefix('/')}"
+    until = time.monotonic() + 20  # the process that removes it outlives the program by a moment
+    while left.exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not left.exists()
+
+
 def test_a_killed_parent_takes_its_engine_along(tmp_path):
     assert _parent_killed(tmp_path, "time.sleep(120)")
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import click
 import pytest
@@ -127,6 +128,16 @@ def test_what_a_machine_does_is_one_line_and_exit_1(
         ("redraw --missing tiny --name tiny", "leave out --name"),
         ("status --wrong", "see --help"),
         ("export", "Missing"),
+        ("ui --port 99999", "'--port': Input should be less than or equal to 65535 (given: '99999'); see --help"),
+        ("ui --port 0", "'--port': Input should be greater than or equal to 1 (given: '0')"),
+        ("ui --port http", "(given: 'http'); see --help"),
+        ("show images-000000 --head -1", "'--head': Input should be greater than or equal to 0 (given: '-1')"),
+        ("deploy --time-zone Berlin", "no IANA time zone; write one such as Europe/Berlin"),
+        ("run ./my%20recipe.v2.yaml", "named as its recipe, 'my recipe.v2'"),
+        ("run ./my%20recipe.v2.yaml", "name the run with --name my-recipe-v2"),
+        ("run tiny --name a/b", "name 'a/b': use letters"),
+        ("run tiny --name tiny%0a", "name the run with --name tiny"),
+        (f"run {'x' * 300}", "there is no recipe or file"),
         ("wrong", "wrong"),
     ],
 )
@@ -137,7 +148,10 @@ def test_a_wrong_request_is_one_line_and_exit_2(
     root = tmp_path / "root"
     monkeypatch.setenv("SYNCLR_ROOT", str(root))
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
-    monkeypatch.setattr(sys, "argv", ["synclr", *arguments(words.replace("EMPTY", str(tmp_path / "empty.txt")))])
+    monkeypatch.chdir(tmp_path)
+    Path("my recipe.v2.yaml").write_text("extends: tiny\n")
+    asked = map(unquote, arguments(words.replace("EMPTY", str(tmp_path / "empty.txt"))))
+    monkeypatch.setattr(sys, "argv", ["synclr", *asked])
     with pytest.raises(SystemExit) as ended:
         main()
     printed = capsys.readouterr()

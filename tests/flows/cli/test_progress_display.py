@@ -64,6 +64,14 @@ def test_a_shard_that_is_begun_again_takes_its_units_back() -> None:
     assert (meter.count, meter.rate) == ("0 of 8 images", "")
 
 
+def test_a_training_that_goes_back_to_an_older_checkpoint_has_the_rate_of_its_own_steps() -> None:
+    meter = Meter(Started("a", "encoder", "steps", 700, 600), now=0.0)
+    for step, by in enumerate((-199, 1, 1, 1)):  # the newest checkpoint is damaged: the one before is of step 400
+        meter.advance(by, now=60.0 + 2 * step)
+        assert "-" not in meter.rate
+    assert (meter.count, meter.rate) == ("404 of 700 steps", "0.5/s, 0:09:52 left")
+
+
 def test_a_bar_is_there_while_its_stage_is_under_way() -> None:
     screen = io.StringIO()
     with Progress(console=Console(file=screen, width=120)) as progress:

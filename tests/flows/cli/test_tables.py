@@ -47,15 +47,19 @@ def test_what_one_encoder_alone_was_asked_stands_in_its_column_alone(capsys: Cap
 def test_brackets_and_colons_in_data_are_printed_as_they_are(capsys: Capture) -> None:
     """Rich would take the first for a style and the second for an emoji."""
     row = {"kind": "object", "weight": 0.5, "strategy": "concept", "planned": 2, "asked": 3, "kept": 1, "left_out": 0}
-    tables.print_coverage([row | {"concept": "a [red] fox :dog:"}])
+    tables.print_coverage([row | {"concept": "a [red] fox :dog:"}], head=20)
     assert "a [red] fox :dog:" in capsys.readouterr().out
 
 
 def test_the_concept_that_kept_least_comes_first(capsys: Capture) -> None:
     row = {"kind": "object", "weight": 0.5, "strategy": "concept", "planned": 4, "asked": 9, "left_out": 0}
-    tables.print_coverage([row | {"concept": "fox", "kept": 4}, row | {"concept": "owl", "kept": 1}])
+    rows = [row | {"concept": "fox", "kept": 4}, row | {"concept": "owl", "kept": 1}]
+    tables.print_coverage(rows, head=2)
     first, second = capsys.readouterr().out.splitlines()[1:]
     assert first.startswith("owl") and second.startswith("fox")
+    tables.print_coverage(rows * 500, head=3)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5 and lines[-1] == "and 997 more: --head 1000, or --json"
 
 
 def test_a_run_summary_says_what_was_made_and_what_was_reused(capsys: Capture) -> None:
@@ -71,7 +75,7 @@ def test_a_run_summary_says_what_was_made_and_what_was_reused(capsys: Capture) -
         {"run": "tiny", "stages": [stage], "scores": ["ridge 11 %"], "report": "/root/report.html"}
     )
     assert capsys.readouterr().out.splitlines() == [
-        "captions   1 of 4 shards made, 3 reused, 30 accepted, 2 rejected",
+        "captions   1 of 4 shards made, 3 reused, 30 captions, 2 rejected",
         "           was stale: seed",
         "ridge 11 %",
         "report     /root/report.html",
