@@ -114,9 +114,8 @@ def _exit_for(error: BaseException) -> None:
 def _exit_for_usage(error: Any) -> None:
     """Exit as Click asks: with its message for an unknown word, silently where it only ends (help was printed)."""
     if hasattr(error, "format_message"):
-        faults = getattr(
-            error.__cause__, "errors", list
-        )()  # where the words are pydantic's, the value is not among them
+        # Where the words are pydantic's, the value is not among them.
+        faults: list[Any] = getattr(error.__cause__, "errors", list)()
         given = f" (given: {faults[0]['input']!r})" if faults else ""
         _exit_with(f"{error.format_message().rstrip('.')}{given}; see --help", WRONG_REQUEST)
     if hasattr(error, "exit_code"):
