@@ -1,0 +1,118 @@
+"""Faults in the engines of `models/` (captioners, renderers) and in the processes that hold them."""
+
+from support.faults.fault import Fault
+
+CAPTIONERS = "tests/models/captioner/test_captioners.py"
+OPENAI = "tests/models/captioner/test_openai.py"
+ENGINES = "tests/tasks/test_engines.py"
+
+FAULTS = (
+    Fault(
+        "nucleus-without-its-last-token",
+        "models/captioner/nucleus.py",
+        "up_to_NH - probability_NH >= top_p",
+        "up_to_NH >= top_p",
+        ("tests/models/captioner/test_nucleus.py",),
+    ),
+    Fault(
+        "wrong-request-is-sent-again",
+        "models/captioner/openai.py",
+        "AGAIN_LATER = {408, 409, 425, 429}",
+        "AGAIN_LATER = {400, 404, 408, 409, 425, 429}",
+        (OPENAI,),
+    ),
+    Fault(
+        "key-is-shown-in-an-error",
+        "models/captioner/server.py",
+        'words = words.replace(self.key, "***") if self.key else words',
+        "words = words.strip()",
+        (OPENAI,),
+    ),
+    Fault(
+        "texts-are-drawn-by-their-place-in-the-batch",
+        "models/captioner/transformers.py",
+        "generator=torch.Generator().manual_seed(ask.seed), dtype=torch.float64)\n            for ask in asks",
+        "generator=torch.Generator().manual_seed(row), dtype=torch.float64)\n            for row, _ in enumerate(asks)",
+        ("tests/models/captioner/test_transformers.py",),
+        slow=True,
+    ),
+    Fault(
+        "vllm-draws-without-the-seed",
+        "models/captioner/vllm.py",
+        "seed=ask.seed,",
+        "seed=None,",
+        (f"{CAPTIONERS}::test_keeps_its_promises[vllm]",),
+        slow=True,
+    ),
+    Fault(
+        "what-vllm-cut-off-looks-ended",
+        "models/captioner/vllm.py",
+        'if completion.finish_reason == "stop" else ""',
+        'if completion.finish_reason != "abort" else ""',
+        (f"{CAPTIONERS}::test_a_completion_that_was_cut_has_no_line_break_and_the_others_have[vllm]",),
+        slow=True,
+    ),
+    Fault(
+        "noise-by-the-place-in-the-batch",
+        "models/renderer/diffusion.py",
+        'torch.Generator("cpu").manual_seed(request.seed) for request in requests',
+        'torch.Generator("cpu").manual_seed(row) for row, _ in enumerate(requests)',
+        ("tests/models/renderer/test_batches.py",),
+    ),
+    Fault(
+        "lora-without-its-scale",
+        "models/renderer/loading.py",
+        "pipeline.set_adapters(names, [lora.scale for _, lora in loras])",
+        "pipeline.set_adapters(names)",
+        ("tests/models/renderer/test_loras.py::test_it_changes_the_images_by_its_scale_and_is_recorded",),
+    ),
+    Fault(
+        "what-did-not-fit-is-tried-image-by-image-less",
+        "models/renderer/batches.py",
+        "            self.size //= 2\n",
+        "            self.size -= 1\n",
+        ("tests/models/renderer/test_batches.py",),
+    ),
+    Fault(
+        "engine-outlives-its-stage",
+        "tasks/engines.py",
+        "        pool.shutdown(wait=True, cancel_futures=True)\n",
+        "        del pool\n",
+        (ENGINES,),
+    ),
+    Fault(
+        "engine-outlives-a-killed-parent",
+        "tasks/engines.py",
+        "    _events = events\n    end_with_parent()\n",
+        "    _events = events\n",
+        (ENGINES,),
+    ),
+    Fault(
+        "failed-engine-is-used-again",
+        "tasks/engines.py",
+        "                self._let_go()\n                raise\n",
+        "                raise\n",
+        (ENGINES,),
+    ),
+    Fault(
+        "engine-of-other-settings-is-kept",
+        "tasks/engines.py",
+        "key = (build.__qualname__, spec.model_dump_json())",
+        "key = (build.__qualname__, type(spec).__name__)",
+        (ENGINES,),
+    ),
+    Fault(
+        "wrong-request-is-retried",
+        "tasks/bundles.py",
+        "return isinstance(state.result(raise_on_failure=False), EngineError)",
+        "return isinstance(state.result(raise_on_failure=False), Exception)",
+        ("tests/flows/execution/test_run_bundles.py",),
+    ),
+    Fault(
+        "another-model-of-the-same-name",
+        "tasks/bundles.py",
+        "[found.id, found.revision] != list(planned):",
+        "found.id != planned[0]:",
+        ("tests/flows/execution/test_run_bundles.py",),
+    ),
+)
