@@ -61,21 +61,21 @@ FAULTS = (
         "tasks/shards.py",
         "sorted(here, key=lambda entry: entry != manifest)",
         "sorted(here, key=lambda entry: entry == manifest)",
-        (SHARDS, "tests/flows/repair/test_redraw.py"),
+        (SHARDS,),
     ),
     Fault(
         "listing-in-the-order-of-the-disk",
         "tasks/storage.py",
         "return sorted(entry.name for entry in here.iterdir()) if here.is_dir() else []",
         "return [entry.name for entry in here.iterdir()] if here.is_dir() else []",
-        (STORAGE, "tests/tasks/embeddings/test_data_sets.py"),
+        (f"{STORAGE}::test_a_folder_is_listed_by_name_whatever_the_order_of_its_disk",),
     ),
     Fault(
         "files-of-living-processes-are-swept",
         "tasks/storage.py",
         'return not Path(f"/proc/{process}").exists()',
         "return True",
-        (STORAGE,),
+        (f"{STORAGE}::test_what_a_dead_process_left_is_swept_and_what_a_living_one_writes_is_not",),
     ),
     Fault(
         "listing-of-a-bucket-is-remembered",
@@ -132,7 +132,7 @@ FAULTS = (
         "tasks/captions/compose.py",
         "answered = zip(packed, completions, strict=True)",
         "answered = zip(attempts, completions, strict=True)",
-        ("tests/tasks/captions/test_compose.py", "tests/tasks/captions/test_screening.py"),
+        ("tests/tasks/captions/test_compose.py",),
     ),
     Fault(
         "slot-without-a-caption-is-forgotten",
@@ -181,7 +181,7 @@ FAULTS = (
         "tasks/images/render.py",
         "read_shard(source, caption_record.CONTRACT, check_digest=True)",
         "read_shard(source, caption_record.CONTRACT)",
-        (RENDER, "tests/flows/execution/test_select_captions.py"),
+        (RENDER,),
     ),
     Fault(
         "worst-candidates-are-kept",
@@ -191,24 +191,10 @@ FAULTS = (
         (CANDIDATES,),
     ),
     Fault(
-        "broken-image-with-one-good-pixel",
-        "tasks/images/encoding.py",
-        "if not np.isfinite(pixels).all():",
-        "if not np.isfinite(pixels).any():",
-        (RENDER,),
-    ),
-    Fault(
-        "small-images-are-enlarged",
-        "tasks/images/encoding.py",
-        "if save_size and save_size < max(image.size):",
-        "if save_size and save_size != max(image.size):",
-        (RENDER,),
-    ),
-    Fault(
         "wrong-request-is-rendered-to-its-end",
         "tasks/images/render.py",
         "            queue.abandon()\n            raise\n",
         "            raise\n",
-        ("tests/tasks/images/test_render_queue.py",),
+        ("tests/tasks/images/test_render_queue.py::test_a_wrong_request_ends_the_other_shard_in_hand_too",),
     ),
 )
