@@ -191,6 +191,8 @@ def main() -> int:
         "--output", type=Path, help="folder for the table, as planted_faults.md and planted_faults.json"
     )
     options = parser.parse_args()
+    # What a shell starts in its background ignores Ctrl-C, and so would every test that sends it to a process of its own.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         faults = chosen(options.only, fast=options.fast)
         if options.list:
