@@ -70,7 +70,7 @@ FAULTS = (
     ),
     Fault(
         "crop-of-a-corner",
-        "tasks/embeddings/data_sets.py",
+        "tasks/embeddings/pixels.py",
         "left, top = round((wide - size) / 2), round((high - size) / 2)",
         "left, top = 0, 0",
         (DATA_SETS,),
@@ -106,8 +106,8 @@ FAULTS = (
     Fault(
         "penalty-chosen-on-the-test",
         "tasks/scores/protocols.py",
-        "penalty = _ridge_penalty(problem, spec, fold.validations)",
-        "penalty = _ridge_penalty(problem, spec, ((fold.train, fold.test),))",
+        "penalty, settings = _ridge_penalty(problem, spec, fold.validations)",
+        "penalty, settings = _ridge_penalty(problem, spec, ((fold.train, fold.test),))",
         (PROTOCOLS,),
     ),
     Fault(

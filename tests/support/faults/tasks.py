@@ -52,8 +52,8 @@ FAULTS = (
     Fault(
         "shard-that-was-waited-for-is-made-again",
         "tasks/shards.py",
-        "wait=True):\n        return sealed(address) or _write(",
-        "wait=True):\n        return _write(",
+        "meanwhile=alive):\n        return sealed(address) or _write(",
+        "meanwhile=alive):\n        return _write(",
         (SHARDS,),
     ),
     Fault(
@@ -144,8 +144,8 @@ FAULTS = (
     Fault(
         "caption-cut-off-in-its-sentence",
         "tasks/captions/screening.py",
-        'if "\\n" not in completion:',
-        "if not completion:",
+        'if not answer.ended:\n            return Refusal("cut_off", text)',
+        'if not answer.text:\n            return Refusal("cut_off", text)',
         ("tests/tasks/captions/test_screening.py",),
     ),
     Fault(
