@@ -1,11 +1,13 @@
 """What is written is what is read, for every record; what is not a record is refused with its name."""
 
+import hashlib
 from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 
-from data_specs import caption, checkpoint, concept, embedding, image_group, score, selection
+from data_specs import benchmark_image, caption, checkpoint, concept, embedding, image_group, score, selection
+from data_specs.benchmark_image import BenchmarkImage
 from data_specs.checkpoint import Checkpoint
 from data_specs.embedding import Embedding
 from data_specs.errors import ContractError
@@ -14,6 +16,9 @@ from data_specs.score import Score
 from data_specs.selection import CaptionVerdict
 from support.builders import MODEL, make_caption, make_concept, make_group
 
+DRAWN = BenchmarkImage(
+    "a-b", "styles", "twemoji", ("dog", "red car"), "animal", 1, 7, hashlib.sha256(b"pixels").hexdigest(), b"pixels"
+)
 RECORDS = [
     (concept.CONTRACT, make_concept("café ☕")),
     (caption.CONTRACT, make_caption()),
@@ -34,6 +39,7 @@ RECORDS = [
             "e-000010", 10, 20, "vit_tiny", "synclr", 0, 640, "abc", ("images-000000",), {"a": "b"}, {"loss": 1.5}
         ),
     ),
+    (benchmark_image.CONTRACT, DRAWN),
     (embedding.CONTRACT, Embedding("a-b", "trained", "styles", "twemoji", ("dog",), "animal", 0, 2, b"\0" * 8)),
     (
         score.CONTRACT,
@@ -80,3 +86,10 @@ def test_a_image_that_is_not_the_recorded_one_is_found_on_request():
 def test_an_embedding_whose_bytes_do_not_match_its_dimension_is_refused():
     with pytest.raises(ContractError, match="promises 3"):
         embedding.encode(Embedding("a-b", "trained", "styles", "x", ("dog",), "animal", 0, 3, b"\0" * 8))
+
+
+def test_a_benchmark_image_is_sealed_only_as_its_digest_describes_it_and_read_only_with_its_pixels():
+    with pytest.raises(ContractError, match="image 'a-b' is not the one its digest describes"):
+        benchmark_image.encode(replace(DRAWN, data=b"other pixels"))
+    with pytest.raises(ContractError, match="image 'a-b' lacks its pixels"):
+        benchmark_image.decode({name: data for name, data in benchmark_image.encode(DRAWN).items() if name != "png"})

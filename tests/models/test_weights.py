@@ -14,7 +14,7 @@ from data_specs.errors import SpecError
 from data_specs.specs.captions import CaptionsSpec
 from models.captioner import build as captioner_build
 from models.captioner.build import require_captioner
-from models.weights import require_reachable
+from models.weights import identify, require_reachable
 
 
 def hub(monkeypatch, answer):
@@ -115,3 +115,21 @@ def test_what_is_there_passes(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **__: "/cache/config.json")
     require_reachable("org/model", "abc", setting="captions.model")
     assert len(asked) == 1
+
+
+def test_a_folder_is_pinned_by_the_bytes_of_its_weights_and_configuration_whatever_it_is_called(tmp_path):
+    def revision(name, **files):
+        (tmp_path / name).mkdir()
+        for file, data in files.items():
+            (tmp_path / name / file.replace("_", ".")).write_bytes(data)
+        return identify(str(tmp_path / name), None, setting="images.model").revision
+
+    first = revision("first", model_safetensors=b"1", config_json=b"{}")
+    assert first.startswith("sha256:") and revision("copy", model_safetensors=b"1", config_json=b"{}") == first
+    assert revision("beside", model_safetensors=b"1", config_json=b"{}", notes_md=b"x") == first
+    others = [
+        revision("weights", model_safetensors=b"2", config_json=b"{}"),
+        revision("configuration", model_safetensors=b"1", config_json=b"[]"),
+        revision("name", weights_safetensors=b"1", config_json=b"{}"),
+    ]
+    assert len({first, *others}) == 4

@@ -24,6 +24,7 @@ from tasks.shards import (
     missing,
     missing_first,
     open_shard,
+    put_aside,
     read_rejects,
     read_rows,
     read_shard,
@@ -93,6 +94,48 @@ def test_a_check_can_refuse_to_seal(address):
     with pytest.raises(ContractError, match="5 of 6"):
         make_shard(address(), CONTRACT, lambda: [*CAPTIONS, Rejection("x", "empty")], check=too_many)
     assert sealed(address()) is None
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "rejects.jsonl", "tar", "made.json", "json"])
+def test_whatever_file_a_writer_dies_at_the_shard_is_not_sealed_and_can_be_made_again(suffix, address, monkeypatch):
+    def die_at(part, url):
+        if url == address().file(suffix):
+            raise KeyboardInterrupt
+        publish(part, url)
+
+    publish = storage.publish
+    with monkeypatch.context() as dying:
+        dying.setattr(storage, "publish", die_at)
+        with pytest.raises(KeyboardInterrupt):
+            make_shard(address(), CONTRACT, lambda: CAPTIONS)
+    assert sealed(address()) is None
+    assert make_shard(address(), CONTRACT, lambda: CAPTIONS).accepted == 5
+    assert verify_shard(address(), CONTRACT) == []
+
+
+def test_a_damaged_shard_counts_as_none_from_the_first_moment_of_its_move_and_loses_no_file(address, monkeypatch):
+    make_shard(address(), CONTRACT, lambda: CAPTIONS)
+    whole, move = {path.name for path in tar_of(address()).parent.glob("captions-*")}, storage.move
+
+    def die_after(url, to):
+        move(url, to)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(storage, "move", die_after)
+    with pytest.raises(KeyboardInterrupt):
+        put_aside(address(), "torn")
+    assert sealed(address()) is None
+    left = {path.name for path in tar_of(address()).parent.rglob("captions-*.*") if path.suffix != ".lock"}
+    assert left == whole
+
+
+def test_nothing_in_a_shard_says_when_or_by_whom_it_was_written(address):
+    """A second of difference between two machines would be another digest."""
+    make_shard(address(), CONTRACT, lambda: CAPTIONS)
+    with tarfile.open(tar_of(address())) as archive:
+        members = archive.getmembers()
+    assert len(members) == 5 and {member.mtime for member in members} == {0}
+    assert len({(member.uid, member.gid, member.uname, member.gname, member.mode) for member in members}) == 1
 
 
 def test_two_lineages_live_side_by_side(address):

@@ -1,6 +1,7 @@
 """Shards on object storage are the same bytes as shards on disk; S3 is an emulator that the test starts."""
 
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -212,6 +213,14 @@ def test_a_file_is_published_whole_or_not_at_all(tmp_path):
         raise RuntimeError
     assert storage.read_bytes(url) == b"one"
     assert storage.names(str(tmp_path / "a")) == ["b.json"]
+
+
+def test_a_folder_is_listed_by_name_whatever_the_order_of_its_disk(tmp_path):
+    known = [f"{number:03d}.txt" for number in range(60)]
+    for far in (str(tmp_path / "here"), f"memory://{tmp_path.name}"):
+        for name in random.Random(0).sample(known, len(known)):
+            storage.write_bytes(f"{far}/{name}", b"")
+        assert storage.names(far) == known
 
 
 def test_what_a_dead_process_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path):

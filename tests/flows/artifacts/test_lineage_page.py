@@ -88,6 +88,12 @@ def test_a_page_written_before_the_encoder_learns_who_saw_its_shards(tmp_path):
     assert later.partition("## The recipe")[2] == page.partition("## The recipe")[2] != ""
 
 
+def test_an_encoder_of_other_images_whose_shards_have_the_same_names_has_not_seen_these(tmp_path):
+    make_run(str(tmp_path), name="other", images={"size": 24})
+    plan = make_run(str(tmp_path), until="images")
+    assert "None so far." in page_of(plan, "images", "captions")
+
+
 def test_neighbouring_shards_are_named_as_a_range():
     stems = [f"images-{number:06d}" for number in (0, 1, 2, 5, 7, 8)]
     assert ranges(stems) == "images-000000 to images-000002, images-000005, images-000007 to images-000008"

@@ -5,9 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from data_specs import image_group
 from data_specs.errors import SpecError
+from flows.cli.app import app
 from flows.inspect.coverage import coverage
 from flows.inspect.quality import quality
 from flows.inspect.show import show
@@ -52,3 +54,6 @@ def test_a_damaged_file_a_broken_manifest_and_a_group_that_was_sealed_short_are_
         assert words in fault
     with pytest.raises(SpecError, match="no run 'other'"):
         verify(plan.root, "other")
+    for words in ([], ["--json"]):
+        shown = CliRunner().invoke(app, ["verify", plan.name, "--root", plan.root, *words])
+        assert shown.exit_code == 1 and "captions-000001.json is not a manifest" in shown.stdout

@@ -62,6 +62,7 @@ def test_the_same_run_is_the_same_list_and_smaller_than_its_images(root, listed,
     words = ["list-images", "first", str(tmp_path / "again.jsonl.gz"), "--root", root]
     assert "88 images of 2 shards" in CliRunner().invoke(app, words).stdout
     assert (tmp_path / "again.jsonl.gz").read_bytes() == listed.read_bytes()
+    assert listed.read_bytes()[4:8] == bytes(4), "gzip's time of writing"
     assert listed.stat().st_size < sum(len(data) for name, data in shards(root).items() if name.endswith("tar")) / 3
 
 

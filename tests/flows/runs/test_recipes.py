@@ -60,6 +60,12 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path, text):
         resolve_recipe(str(tmp_path / "bad.yaml"))
 
 
+def test_a_password_in_an_address_is_not_repeated_by_its_refusal():
+    with pytest.raises(SpecError, match="captions.server: must hold no name or password") as refused:
+        resolve_recipe("tiny", read_overrides("tiny", ["captions.server=http://me:hunter2@host/v1"]))
+    assert "hunter2" not in str(refused.value)
+
+
 def test_a_name_near_a_recipe_is_suggested():
     with pytest.raises(SpecError, match="did you mean 'tiny'"):
         resolve_recipe("tinny")

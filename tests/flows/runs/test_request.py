@@ -32,6 +32,7 @@ def test_one_share_on_the_command_line_brings_its_neighbours_along():
         ({"since": "scores", "until": "images"}, "comes after"),
         ({"name": "a b"}, "letters, digits"),
         ({"name": "../x"}, "letters, digits"),
+        ({"name": "x/../../y"}, "letters, digits"),
         ({"recipe": "my recipe.v2.yaml"}, r"'my recipe\.v2'.*--name"),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 from data_specs.errors import SpecError
 from data_specs.specs.captions import CaptionsSpec
 from data_specs.specs.run import RunSpec
+from data_specs.stage import STAGES
 from flows.runs.planning import plan_run
 from flows.runs.request import Request
 from flows.runs.resolve import lineage_settings, resolve_stages
@@ -44,6 +45,32 @@ def test_chat_and_what_chat_models_are_told_count_where_chats_are_asked_for(tmp_
     (tmp_path / CHAT).unlink()
     with pytest.raises(SpecError, match=f"captions.chat: .* has no {CHAT}"):
         lineages(prompts=str(tmp_path), chat=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "first"),
+    [
+        ({"seed": 1}, "captions"),
+        ({"concepts": {"kinds": {"object": 0.5, "place": 0.5}}}, "concepts"),
+        ({"captions": {"engine": "fake", "min_words": 4}}, "captions"),
+        ({"images": {"engine": "fake", "quality": 90}}, "images"),
+        ({"encoder": {"lr": 0.1}}, "encoder"),
+        ({"embeddings": {"copies": 3}}, "embeddings"),
+        ({"scores": {"knn_k": 3}}, "scores"),
+    ],
+)
+def test_what_changes_a_stage_changes_the_lineage_of_all_after_it_and_of_none_before(settings, first):
+    def lineages_with(changed):
+        found = stages(RunSpec.model_validate(FAKES | changed), "/nowhere")
+        return [found[name].lineage for name in STAGES]
+
+    differ = [one != other for one, other in zip(lineages_with({}), lineages_with(settings), strict=True)]
+    assert differ == [STAGES.index(name) >= STAGES.index(first) for name in STAGES]
+
+
+def test_a_run_that_grows_makes_anew_only_what_sees_all_of_it():
+    usual, grown = lineages(), lineages(total=4096)
+    assert [name for name in STAGES if usual[name] != grown[name]] == ["encoder", "embeddings", "scores"]
 
 
 def test_random_places_without_a_place_are_refused_before_any_work(tmp_path):

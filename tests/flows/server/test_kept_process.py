@@ -42,11 +42,12 @@ def test_one_that_ends_at_once_by_itself_is_given_up(tmp_path):
 
 
 def test_what_a_worker_leaves_behind_when_it_ends_is_ended_too():
-    shell = "trap 'exit 0' TERM; sleep 600 & echo $!; wait"
+    # Deaf to what it is asked: a child that is only stopped would be ended by the kernel when its session loses its leader.
+    deaf = "(trap '' TERM HUP; echo $BASHPID; exec sleep 600) & wait"
+    shell = f"trap 'exit 0' TERM; {deaf}"
     leader = subprocess.Popen(["bash", "-c", shell], stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert leader.stdout
     left = psutil.Process(int(leader.stdout.readline()))
-    os.kill(left.pid, signal.SIGSTOP)  # deaf to SIGTERM for now
     stop(leader)
     assert leader.returncode == 0
     psutil.wait_procs([left], timeout=60)

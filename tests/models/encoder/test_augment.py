@@ -83,3 +83,11 @@ def test_the_same_generator_gives_the_same_crops_and_they_are_finite() -> None:
     assert torch.equal(first, again)
     assert bool(first.isfinite().all())
     assert first.shape == (16, 3, 64, 64)
+
+
+def test_a_crop_of_one_colour_is_that_colour_standardised() -> None:
+    still = CropRecipe(8, (0.5, 1.0), jitter_probability=0.0, gray_probability=0.0, variants=((0.0, 0.0),))
+    flat = torch.tensor([0.2, 0.4, 0.6])[None, :, None, None].expand(2, 3, 16, 16)
+    expected = (torch.tensor([0.2, 0.4, 0.6]) - torch.tensor(augment.MEAN)) / torch.tensor(augment.STD)
+    for crop in crops(flat, still, numbers(2, 0)):
+        assert torch.allclose(crop, expected[:, None, None].expand(3, 8, 8), atol=1e-3)

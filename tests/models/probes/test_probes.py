@@ -72,8 +72,9 @@ def test_neighbours_vote_as_in_a_double_loop(k: int) -> None:
         counted = np.zeros(4)
         for row in sorted(range(len(train)), key=lambda row: -similarity[row])[:k]:
             counted[labels[row]] += np.exp(similarity[row] / 0.07)
-        expected.append(int(counted.argmax()))
-    assert knn(train, labels, test, 4, k, 0.07).tolist() == expected
+        expected.append(counted / counted.sum())
+    assert np.allclose(votes(train, labels, test, 4, k, 0.07), expected, atol=1e-4), "of k neighbours, not one more"
+    assert knn(train, labels, test, 4, k, 0.07).tolist() == np.argmax(expected, 1).tolist()
     several = np.eye(4, dtype=np.int64)[labels]
     assert np.array_equal(votes(train, several, test, 4, k, 0.07), votes(train, labels, test, 4, k, 0.07))
     assert np.allclose(votes(train, labels, test, 4, k, 0.07).sum(1), 1), "shares: mAP ranks one row's with another's"

@@ -101,6 +101,11 @@ def test_images_of_the_tiny_model_do_not_show_that_memory_ran_out_in_the_middle(
     assert renderer.calls == 4
 
 
+def test_an_image_of_the_tiny_model_follows_from_its_seed_and_text_wherever_it_stands_in_a_batch():
+    renderer, requests = DiffusionRenderer(str(TINY), identify_renderer(SPEC), SPEC), REQUESTS[:3]
+    assert np.allclose(renderer.render(requests[::-1])[::-1], renderer.render(requests), rtol=0, atol=1e-4)
+
+
 def test_memory_that_runs_out_while_an_engine_is_built_fails_it_with_a_way_out(monkeypatch):
     """Before the first batch there is nothing to halve: at the move to the device, at the probe, at a prompt."""
 

@@ -105,6 +105,16 @@ def test_a_shard_goes_in_and_a_shard_of_groups_comes_out_with_the_captions_insid
     assert (manifest.accepted, [group.caption for group in groups]) == (3, CAPTIONS)
 
 
+def test_captions_that_are_not_as_sealed_are_not_rendered(address):
+    make_shard(address(), caption_record.CONTRACT, lambda: CAPTIONS)
+    tar = Path(address().file("tar"))
+    tar.write_bytes(tar.read_bytes().replace(CAPTIONS[0].text.encode(), CAPTIONS[0].text.upper().encode()))
+    work, renderer = work_on(address), Faulty({})
+    with pytest.raises(ContractError, match="captions-000000.tar is damaged"):
+        render_shard(work, 0, RenderQueue(renderer, SPEC))
+    assert not renderer.calls
+
+
 def test_large_images_are_made_smaller_and_small_ones_never_larger():
     pixels = np.random.default_rng(0).random((64, 32, 3), np.float32)
     assert store(pixels, 32, "png", 90)[1:] == (16, 32)
