@@ -17,7 +17,16 @@ from data_specs.selection import CaptionVerdict
 from support.builders import MODEL, make_caption, make_concept, make_group
 
 DRAWN = BenchmarkImage(
-    "a-b", "styles", "twemoji", ("dog", "red car"), "animal", 1, 7, hashlib.sha256(b"pixels").hexdigest(), b"pixels"
+    "a-b",
+    "styles",
+    "twemoji",
+    ("dog", "red car"),
+    "animal",
+    1,
+    7,
+    False,
+    hashlib.sha256(b"pixels").hexdigest(),
+    b"pixels",
 )
 RECORDS = [
     (concept.CONTRACT, make_concept("café ☕")),

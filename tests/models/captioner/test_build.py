@@ -1,6 +1,7 @@
 import shutil
 
 import pytest
+from safetensors.torch import save_file
 
 from data_specs.errors import SpecError
 from data_specs.specs.captions import CaptionsSpec
@@ -46,7 +47,7 @@ def test_an_engine_that_is_not_installed_is_said_before_work(engine, monkeypatch
 @pytest.fixture
 def folder(tmp_path):
     """A model's folder as far as it is looked at before work."""
-    (tmp_path / "model.safetensors").write_bytes(b"")
+    save_file({}, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "tokenizer_config.json").write_text("{}")
     return tmp_path
