@@ -17,7 +17,7 @@ import pytest
 from support.completions_server import MODEL, Completions, completions
 from support.killing import Killable, Separate, within
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long(300)
 KILLS = int(os.environ.get("SYNCLR_TEST_KILLS", "4"))
 VICTIMS = (
     "server",
