@@ -27,29 +27,32 @@ Denoiser = UNet2DConditionModel
 Pipeline = StableDiffusionPipeline
 """Types of the parts for the other modules; diffusers itself is imported here alone."""
 
-LATENT_CHANNELS = 10
+LATENT_CHANNELS, LATENT_SIDE = 4, 16
 TEXT_WIDTH = 256
 TOKENS = 32
 """Captions of the captions stage have 8 to 16 tokens; what a caption says later than this is cut, as CLIP cuts at 77."""
 KL_WEIGHT = 1e-3
 """Per latent number, against a reconstruction loss per pixel: enough to keep the latents' spread near one."""
-GREEN_CHANNEL = 6
-"""The latent channel that is asked to hold green against purple. Left to itself the autoencoder took up that axis, which
-varies least in these images, not at all in its first 2,000 steps, and drew pears and cacti brown."""
+SHRUNK_WEIGHT = 0.25
+"""Of the error of latents of half the side, per pixel of half the side."""
 MOST_SNR = 5.0
 """Above this ratio of signal to noise a step counts less: gamma of min-SNR weighting (Hang et al., 2023, arXiv:2303.09556)."""
 
 
 def build_autoencoder() -> AutoencoderKL:
-    """Return the VAE: 64 px RGB to C x 8 x 8; channels double as the side halves, so every level costs the same."""
+    """Return the VAE: 64 px RGB to 4 x 16 x 16; channels double as the side halves, so every level costs about the same.
+
+    One block a level and no attention: decoding has to stay a small part of what an image costs.
+    """
     return AutoencoderKL(
         latent_channels=LATENT_CHANNELS,
-        block_out_channels=(16, 32, 64, 128),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(16, 32, 64),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
         layers_per_block=1,
         norm_num_groups=8,
         sample_size=64,
+        mid_block_add_attention=False,
     )
 
 
@@ -73,18 +76,26 @@ def build_text_encoder(vocabulary: int, start: int, end: int) -> CLIPTextModel:
 
 
 def build_denoiser() -> UNet2DConditionModel:
-    """Return the U-Net on 8x8 latents; on the way down only the 4x4 level attends, which saves a fifth of the cost."""
+    """Return the U-Net on 16x16 latents, which has no more than one block there and spends its time at 8x8 and 4x4.
+
+    There it attends to the caption's tokens; at every level a summary of them modulates each block, as the time does. It
+    can take guidance as a number (``time_cond_proj_dim``), which halves an image's cost, so it may be twice as large.
+    """
     return UNet2DConditionModel(
-        sample_size=8,
+        sample_size=LATENT_SIDE,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        layers_per_block=1,
-        block_out_channels=(64, 128),
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        layers_per_block=(0, 1, 1),
+        block_out_channels=(32, 96, 192),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=TEXT_WIDTH,
         attention_head_dim=4,
         norm_num_groups=16,
+        resnet_time_scale_shift="scale_shift",
+        addition_embed_type="text",
+        addition_embed_type_num_heads=8,
+        time_cond_proj_dim=64,
     )
 
 
@@ -143,32 +154,47 @@ def tagging_loss(logits: Mapping[str, Tensor], labels_NL: Tensor) -> dict[str, T
 
 
 def autoencoder_losses(vae: AutoencoderKL, images: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-    """Return named terms for images (N, 3, 64, 64) in -1..1: absolute and squared error, error of edges, KL."""
+    """Return named terms for images (N, 3, 64, 64) in -1..1: those of ``reconstruction_losses``, KL, and what
+    latents of half the side decode to against images of half the side.
+
+    The last keeps fine scales of the latents from carrying what coarse scales of the image show, which is easier to
+    denoise (Skorokhodov et al., 2025, arXiv:2502.14831). Every other image is enough of it.
+    """
     posterior = vae.encode(images).latent_dist
     mean, spread = posterior.mean.float(), posterior.std.float()
     noise = torch.randn(mean.shape, generator=generator).to(mean.device)
     kl = 0.5 * (mean.square() + spread.square() - 1 - 2 * spread.log()).mean()
-    red, green, blue = images.unbind(dim=1)
-    wanted = F.avg_pool2d(3 * (2 * green - red - blue), 8)
-    hue = 0.1 * (mean[:, GREEN_CHANNEL] - wanted).square().mean()
-    return {**reconstruction_losses(vae, mean + spread * noise, images), "kl": KL_WEIGHT * kl, "hue": hue}
+    latents = mean + spread * noise
+    error = vae.decode(F.avg_pool2d(latents[::2], 2)).sample.float() - F.avg_pool2d(images[::2], 2)
+    shrunk = SHRUNK_WEIGHT * (0.5 * error.abs().mean() + 4.0 * error.square().mean())
+    return {**reconstruction_losses(vae, latents, images), "kl": KL_WEIGHT * kl, "shrunk": shrunk}
 
 
 def reconstruction_losses(vae: AutoencoderKL, latents: Tensor, images: Tensor) -> dict[str, Tensor]:
-    """Return named terms of what the decoder makes of ``latents`` (N, C, 8, 8) against the images they stand for."""
+    """Return named terms of what the decoder makes of ``latents`` (N, C, 16, 16) against the images they stand for."""
     error = vae.decode(latents).sample.float() - images
-    # Pooled errors pull on colours and masses, which the many small errors along outlines would drown early on.
-    # In opponent colours, each scaled to a like spread: otherwise green against purple is learnt last.
+    # In opponent colours, each scaled to a like spread: otherwise green against purple, which varies least, is learnt last.
     red, green, blue = error.unbind(dim=1)
     opponent = torch.stack([(red + green + blue) / 3, 1.5 * (red - blue), 2 * green - red - blue], dim=1)
-    coarse = 0.5 * (F.avg_pool2d(opponent, 4).abs().mean() + F.avg_pool2d(opponent, 8).abs().mean())
-    edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
     return {
         "absolute": 0.5 * error.abs().mean(),
-        "squared": 2.0 * error.square().mean(),
-        "edges": 0.25 * edges,
-        "coarse": coarse,
+        "squared": 4.0 * error.square().mean(),
+        "coarse": 0.25 * F.avg_pool2d(opponent, 4).abs().mean(),
     }
+
+
+@torch.no_grad()
+def standardise_latents(vae: AutoencoderKL, mean_C: Tensor, spread_C: Tensor) -> None:
+    """Give every latent channel, which has this mean and spread, mean zero and spread one; images stay as they are.
+
+    Stable Diffusion's layout knows one factor for all channels; the two 1x1 convolutions around the latents can hold the rest.
+    """
+    into, out, channels = vae.quant_conv, vae.post_quant_conv, len(mean_C)
+    into.weight[:channels] /= spread_C[:, None, None, None]
+    into.bias[:channels] = (into.bias[:channels] - mean_C) / spread_C
+    into.bias[channels:] -= 2 * spread_C.log()
+    out.bias += out.weight[:, :, 0, 0] @ mean_C
+    out.weight *= spread_C[None, :, None, None]
 
 
 def denoising_loss(
@@ -207,6 +233,12 @@ class MovingAverage:
         """Move towards ``parameters`` after ``step`` steps."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self.values, [parameter.detach() for parameter in parameters], 1 - decay)
+
+    @torch.no_grad()
+    def assign(self, parameters: Iterable[Tensor]) -> None:
+        """Forget the averages for ``parameters``."""
+        for parameter, value in zip(parameters, self.values, strict=True):
+            value.copy_(parameter)
 
     @torch.no_grad()
     def copy_to(self, parameters: Iterable[Tensor]) -> None:

@@ -33,12 +33,14 @@ SAMPLES = (
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """How long each stage is: a tidied form of how the shipped weights were made; their card has what was really done."""
+    """How long each stage is, for the next renderer; the card of the shipped one tells how that was made."""
 
     scenes: int = 49_152
     held_out: int = 2_048
     prose_scenes: int = 4_096
-    autoencoder: TrainingSchedule = field(default=TrainingSchedule(560, 16, 2e-3, warmup=60, cool=0.35, decay=0.98))
+    autoencoder: TrainingSchedule = field(
+        default=TrainingSchedule(6_000, 8, 3e-3, warmup=60, cool=0.35, decay=0.998, muon=True)
+    )
     reader: TrainingSchedule = field(default=TrainingSchedule(700, 128, 1e-3, cool=0.4))
     denoiser: TrainingSchedule = field(default=TrainingSchedule(6_000, 32, 1e-3, warmup=200, cool=0.4, decay=0.9995))
     decoder: TrainingSchedule = field(default=TrainingSchedule(1_000, 16, 1e-3, cool=0.5, decay=0.99))
@@ -124,7 +126,7 @@ def fit_autoencoder(run: TrainingRun) -> None:
     if not training.done:
         for report in train_autoencoder.train(vae, training, run.images("training"), run.torch_device):
             run.report(report)
-        training.load_average()
+        train_autoencoder.standardise(vae, training, run.images("training"), 512, run.torch_device)
         psnr = train_autoencoder.reconstruction_psnr(vae, run.images("held-out"), 512, run.torch_device)
         run.note(stage="autoencoder", held_out_psnr_db=round(psnr, 2))
 
