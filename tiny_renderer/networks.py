@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from diffusers import (
     AutoencoderKL,
-    DDPMScheduler,
     DPMSolverMultistepScheduler,
     StableDiffusionPipeline,
     UNet2DConditionModel,
@@ -35,8 +34,9 @@ KL_WEIGHT = 1e-3
 """Per latent number, against a reconstruction loss per pixel: enough to keep the latents' spread near one."""
 SHRUNK_WEIGHT = 0.25
 """Of the error of latents of half the side, per pixel of half the side."""
-MOST_SNR = 5.0
-"""Above this ratio of signal to noise a step counts less: gamma of min-SNR weighting (Hang et al., 2023, arXiv:2303.09556)."""
+FLOW_STEPS = 1000
+"""The network is told a time of 0 to 1 as 0 to this number, which is what the schedulers count in."""
+TIME_SHIFT, UNIFORM = 0.3, 5
 
 
 def build_autoencoder() -> AutoencoderKL:
@@ -78,8 +78,7 @@ def build_text_encoder(vocabulary: int, start: int, end: int) -> CLIPTextModel:
 def build_denoiser() -> UNet2DConditionModel:
     """Return the U-Net on 16x16 latents, which has no more than one block there and spends its time at 8x8 and 4x4.
 
-    There it attends to the caption's tokens; at every level a summary of them modulates each block, as the time does. It
-    can take guidance as a number (``time_cond_proj_dim``), which halves an image's cost, so it may be twice as large.
+    There it attends to the caption's tokens; at every level a summary of them modulates each block, as the time does.
     """
     return UNet2DConditionModel(
         sample_size=LATENT_SIDE,
@@ -95,34 +94,18 @@ def build_denoiser() -> UNet2DConditionModel:
         resnet_time_scale_shift="scale_shift",
         addition_embed_type="text",
         addition_embed_type_num_heads=8,
-        time_cond_proj_dim=64,
-    )
-
-
-def noise_schedule() -> DDPMScheduler:
-    """Return the forward process: Stable Diffusion's scaled-linear betas, v-prediction (Salimans & Ho, 2022)."""
-    return DDPMScheduler(
-        num_train_timesteps=1000,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
-        clip_sample=False,
     )
 
 
 def sampling_schedule() -> DPMSolverMultistepScheduler:
-    """Return the scheduler that the exported pipeline starts with: DPM-Solver++ of order 2, Karras spacing."""
+    """Return the scheduler that the exported pipeline starts with: DPM-Solver++ of order 2 on a rectified flow's sigmas."""
     return DPMSolverMultistepScheduler(
-        num_train_timesteps=1000,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
+        num_train_timesteps=FLOW_STEPS,
+        prediction_type="flow_prediction",
+        use_flow_sigmas=True,
+        flow_shift=1.0,
         algorithm_type="dpmsolver++",
         solver_order=2,
-        use_karras_sigmas=True,
-        steps_offset=1,
     )
 
 
@@ -197,28 +180,24 @@ def standardise_latents(vae: AutoencoderKL, mean_C: Tensor, spread_C: Tensor) ->
     out.weight *= spread_C[None, :, None, None]
 
 
-def denoising_loss(
-    denoiser: UNet2DConditionModel,
-    schedule: DDPMScheduler,
-    latents: Tensor,
-    context_NTD: Tensor,
-    generator: torch.Generator,
+def flow_loss(
+    denoiser: UNet2DConditionModel, latents: Tensor, context_NTD: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """Return the weighted v-prediction loss for scaled latents (N, C, 8, 8).
+    """Return the mean squared error of the velocity, noise - x, for scaled latents x (N, C, 16, 16).
 
-    v = alpha * noise - sigma * x; the weight of its squared error is min(SNR + 1, gamma + 1) / (SNR + 1): min-SNR's for
-    little noise, but one for much, because there an image's subject is decided, and 8x8 latents lose it early.
+    What the network sees is (1 - t) x + t noise (Liu et al., 2023, arXiv:2209.03003). Times are logit-normal (Esser et al., 2024,
+    arXiv:2403.03206), moved towards noise, where an image's subject is decided; one in ``UNIFORM`` is uniform, so that
+    the first step of sampling, at almost pure noise, is trained too.
     """
-    noise = torch.randn(latents.shape, generator=generator).to(latents.device)
-    steps = torch.randint(0, schedule.config["num_train_timesteps"], (len(latents),), generator=generator)
-    alphas = schedule.alphas_cumprod[steps].to(latents.device)[:, None, None, None]
-    noisy = alphas.sqrt() * latents + (1 - alphas).sqrt() * noise
-    target = alphas.sqrt() * noise - (1 - alphas).sqrt() * latents
-    found = denoiser(noisy, steps.to(latents.device), context_NTD, return_dict=False)[0].float()
-    signal_to_noise = alphas / (1 - alphas)
-    weight = (signal_to_noise.clamp(max=MOST_SNR) + 1) / (signal_to_noise + 1)
-    loss: Tensor = (weight * (found - target).square()).mean()
-    return loss
+    count = len(latents)
+    noise = torch.randn(latents.shape, generator=generator)
+    times = torch.sigmoid(TIME_SHIFT + torch.randn(count, generator=generator))
+    spread = torch.rand(count, generator=generator)
+    times = torch.where(torch.arange(count) % UNIFORM == 0, spread, times).to(latents.device)
+    noise, mixed = noise.to(latents.device), times[:, None, None, None]
+    noisy = (1 - mixed) * latents + mixed * noise
+    found = denoiser(noisy, FLOW_STEPS * times, context_NTD, return_dict=False)[0].float()
+    return F.mse_loss(found, noise - latents)
 
 
 class MovingAverage:

@@ -42,10 +42,12 @@ class TrainingPlan:
         default=TrainingSchedule(6_000, 8, 3e-3, warmup=60, cool=0.35, decay=0.998, muon=True)
     )
     reader: TrainingSchedule = field(default=TrainingSchedule(700, 128, 1e-3, cool=0.4))
-    denoiser: TrainingSchedule = field(default=TrainingSchedule(6_000, 32, 1e-3, warmup=200, cool=0.4, decay=0.9995))
+    denoiser: TrainingSchedule = field(
+        default=TrainingSchedule(6_000, 32, 2e-3, warmup=200, cool=0.3, decay=0.9995, muon=True)
+    )
     decoder: TrainingSchedule = field(default=TrainingSchedule(1_000, 16, 1e-3, cool=0.5, decay=0.99))
     styles: tuple[str, ...] | None = None
-    """Sheets that the U-Net is trained on; None is all five. On a slow CPU two styles give something sooner."""
+    """Styles of the scenes to render and train on; None is all five. Fewer give the U-Net more views of each concept."""
     sample_steps: int = 1_000
     workers: int = 2
 
@@ -113,11 +115,11 @@ class TrainingRun:
 
 
 def render_scenes(run: TrainingRun) -> None:
-    """Render the training and held-out scenes."""
+    """Render the training and held-out scenes, in the plan's styles."""
     folder = run.folder / "scenes"
-    render_split(folder, "held-out", run.plan.held_out, 1)
-    render_split(folder, "training", run.plan.scenes, run.plan.workers)
-    render_split(folder, PROSE_SPLIT, run.plan.prose_scenes, run.plan.workers)
+    render_split(folder, "held-out", run.plan.held_out, 1, run.plan.styles)
+    render_split(folder, "training", run.plan.scenes, run.plan.workers, run.plan.styles)
+    render_split(folder, PROSE_SPLIT, run.plan.prose_scenes, run.plan.workers, run.plan.styles)
 
 
 def fit_autoencoder(run: TrainingRun) -> None:

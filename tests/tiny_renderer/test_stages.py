@@ -43,6 +43,13 @@ def test_an_evaluation_style_makes_no_set_of_images(tmp_path: Path) -> None:
         SceneSet(tmp_path, "training-*", ["openmoji"])
 
 
+def test_a_run_of_some_styles_renders_no_other(tmp_path: Path) -> None:
+    run = TrainingRun(tmp_path, training_plan(styles=["noto"], scenes=12))
+    render_scenes(run)
+    shown = [scene for split in ("training", "held-out", "spoken") for scene in run.images(split).scenes]
+    assert len(shown) == 36 and {scene.style for scene in shown} == {"noto"}
+
+
 def test_latents_are_not_mixed_with_those_of_an_autoencoder_that_learnt_on(tmp_path: Path) -> None:
     run = TrainingRun(tmp_path, training_plan(scenes=2))
     render_scenes(run)
