@@ -43,7 +43,7 @@ class TrainingPlan:
     )
     reader: TrainingSchedule = field(default=TrainingSchedule(700, 128, 1e-3, cool=0.4))
     denoiser: TrainingSchedule = field(
-        default=TrainingSchedule(6_000, 32, 2e-3, warmup=200, cool=0.3, decay=0.9995, muon=True)
+        default=TrainingSchedule(6_000, 64, 2e-3, warmup=200, cool=0.3, decay=0.9995, muon=True)
     )
     decoder: TrainingSchedule = field(default=TrainingSchedule(1_000, 16, 1e-3, cool=0.5, decay=0.99))
     styles: tuple[str, ...] | None = None
