@@ -16,7 +16,7 @@ from models.tiny_world.scenes import Scene, draw
 from models.tiny_world.sprites import require_training_styles, training_sheets
 from models.tiny_world.world import World, read_world
 from tiny_renderer.captions_of_scenes import PROSE, ProseSentence, read_prose
-from tiny_renderer.sampling import sample_scene, scene_seed
+from tiny_renderer.sampling import framed_close, sample_scene, scene_seed
 
 CHUNK = 4096
 SIDE = 64
@@ -57,7 +57,7 @@ def render_chunk(folder: Path, split: str, chunk: int, count: int = CHUNK, style
     pixels = np.empty((count, SIDE, SIDE, 3), np.uint8)
     described: list[dict[str, str | None]] = []
     for row, (scene, seed) in enumerate(scenes_of(split, chunk * CHUNK, count, styles)):
-        pixels[row] = np.asarray(draw(scene, sheets, seed, SIDE))
+        pixels[row] = np.asarray(draw(scene, sheets, seed, SIDE, close=framed_close(seed)))
         described.append(asdict(scene))
     partial = pixels_path.with_suffix(".partial")
     with partial.open("wb") as file:

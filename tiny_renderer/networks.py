@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from diffusers import (
     AutoencoderKL,
-    DDPMScheduler,
     DPMSolverMultistepScheduler,
     StableDiffusionPipeline,
     UNet2DConditionModel,
@@ -27,29 +26,33 @@ Denoiser = UNet2DConditionModel
 Pipeline = StableDiffusionPipeline
 """Types of the parts for the other modules; diffusers itself is imported here alone."""
 
-LATENT_CHANNELS = 10
+LATENT_CHANNELS, LATENT_SIDE = 4, 16
 TEXT_WIDTH = 256
 TOKENS = 32
 """Captions of the captions stage have 8 to 16 tokens; what a caption says later than this is cut, as CLIP cuts at 77."""
 KL_WEIGHT = 1e-3
 """Per latent number, against a reconstruction loss per pixel: enough to keep the latents' spread near one."""
-GREEN_CHANNEL = 6
-"""The latent channel that is asked to hold green against purple. Left to itself the autoencoder took up that axis, which
-varies least in these images, not at all in its first 2,000 steps, and drew pears and cacti brown."""
-MOST_SNR = 5.0
-"""Above this ratio of signal to noise a step counts less: gamma of min-SNR weighting (Hang et al., 2023, arXiv:2303.09556)."""
+SHRUNK_WEIGHT = 0.25
+"""Of the error of latents of half the side, per pixel of half the side."""
+FLOW_STEPS = 1000
+"""The network is told a time of 0 to 1 as 0 to this number, which is what the schedulers count in."""
+TIME_SHIFT, UNIFORM = 0.3, 5
 
 
 def build_autoencoder() -> AutoencoderKL:
-    """Return the VAE: 64 px RGB to C x 8 x 8; channels double as the side halves, so every level costs the same."""
+    """Return the VAE: 64 px RGB to 4 x 16 x 16; channels double as the side halves, so every level costs about the same.
+
+    One block a level and no attention: decoding has to stay a small part of what an image costs.
+    """
     return AutoencoderKL(
         latent_channels=LATENT_CHANNELS,
-        block_out_channels=(16, 32, 64, 128),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(16, 32, 64),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
         layers_per_block=1,
         norm_num_groups=8,
         sample_size=64,
+        mid_block_add_attention=False,
     )
 
 
@@ -73,45 +76,36 @@ def build_text_encoder(vocabulary: int, start: int, end: int) -> CLIPTextModel:
 
 
 def build_denoiser() -> UNet2DConditionModel:
-    """Return the U-Net on 8x8 latents; on the way down only the 4x4 level attends, which saves a fifth of the cost."""
+    """Return the U-Net on 16x16 latents, which has no more than one block there and spends its time at 8x8 and 4x4.
+
+    There it attends to the caption's tokens; at every level a summary of them modulates each block, as the time does.
+    """
     return UNet2DConditionModel(
-        sample_size=8,
+        sample_size=LATENT_SIDE,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        layers_per_block=1,
-        block_out_channels=(64, 128),
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        layers_per_block=(0, 1, 1),
+        block_out_channels=(32, 96, 192),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=TEXT_WIDTH,
         attention_head_dim=4,
         norm_num_groups=16,
-    )
-
-
-def noise_schedule() -> DDPMScheduler:
-    """Return the forward process: Stable Diffusion's scaled-linear betas, v-prediction (Salimans & Ho, 2022)."""
-    return DDPMScheduler(
-        num_train_timesteps=1000,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
-        clip_sample=False,
+        resnet_time_scale_shift="scale_shift",
+        addition_embed_type="text",
+        addition_embed_type_num_heads=8,
     )
 
 
 def sampling_schedule() -> DPMSolverMultistepScheduler:
-    """Return the scheduler that the exported pipeline starts with: DPM-Solver++ of order 2, Karras spacing."""
+    """Return the scheduler that the exported pipeline starts with: DPM-Solver++ of order 2 on a rectified flow's sigmas."""
     return DPMSolverMultistepScheduler(
-        num_train_timesteps=1000,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
+        num_train_timesteps=FLOW_STEPS,
+        prediction_type="flow_prediction",
+        use_flow_sigmas=True,
+        flow_shift=1.0,
         algorithm_type="dpmsolver++",
         solver_order=2,
-        use_karras_sigmas=True,
-        steps_offset=1,
     )
 
 
@@ -143,56 +137,67 @@ def tagging_loss(logits: Mapping[str, Tensor], labels_NL: Tensor) -> dict[str, T
 
 
 def autoencoder_losses(vae: AutoencoderKL, images: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-    """Return named terms for images (N, 3, 64, 64) in -1..1: absolute and squared error, error of edges, KL."""
+    """Return named terms for images (N, 3, 64, 64) in -1..1: those of ``reconstruction_losses``, KL, and what
+    latents of half the side decode to against images of half the side.
+
+    The last keeps fine scales of the latents from carrying what coarse scales of the image show, which is easier to
+    denoise (Skorokhodov et al., 2025, arXiv:2502.14831). Every other image is enough of it.
+    """
     posterior = vae.encode(images).latent_dist
     mean, spread = posterior.mean.float(), posterior.std.float()
     noise = torch.randn(mean.shape, generator=generator).to(mean.device)
     kl = 0.5 * (mean.square() + spread.square() - 1 - 2 * spread.log()).mean()
-    red, green, blue = images.unbind(dim=1)
-    wanted = F.avg_pool2d(3 * (2 * green - red - blue), 8)
-    hue = 0.1 * (mean[:, GREEN_CHANNEL] - wanted).square().mean()
-    return {**reconstruction_losses(vae, mean + spread * noise, images), "kl": KL_WEIGHT * kl, "hue": hue}
+    latents = mean + spread * noise
+    error = vae.decode(F.avg_pool2d(latents[::2], 2)).sample.float() - F.avg_pool2d(images[::2], 2)
+    shrunk = SHRUNK_WEIGHT * (0.5 * error.abs().mean() + 4.0 * error.square().mean())
+    return {**reconstruction_losses(vae, latents, images), "kl": KL_WEIGHT * kl, "shrunk": shrunk}
 
 
 def reconstruction_losses(vae: AutoencoderKL, latents: Tensor, images: Tensor) -> dict[str, Tensor]:
-    """Return named terms of what the decoder makes of ``latents`` (N, C, 8, 8) against the images they stand for."""
+    """Return named terms of what the decoder makes of ``latents`` (N, C, 16, 16) against the images they stand for."""
     error = vae.decode(latents).sample.float() - images
-    # Pooled errors pull on colours and masses, which the many small errors along outlines would drown early on.
-    # In opponent colours, each scaled to a like spread: otherwise green against purple is learnt last.
+    # In opponent colours, each scaled to a like spread: otherwise green against purple, which varies least, is learnt last.
     red, green, blue = error.unbind(dim=1)
     opponent = torch.stack([(red + green + blue) / 3, 1.5 * (red - blue), 2 * green - red - blue], dim=1)
-    coarse = 0.5 * (F.avg_pool2d(opponent, 4).abs().mean() + F.avg_pool2d(opponent, 8).abs().mean())
-    edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
     return {
         "absolute": 0.5 * error.abs().mean(),
-        "squared": 2.0 * error.square().mean(),
-        "edges": 0.25 * edges,
-        "coarse": coarse,
+        "squared": 4.0 * error.square().mean(),
+        "coarse": 0.25 * F.avg_pool2d(opponent, 4).abs().mean(),
     }
 
 
-def denoising_loss(
-    denoiser: UNet2DConditionModel,
-    schedule: DDPMScheduler,
-    latents: Tensor,
-    context_NTD: Tensor,
-    generator: torch.Generator,
-) -> Tensor:
-    """Return the weighted v-prediction loss for scaled latents (N, C, 8, 8).
+@torch.no_grad()
+def standardise_latents(vae: AutoencoderKL, mean_C: Tensor, spread_C: Tensor) -> None:
+    """Give every latent channel, which has this mean and spread, mean zero and spread one; images stay as they are.
 
-    v = alpha * noise - sigma * x; the weight of its squared error is min(SNR + 1, gamma + 1) / (SNR + 1): min-SNR's for
-    little noise, but one for much, because there an image's subject is decided, and 8x8 latents lose it early.
+    Stable Diffusion's layout knows one factor for all channels; the two 1x1 convolutions around the latents can hold the rest.
     """
-    noise = torch.randn(latents.shape, generator=generator).to(latents.device)
-    steps = torch.randint(0, schedule.config["num_train_timesteps"], (len(latents),), generator=generator)
-    alphas = schedule.alphas_cumprod[steps].to(latents.device)[:, None, None, None]
-    noisy = alphas.sqrt() * latents + (1 - alphas).sqrt() * noise
-    target = alphas.sqrt() * noise - (1 - alphas).sqrt() * latents
-    found = denoiser(noisy, steps.to(latents.device), context_NTD, return_dict=False)[0].float()
-    signal_to_noise = alphas / (1 - alphas)
-    weight = (signal_to_noise.clamp(max=MOST_SNR) + 1) / (signal_to_noise + 1)
-    loss: Tensor = (weight * (found - target).square()).mean()
-    return loss
+    into, out, channels = vae.quant_conv, vae.post_quant_conv, len(mean_C)
+    into.weight[:channels] /= spread_C[:, None, None, None]
+    into.bias[:channels] = (into.bias[:channels] - mean_C) / spread_C
+    into.bias[channels:] -= 2 * spread_C.log()
+    out.bias += out.weight[:, :, 0, 0] @ mean_C
+    out.weight *= spread_C[None, :, None, None]
+
+
+def flow_loss(
+    denoiser: UNet2DConditionModel, latents: Tensor, context_NTD: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Return the mean squared error of the velocity, noise - x, for scaled latents x (N, C, 16, 16).
+
+    What the network sees is (1 - t) x + t noise (Liu et al., 2023, arXiv:2209.03003). Times are logit-normal (Esser et al., 2024,
+    arXiv:2403.03206), moved towards noise, where an image's subject is decided; one in ``UNIFORM`` is uniform, so that
+    the first step of sampling, at almost pure noise, is trained too.
+    """
+    count = len(latents)
+    noise = torch.randn(latents.shape, generator=generator)
+    times = torch.sigmoid(TIME_SHIFT + torch.randn(count, generator=generator))
+    spread = torch.rand(count, generator=generator)
+    times = torch.where(torch.arange(count) % UNIFORM == 0, spread, times).to(latents.device)
+    noise, mixed = noise.to(latents.device), times[:, None, None, None]
+    noisy = (1 - mixed) * latents + mixed * noise
+    found = denoiser(noisy, FLOW_STEPS * times, context_NTD, return_dict=False)[0].float()
+    return F.mse_loss(found, noise - latents)
 
 
 class MovingAverage:
@@ -207,6 +212,12 @@ class MovingAverage:
         """Move towards ``parameters`` after ``step`` steps."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self.values, [parameter.detach() for parameter in parameters], 1 - decay)
+
+    @torch.no_grad()
+    def assign(self, parameters: Iterable[Tensor]) -> None:
+        """Forget the averages for ``parameters``."""
+        for parameter, value in zip(parameters, self.values, strict=True):
+            value.copy_(parameter)
 
     @torch.no_grad()
     def copy_to(self, parameters: Iterable[Tensor]) -> None:

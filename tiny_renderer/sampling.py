@@ -1,4 +1,4 @@
-"""Sample the description of a training scene from a seed, which follows from its split and number."""
+"""Sample the description and the framing of a training scene from a seed, which follows from its split and number."""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ SHARES = {"alone": 0.68, "related": 0.22, "place": 0.06, "texture": 0.04}
 PLAUSIBLE = 0.8
 """How often a concept stands where one would expect it; the rest keeps concept and place separable."""
 DETAILED = 0.1
+CLOSE = 0.8
+"""How often a training scene is framed close; the rest has the evaluation's wider framing, so that neither is strange."""
 
 
 def scene_seed(split: str, number: int) -> int:
     """Return the 63-bit seed of scene ``number`` of ``split``; splits never share a seed."""
     return int.from_bytes(hashlib.blake2b(f"tiny-world/{split}/{number}".encode(), digest_size=8).digest()) >> 1
+
+
+def framed_close(seed: int) -> bool:
+    """Return whether the scene of ``seed`` is framed close, whatever it shows."""
+    return bool(np.random.default_rng([seed, 1]).random() < CLOSE)
 
 
 def sample_scene(world: World, styles: tuple[str, ...], seed: int) -> Scene:

@@ -33,17 +33,21 @@ SAMPLES = (
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """How long each stage is: a tidied form of how the shipped weights were made; their card has what was really done."""
+    """How long each stage is, for the next renderer; the card of the shipped one tells how that was made."""
 
     scenes: int = 49_152
     held_out: int = 2_048
     prose_scenes: int = 4_096
-    autoencoder: TrainingSchedule = field(default=TrainingSchedule(560, 16, 2e-3, warmup=60, cool=0.35, decay=0.98))
+    autoencoder: TrainingSchedule = field(
+        default=TrainingSchedule(6_000, 8, 3e-3, warmup=60, cool=0.35, decay=0.998, muon=True)
+    )
     reader: TrainingSchedule = field(default=TrainingSchedule(700, 128, 1e-3, cool=0.4))
-    denoiser: TrainingSchedule = field(default=TrainingSchedule(6_000, 32, 1e-3, warmup=200, cool=0.4, decay=0.9995))
+    denoiser: TrainingSchedule = field(
+        default=TrainingSchedule(6_000, 64, 2e-3, warmup=200, cool=0.3, decay=0.9995, muon=True)
+    )
     decoder: TrainingSchedule = field(default=TrainingSchedule(1_000, 16, 1e-3, cool=0.5, decay=0.99))
     styles: tuple[str, ...] | None = None
-    """Sheets that the U-Net is trained on; None is all five. On a slow CPU two styles give something sooner."""
+    """Styles of the scenes to render and train on; None is all five. Fewer give the U-Net more views of each concept."""
     sample_steps: int = 1_000
     workers: int = 2
 
@@ -111,11 +115,11 @@ class TrainingRun:
 
 
 def render_scenes(run: TrainingRun) -> None:
-    """Render the training and held-out scenes."""
+    """Render the training and held-out scenes, in the plan's styles."""
     folder = run.folder / "scenes"
-    render_split(folder, "held-out", run.plan.held_out, 1)
-    render_split(folder, "training", run.plan.scenes, run.plan.workers)
-    render_split(folder, PROSE_SPLIT, run.plan.prose_scenes, run.plan.workers)
+    render_split(folder, "held-out", run.plan.held_out, 1, run.plan.styles)
+    render_split(folder, "training", run.plan.scenes, run.plan.workers, run.plan.styles)
+    render_split(folder, PROSE_SPLIT, run.plan.prose_scenes, run.plan.workers, run.plan.styles)
 
 
 def fit_autoencoder(run: TrainingRun) -> None:
@@ -124,7 +128,7 @@ def fit_autoencoder(run: TrainingRun) -> None:
     if not training.done:
         for report in train_autoencoder.train(vae, training, run.images("training"), run.torch_device):
             run.report(report)
-        training.load_average()
+        train_autoencoder.standardise(vae, training, run.images("training"), 512, run.torch_device)
         psnr = train_autoencoder.reconstruction_psnr(vae, run.images("held-out"), 512, run.torch_device)
         run.note(stage="autoencoder", held_out_psnr_db=round(psnr, 2))
 

@@ -87,7 +87,7 @@ def _arguments() -> argparse.Namespace:
         "--set", nargs="+", default=[], metavar="STAGE=STEPS", help="length of a stage, e.g. denoiser=20000"
     )
     parser.add_argument("--scenes", type=int, help="training scenes to render")
-    parser.add_argument("--styles", nargs="+", help="sheets that the U-Net is trained on; all five unless named")
+    parser.add_argument("--styles", nargs="+", help="styles of the scenes; all five unless named")
     parser.add_argument("--device", default="cpu", help="cpu, cuda")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
     return parser.parse_args()

@@ -13,10 +13,12 @@ from torch import Tensor
 from tiny_renderer.image_set import SceneSet
 from tiny_renderer.networks import (
     LATENT_CHANNELS,
+    LATENT_SIDE,
     Autoencoder,
     autoencoder_losses,
     build_autoencoder,
     reconstruction_losses,
+    standardise_latents,
 )
 from tiny_renderer.training_loop import LossReport, RendererTraining, TrainingSchedule
 
@@ -25,6 +27,11 @@ def to_tensor(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Return uint8 (N, 64, 64, 3) as float (N, 3, 64, 64) in -1..1, channels last in memory."""
     values = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
     return (values / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def _precision(device: torch.device) -> torch.autocast:
+    """Half precision, but not on a CPU: one that has no bfloat16 of its own is eleven times slower with it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu")
 
 
 def start(folder: Path, schedule: TrainingSchedule, device: torch.device) -> tuple[Autoencoder, RendererTraining]:
@@ -43,7 +50,7 @@ def train(vae: Autoencoder, training: RendererTraining, images: SceneSet, device
         if draw.random() < 0.5:
             batch = batch.flip(-1)
         generator = torch.Generator().manual_seed(step)
-        with torch.autocast(device.type, torch.bfloat16):
+        with _precision(device):
             return autoencoder_losses(vae, batch, generator)
 
     vae.train()
@@ -65,7 +72,7 @@ def polish(
         batch = to_tensor(images.pixels(draw.integers(0, len(images), training.schedule.batch)), device)
         if draw.random() < 0.5:
             batch = batch.flip(-1)
-        with torch.autocast(device.type, torch.bfloat16):
+        with _precision(device):
             with torch.no_grad():
                 latents = vae.encode(batch).latent_dist.sample(torch.Generator().manual_seed(step))
             return reconstruction_losses(vae, latents, batch)
@@ -82,23 +89,39 @@ def reconstruction_psnr(vae: Autoencoder, images: SceneSet, count: int, device: 
     values: list[float] = []
     for first in range(0, count, 64):
         batch = to_tensor(images.pixels(np.arange(first, min(count, first + 64))), device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with _precision(device):
             rebuilt = vae.decode(vae.encode(batch).latent_dist.mean).sample.float()
         error = ((rebuilt.clamp(-1, 1) - batch) / 2).square().mean(dim=(1, 2, 3))
         values.extend((-10 * error.log10()).tolist())
     return float(np.mean(values))
 
 
+@torch.no_grad()
+def standardise(
+    vae: Autoencoder, training: RendererTraining, images: SceneSet, count: int, device: torch.device
+) -> None:
+    """Give the averaged autoencoder's latents mean zero and spread one in each channel, and keep it so."""
+    training.load_average()
+    vae.eval()
+    rows = np.arange(min(count, len(images)))
+    with _precision(device):
+        found = vae.encode(to_tensor(images.pixels(rows), device)).latent_dist
+    mean, spread = found.mean.float(), found.std.float()
+    total = mean.var(dim=(0, 2, 3)) + spread.square().mean(dim=(0, 2, 3))
+    standardise_latents(vae, mean.mean(dim=(0, 2, 3)), total.sqrt())
+    training.adopt_weights()
+
+
 @torch.inference_mode()
 def write_latents(vae: Autoencoder, images: SceneSet, path: Path, device: torch.device) -> None:
-    """Write mean and spread of every scene's latents to ``path``, once: float16 (scenes, 2, C, 8, 8)."""
+    """Write mean and spread of every scene's latents to ``path``, once: float16 (scenes, 2, C, 16, 16)."""
     if path.exists():
         return
     vae.eval()
-    store = np.empty((len(images), 2, LATENT_CHANNELS, 8, 8), np.float16)
+    store = np.empty((len(images), 2, LATENT_CHANNELS, LATENT_SIDE, LATENT_SIDE), np.float16)
     for first in range(0, len(images), 64):
         rows = np.arange(first, min(len(images), first + 64))
-        with torch.autocast(device.type, torch.bfloat16):
+        with _precision(device):
             posterior = vae.encode(to_tensor(images.pixels(rows), device)).latent_dist
         store[rows, 0] = posterior.mean.float().cpu().numpy()
         store[rows, 1] = posterior.std.float().cpu().numpy()

@@ -13,7 +13,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from models.tiny_world.scenes import Scene
 from tiny_renderer.captions_of_scenes import CaptionPool
-from tiny_renderer.networks import Denoiser, build_denoiser, denoising_loss, noise_schedule
+from tiny_renderer.networks import Denoiser, build_denoiser, flow_loss
 from tiny_renderer.train_reader import tokenize
 from tiny_renderer.training_loop import LossReport, RendererTraining, TrainingSchedule
 
@@ -67,7 +67,6 @@ def train(
     device: torch.device,
 ) -> Iterator[LossReport]:
     """Train on random scenes with fresh captions, the text tower frozen; yield reports."""
-    schedule = noise_schedule()
 
     def losses_of(step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([3, step])
@@ -80,7 +79,7 @@ def train(
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu"):
             with torch.no_grad():
                 context_NTD = tower(input_ids=tokens_NT.to(device)).last_hidden_state
-            return {"noise": denoising_loss(denoiser, schedule, clean, context_NTD, generator)}
+            return {"velocity": flow_loss(denoiser, clean, context_NTD, generator)}
 
     tower.eval()
     denoiser.train()

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from data_specs.errors import ContractError, StoppedError
+from tiny_renderer.muon import Muon
 from tiny_renderer.networks import MovingAverage
 from tiny_renderer.snapshots import read_snapshot, write_snapshot
 
@@ -39,6 +40,8 @@ class TrainingSchedule:
     warmup: int = 100
     cool: float = 0.3
     decay: float = 0.999
+    muon: bool = False
+    """Whether Muon makes the steps, not AdamW."""
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate of ``step``."""
@@ -71,7 +74,8 @@ class RendererTraining:
         self.names = [f"{part}.{name}" for part, module in modules.items() for name, _ in module.named_parameters()]
         self.parameters = [parameter for module in modules.values() for parameter in module.parameters()]
         self.average = MovingAverage(self.parameters, schedule.decay)
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=schedule.rate, betas=(0.9, 0.99), weight_decay=0.01)
+        kind = Muon if schedule.muon else torch.optim.AdamW
+        self.optimizer = kind(self.parameters, lr=schedule.rate, betas=(0.9, 0.99), weight_decay=0.01)
         self.step, self.seconds = 0, 0.0
         self._resume()
 
@@ -161,6 +165,11 @@ class RendererTraining:
     def load_average(self) -> None:
         """Replace the modules' weights by the averaged ones; the snapshot on disk keeps both."""
         self.average.copy_to(self.parameters)
+
+    def adopt_weights(self) -> None:
+        """Make the modules' present weights the average too, and write a snapshot of them."""
+        self.average.assign(self.parameters)
+        self.snapshot()
 
 
 @contextmanager

@@ -33,8 +33,11 @@ class Scene:
     detail: str | None = None
 
 
-def draw(scene: Scene, sheets: Sheets, seed: int, size: int = 64) -> Image.Image:
-    """Draw ``scene`` as an RGB image of ``size`` px; SpecError if it names what the world has not."""
+def draw(scene: Scene, sheets: Sheets, seed: int, size: int = 64, *, close: bool = False) -> Image.Image:
+    """Draw ``scene`` as an RGB image of ``size`` px; SpecError if it names what the world has not.
+
+    ``close`` frames a concept alone as a photographer would, large and near the middle; it changes no other scene.
+    """
     _check(scene, sheets)
     rng = np.random.default_rng(seed)
     if scene.texture is not None:
@@ -49,7 +52,8 @@ def draw(scene: Scene, sheets: Sheets, seed: int, size: int = 64) -> Image.Image
             sheet = sheets[scene.style]
             _relate(composition, scene.relation, sheet[scene.concept], sheet[scene.other])
         elif scene.concept is not None:
-            _alone(composition, sheets[scene.style][scene.concept], scene.detail)
+            frame = _close_up if close else _alone
+            frame(composition, sheets[scene.style][scene.concept], scene.detail)
     return canvas.resize((size, size), Image.Resampling.LANCZOS)
 
 
@@ -132,6 +136,18 @@ def _alone(composition: _Composition, sprite: Image.Image, detail: str | None) -
     if not composition.grounded:
         base -= float(composition.rng.uniform(0, 0.12)) * (1 - extent)
     composition.put(sprite, x, base, extent)
+
+
+def _close_up(composition: _Composition, sprite: Image.Image, detail: str | None) -> None:
+    """Let the sprite fill .55 to .9 of the frame near its middle; the smaller it is, the more it strays."""
+    low, high = {"small": (0.38, 0.48), "large": (0.92, 1.0)}.get(detail or "", (0.55, 0.9))
+    extent = float(composition.rng.uniform(low, high))
+    stray = 0.04 + 0.2 * max(0.0, 0.9 - extent)
+    x, y = composition.near(0.5, stray), composition.near(0.5, stray)
+    base = y + extent * sprite.height / max(sprite.size) / 2
+    if composition.grounded:  # what is flat stands on the ground, not in the middle of the sky
+        base = max(base, composition.near(0.8, 0.05))
+    composition.put(sprite, x, min(0.98, base), extent, tilt=6.0)
 
 
 def _relate(composition: _Composition, relation: str, first: Image.Image, second: Image.Image) -> None:

@@ -5,13 +5,14 @@ from itertools import product
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from data_specs.errors import SpecError
 from models.tiny_world.scenes import RELATIONS, Scene, draw
 from models.tiny_world.sprites import evaluation_sheets, training_sheets
 from models.tiny_world.textures import TEXTURES
 from models.tiny_world.world import read_world
-from tiny_renderer.sampling import sample_scene, scene_seed
+from tiny_renderer.sampling import framed_close, sample_scene, scene_seed
 
 WORLD = read_world()
 
@@ -44,6 +45,22 @@ def test_a_seed_fixes_the_pixels_and_another_changes_them() -> None:
     scene = Scene("fluent-3d", "cat", "farm", "behind", "door")
     assert np.array_equal(pixels(scene, 5), pixels(scene, 5))
     assert not np.array_equal(pixels(scene, 5), pixels(scene, 6))
+
+
+def test_close_framing_lets_a_concept_fill_the_frame_near_its_middle() -> None:
+    sprite = {"noto": {"ball": Image.new("RGBA", (64, 64), (255, 0, 255, 255))}}
+    for place, most in (("plain background", 10), ("meadow", 14)):
+        for seed in range(20):
+            image = np.asarray(draw(Scene("noto", "ball", place), sprite, seed, close=True)).astype(int)
+            rows, columns = np.nonzero((image[..., 0] > 230) & (image[..., 1] < 60) & (image[..., 2] > 230))
+            assert 0.5 < (rows.max() - rows.min()) / 64 < 1 and 0.5 < (columns.max() - columns.min()) / 64 <= 1
+            assert abs((rows.max() + rows.min()) / 2 - 32) < most and abs((columns.max() + columns.min()) / 2 - 32) < 9
+
+
+def test_close_framing_changes_a_concept_alone_only() -> None:
+    for scene in (Scene("noto", "cat", "farm", "on", "door"), Scene("noto", None, "farm")):
+        assert np.array_equal(pixels(scene), np.asarray(draw(scene, training_sheets(), 0, close=True)))
+    assert 0.75 < np.mean([framed_close(scene_seed("training", n)) for n in range(1000)]) < 0.85
 
 
 def test_opposite_relations_swap_the_two() -> None:
