@@ -106,6 +106,7 @@ def sampling_schedule() -> DPMSolverMultistepScheduler:
         flow_shift=1.0,
         algorithm_type="dpmsolver++",
         solver_order=2,
+        steps_offset=1,
     )
 
 
