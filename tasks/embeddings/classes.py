@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 
 from data_specs.benchmark_image import TEST, TRAIN, VALIDATION
-from data_specs.errors import SpecError
 from data_specs.specs.embeddings import SplitDataSet
+from tasks.embeddings.refusals import refusal
 
 Shown = tuple[str, ...]
 """The classes that an image shows."""
@@ -26,10 +26,10 @@ def require_testable(source: SplitDataSet, shown: Mapping[str, Iterable[Shown]])
     classes = {group: {name for names in each for name in names} for group, each in found.items()}
     for group, names in classes.items():
         if not names:
-            raise _refusal(source, f"no image of the split {named[group]!r} has a class")
+            raise refusal(source, f"no image of the split {named[group]!r} has a class")
     for group, names in classes.items():
         if strange := sorted(names - classes[TRAIN]):
-            raise _refusal(
+            raise refusal(
                 source,
                 f"{named[group]!r} has the class {strange[0]!r}, and {source.train!r} has none of that name"
                 f"{_others(strange)}: a probe cannot know it",
@@ -37,21 +37,17 @@ def require_testable(source: SplitDataSet, shown: Mapping[str, Iterable[Shown]])
     if source.metric == "map11":
         return
     if several := next((names for each in found.values() for names in each if len(names) != 1), None):
-        raise _refusal(
+        raise refusal(
             source,
             f"an image shows {', '.join(several) or 'no class'}; {source.metric} needs exactly one class, metric: map11 "
             "takes any number",
         )
     if len(classes[TRAIN]) == 1:
         [only] = classes[TRAIN]
-        raise _refusal(
+        raise refusal(
             source, f"all images are of one class, {only!r}, so that every answer is right; it must have two at least"
         )
 
 
 def _others(names: Collection[str]) -> str:
     return f" (and {len(names) - 1} others)" if len(names) > 1 else ""
-
-
-def _refusal(source: SplitDataSet, text: str) -> SpecError:
-    return SpecError(f"embeddings.data_sets: {source.name}: {text}")

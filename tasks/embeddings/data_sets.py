@@ -21,6 +21,7 @@ from tasks.embeddings import hugging_face, image_folders, image_shards
 from tasks.embeddings.classes import require_testable
 from tasks.embeddings.pixels import PixelKindError, as_rgb, is_constant, resize_and_crop
 from tasks.embeddings.raw_sample import RawSample
+from tasks.embeddings.refusals import refusal
 
 TRIED = 64
 """Images of a data set that are prepared before any work, to see what they are."""
@@ -39,9 +40,7 @@ def fingerprint(source: OwnBenchmark) -> str:
             case ImageShards():
                 return image_shards.fingerprint(source)
     except OSError as error:
-        raise SpecError(
-            f"embeddings.data_sets: {source.name}: {error.filename or source.path} cannot be read: {error.strerror or error}"
-        ) from error
+        raise refusal(source, f"{error.filename or source.path} cannot be read: {error.strerror or error}") from error
 
 
 def require_usable(source: OwnBenchmark) -> list[str]:
@@ -53,7 +52,7 @@ def require_usable(source: OwnBenchmark) -> list[str]:
         case ImageFolder():
             files = image_folders.list_files(source)
             known = image_folders.told(files)
-            samples = image_folders.read_samples(source, 0, max(1, len(files) // TRIED))
+            samples = image_folders.read_files(source, files[:: max(1, len(files) // TRIED)])
         case HuggingFaceImages():
             if (shown := hugging_face.shown_classes(source)) is not None:
                 require_testable(source, shown)

@@ -23,6 +23,7 @@ from data_specs.specs.embeddings import HuggingFaceImages
 from tasks import storage
 from tasks.embeddings.classes import splits
 from tasks.embeddings.raw_sample import RawSample
+from tasks.embeddings.refusals import refusal
 from tasks.embeddings.split_files import split_files
 
 CONTINUED = b"\xff" * 4
@@ -48,31 +49,35 @@ def fingerprint(source: HuggingFaceImages) -> str:
             named[url] = class_names(schema, source.label_column) is not None
     if len(set(named.values())) > 1:
         one, other = (next(url for url, known in named.items() if known is names) for names in (True, False))
-        raise SpecError(
-            f"embeddings.data_sets: {source.name}: {one} names the classes of {source.label_column!r} and {other} does not, so "
-            "one class would be two; save both in the same form"
+        raise refusal(
+            source,
+            f"{one} names the classes of {source.label_column!r} and {other} does not, so "
+            "one class would be two; save both in the same form",
         )
     return digest(*facts)
 
 
 def _require_columns(source: HuggingFaceImages, url: str, schema: pa.Schema) -> None:
     if lacking := {source.image_column, source.label_column} - set(schema.names):
-        raise SpecError(
-            f"embeddings.data_sets: {source.name}: {url} has no column {sorted(lacking)[0]!r}; its columns are "
-            f"{', '.join(schema.names)}: set image_column and label_column"
+        raise refusal(
+            source,
+            f"{url} has no column {sorted(lacking)[0]!r}; its columns are "
+            f"{', '.join(schema.names)}: set image_column and label_column",
         )
     image, label = schema.field(source.image_column).type, schema.field(source.label_column).type
     data = image.field("bytes").type if types.is_struct(image) and image.get_field_index("bytes") >= 0 else image
     if not _any(data, "binary", "large_binary", "binary_view"):
-        raise SpecError(
-            f"embeddings.data_sets: {source.name}: column {source.image_column!r} of {url} is {image}, and not the bytes of "
-            "image files; set image_column, or save the data set with its images inside"
+        raise refusal(
+            source,
+            f"column {source.image_column!r} of {url} is {image}, and not the bytes of "
+            "image files; set image_column, or save the data set with its images inside",
         )
     of = label.value_type if _any(label, "list", "large_list", "fixed_size_list", "dictionary") else label
     if not _any(of, "integer", "boolean", "string", "large_string", "string_view"):
-        raise SpecError(
-            f"embeddings.data_sets: {source.name}: column {source.label_column!r} of {url} is {label}: a class is a whole "
-            "number or a word; set label_column, or save it as one of these"
+        raise refusal(
+            source,
+            f"column {source.label_column!r} of {url} is {label}: a class is a whole "
+            "number or a word; set label_column, or save it as one of these",
         )
 
 

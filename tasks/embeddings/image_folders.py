@@ -4,18 +4,18 @@ What is no image by its name is left out and told; what may be a mistake about w
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
 
-from data_specs.errors import SpecError
 from data_specs.ids import digest
 from data_specs.rejection import Rejection
 from data_specs.specs.embeddings import ImageFolder
 from tasks import storage
 from tasks.embeddings.classes import require_testable, splits
 from tasks.embeddings.raw_sample import RawSample
+from tasks.embeddings.refusals import refusal
 from tasks.storage import Entry
 
 HIDDEN, OTHER_NAME = "hidden", "no_image_name"
@@ -55,7 +55,7 @@ def _split(source: ImageFolder, group: str, split: str) -> Iterator[ListedFile]:
     labels = [each.name for each in _entries(source, folder) if each.kind == "folder" and not each.name.startswith(".")]
     if not labels:
         there = ", ".join(storage.names(source.path)[:10]) or "nothing"
-        raise _refusal(
+        raise refusal(
             source,
             f"{folder!r} holds no class folders ({source.path!r} holds {there}); it must be <split>/<class>/<image>, and "
             "train, validation and test name the splits",
@@ -71,9 +71,7 @@ def _split(source: ImageFolder, group: str, split: str) -> Iterator[ListedFile]:
         ]
         if all(one.reason for one in files):
             others = f" of images ({told(files)})" if files else ""
-            raise _refusal(
-                source, f"the class folder {folder}/{label} is empty{others}; put images there, or remove it"
-            )
+            raise refusal(source, f"the class folder {folder}/{label} is empty{others}; put images there, or remove it")
         yield from files
 
 
@@ -81,20 +79,20 @@ def _entries(source: ImageFolder, folder: str) -> list[Entry]:
     found = storage.entries(folder)
     for each in found:
         if any("\udc80" <= letter <= "\udcff" for letter in each.name):  # how Python reads bytes that are not UTF-8
-            raise _refusal(source, f"the name {each.name!r} in {folder!r} is not UTF-8; rename it")
+            raise refusal(source, f"the name {each.name!r} in {folder!r} is not UTF-8; rename it")
     return found
 
 
 def _require_files(source: ImageFolder, folder: str, here: Sequence[Entry]) -> None:
     deeper = [each.name for each in here if each.kind == "folder" and not each.name.startswith(".")]
     if deeper:
-        raise _refusal(
+        raise refusal(
             source,
             f"the class folder {folder} holds {len(deeper)} folders ({_few(deeper)}), whose images would not be seen; it must "
             "be <split>/<class>/<image>: move the images up, or the folders out",
         )
     if lost := [each.name for each in here if each.kind == "other"]:
-        raise _refusal(
+        raise refusal(
             source,
             f"{len(lost)} of {len(here)} names in {folder} are links to nothing, or no files ({_few(lost)}); restore or "
             "remove them",
@@ -136,8 +134,13 @@ def fingerprint(source: ImageFolder) -> str:
 
 
 def read_samples(source: ImageFolder, part: int, parts: int) -> Iterator[RawSample | Rejection]:
-    """Read every `parts`-th file from `part` on; what is no image by its name is a reject."""
-    for one in list_files(source)[part::parts]:
+    """Read every `parts`-th file from `part` on."""
+    return read_files(source, list_files(source)[part::parts])
+
+
+def read_files(source: ImageFolder, files: Iterable[ListedFile]) -> Iterator[RawSample | Rejection]:
+    """Read what `list_files` has listed; what is no image by its name is a reject."""
+    for one in files:
         if one.reason:
             yield Rejection(one.path, one.reason)
             continue
@@ -147,7 +150,3 @@ def read_samples(source: ImageFolder, part: int, parts: int) -> Iterator[RawSamp
             yield Rejection(one.path, "unreadable", str(error.strerror or error))
             continue
         yield Rejection(one.path, "gone") if data is None else RawSample(one.path, one.group, (one.label,), data)
-
-
-def _refusal(source: ImageFolder, text: str) -> SpecError:
-    return SpecError(f"embeddings.data_sets: {source.name}: {text}")

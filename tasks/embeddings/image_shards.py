@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from data_specs import image_group
 from data_specs.benchmark_image import TEST, TRAIN, VALIDATION
-from data_specs.errors import SpecError
 from data_specs.ids import Lineage, digest
 from data_specs.rejection import Rejection
 from data_specs.specs.embeddings import ImageShards
 from data_specs.stage import Stage
 from tasks.embeddings.raw_sample import RawSample
+from tasks.embeddings.refusals import refusal
 from tasks.shards import manifests, read_rows, read_shard, sealed_shards
 from tasks.storage import names
 
@@ -25,9 +25,7 @@ def images_stage(source: ImageShards) -> Stage:
     folder = source.path.rstrip("/")
     found = [int(shard[1]) for name in names(folder) if (shard := re.fullmatch(r"images-(\d{6,})\.json", name))]
     if not found:
-        raise SpecError(
-            f"embeddings.data_sets: {source.name}: no sealed image shards in {folder!r}; give <root>/images/<lineage> of a run"
-        )
+        raise refusal(source, f"no sealed image shards in {folder!r}; give <root>/images/<lineage> of a run")
     lineage = Lineage(folder.rsplit("/", 1)[-1])
     return Stage(name="images", lineage=lineage, folder=folder, count=max(found) + 1, facts={})
 

@@ -8,9 +8,9 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 
-from data_specs.errors import SpecError
 from data_specs.specs.embeddings import HuggingFaceImages
 from tasks import storage
+from tasks.embeddings.refusals import refusal
 
 MANIFEST = "state.json"
 DATA_FILE = re.compile(r"(?!\.|cache-|tmp).+\.(arrow|parquet)")
@@ -31,13 +31,13 @@ def split_files(source: HuggingFaceImages, split: str) -> list[str]:
     found = {folder: names for folder, names in (beside | {own: within}).items() if names}
     if not found:
         there = ", ".join(storage.names(path)[:10]) or "nothing"
-        raise _refusal(
+        raise refusal(
             source,
             f"no Arrow or Parquet files of the split {split!r} in {path!r}, which holds {there}; train, validation and test "
             "name the splits",
         )
     if len(found) > 1:
-        raise _refusal(source, f"the split {split!r} is there twice, in {' and in '.join(found)}; remove one of them")
+        raise refusal(source, f"the split {split!r} is there twice, in {' and in '.join(found)}; remove one of them")
     [(folder, names)] = found.items()
     if not saved:
         _require_whole(source, folder, names)
@@ -60,22 +60,22 @@ def _listed(source: HuggingFaceImages, folder: str) -> list[str]:
         names = [str(file["filename"]) for file in state["_data_files"]]
         chosen = state.get("_indices_files") or state.get("_indices_data_files")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _refusal(
+        raise refusal(
             source, f"{folder}/{MANIFEST} is not the manifest of a saved split ({error!r}); save it again"
         ) from error
     if chosen:
-        raise _refusal(
+        raise refusal(
             source, f"{folder}/{MANIFEST} lists files of chosen row numbers; call flatten_indices() and save it again"
         )
     here = set(storage.names(folder))
     if absent := [name for name in names if name not in here]:
-        raise _refusal(
+        raise refusal(
             source,
             f"{folder}/{MANIFEST} lists {len(names)} files, of which {len(absent)} are missing ({absent[0]}); copy them too, "
             "or save it again",
         )
     if not names or len(set(names)) < len(names):
-        raise _refusal(source, f"{folder}/{MANIFEST} lists {', '.join(names) or 'no files'}; save it again")
+        raise refusal(source, f"{folder}/{MANIFEST} lists {', '.join(names) or 'no files'}; save it again")
     return names
 
 
@@ -86,7 +86,7 @@ def _require_whole(source: HuggingFaceImages, folder: str, names: Sequence[str])
         if numbered := NUMBERED.fullmatch(name):
             sets[numbered["stem"]].append(numbered)
     if len({name.rsplit(".", 1)[-1] for name in names}) > 1 or 0 < sum(map(len, sets.values())) < len(names):
-        raise _refusal(
+        raise refusal(
             source,
             f"{folder} holds {names[0]} and {names[-1]}, which may be the same rows; leave the files of one form there",
         )
@@ -94,15 +94,11 @@ def _require_whole(source: HuggingFaceImages, folder: str, names: Sequence[str])
         numbers, totals = sorted(int(file["number"]) for file in files), sorted({int(file["total"]) for file in files})
         if len(totals) > 1 or len(set(numbers)) < len(numbers):
             listed = ", ".join(file[0] for file in files[:4])
-            raise _refusal(source, f"{folder} holds parts of several downloads ({listed}); leave those of one there")
+            raise refusal(source, f"{folder} holds parts of several downloads ({listed}); leave those of one there")
         first = 1 if numbers[0] == 1 and numbers[-1] == totals[0] else 0
         if absent := sorted(set(range(first, totals[0] + first)) - set(numbers)):
-            raise _refusal(
+            raise refusal(
                 source,
                 f"{folder} holds {len(numbers)} of the {totals[0]} files {stem}-*-of-{files[0]['total']}; "
                 f"{stem}-{absent[0]:05d}-of-{files[0]['total']} is missing: download it again",
             )
-
-
-def _refusal(source: HuggingFaceImages, text: str) -> SpecError:
-    return SpecError(f"embeddings.data_sets: {source.name}: {text}")
