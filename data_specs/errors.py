@@ -31,3 +31,8 @@ class StoppedError(SynclrError):
 
 class StageFailedError(SynclrError):
     """The flow run of one stage did not complete; its own page says why."""
+
+
+def in_one_line(error: BaseException, most: int = 300) -> str:
+    """At most so many characters of what an error says, whatever lines it came in; its class where it says nothing."""
+    return " ".join(str(error).split())[:most] or type(error).__name__

@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from data_specs.errors import SpecError
+from data_specs.errors import SpecError, in_one_line
 from data_specs.model_identity import ModelIdentity
 
 LOOK_SECONDS = 15.0
@@ -141,7 +141,7 @@ def listed(model: str, revision: str | None, *, setting: str) -> frozenset[str]:
         raise SpecError(f"{setting}: {model!r} has no revision {revision!r} on the hub any more") from error
     except Exception as error:  # the hub's client has had several HTTP libraries, each with errors of its own
         raise SpecError(
-            f"{setting}: {model!r} is not in the cache, and the hub cannot be asked ({in_one_line(error)}); "
+            f"{setting}: {model!r} is not in the cache, and the hub cannot be asked ({in_one_line(error, 200)}); "
             "download it, or name a folder"
         ) from error
     if found.id != model:
@@ -174,10 +174,6 @@ def passes(error: Exception) -> bool:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     return isinstance(error, HfHubHTTPError | LocalEntryNotFoundError) or "Free memory on device" in str(error)
-
-
-def in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def place(model: str) -> str:

@@ -56,7 +56,7 @@ def kill_descendants() -> list[int]:
 def state(pid: int) -> str:
     """How the kernel shows a process, in words for a person."""
     with suppress(*GONE):
-        letter = _stat(pid)[0]
+        letter = status_fields(pid)[0]
         return STATES.get(letter, f"in state {letter}")
     return "gone"
 
@@ -66,7 +66,7 @@ def _descendants(pid: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(*GONE):
-            letter, parent = _stat(int(folder.name))[:2]
+            letter, parent = status_fields(int(folder.name))[:2]
             if letter != "Z":
                 children.setdefault(int(parent), []).append(int(folder.name))
     found, waiting = list[int](), [pid]
@@ -77,6 +77,7 @@ def _descendants(pid: int) -> list[int]:
     return found
 
 
-def _stat(pid: int) -> list[str]:
-    """State, parent and what follows; the name before may hold anything, brackets too."""
+def status_fields(pid: int) -> list[str]:
+    """State, parent and what follows in /proc/PID/stat. Raises OSError if there is no such process."""
+    # The name before may hold anything, brackets too.
     return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()

@@ -14,7 +14,7 @@ from typing import IO, Any, Literal
 import fsspec
 from filelock import FileLock, Timeout
 
-from data_specs.errors import EngineError, SpecError, SynclrError
+from data_specs.errors import EngineError, SpecError, SynclrError, in_one_line
 
 HOST = socket.gethostname()
 """The name of this machine or container: with the process id, part of the name of a file that is being written."""
@@ -80,7 +80,7 @@ def _reaching(url: str) -> Iterator[None]:
     except (OSError, SynclrError):
         raise
     except Exception as error:
-        why, kind = " ".join(str(error).split())[:300] or type(error).__name__, type(error).__name__
+        why, kind = in_one_line(error), type(error).__name__
         if any(word in kind for word in ("Credential", "Region", "Token", "Auth", "Profile", "ParamValidation")):
             raise SpecError(
                 f"cannot reach {url!r}: {why}; {WAYS_IN.get(url.partition('://')[0], 'give it its keys')}"
@@ -144,7 +144,8 @@ def entries(folder: str) -> list[Entry]:
     """What lies in a folder, sorted by name; empty where there is none. Raises OSError for one that cannot be listed."""
     if not is_local(folder):
         filesystem, path = _filesystem(folder)
-        listed = filesystem.ls(path, detail=True) if filesystem.exists(path) else []
+        with _reaching(folder):
+            listed = filesystem.ls(path, detail=True) if filesystem.exists(path) else []
         kinds: dict[str, Literal["file", "folder", "other"]] = {"file": "file", "directory": "folder"}
         found = [
             Entry(name, kinds.get(each["type"], "other"), int(each.get("size") or 0))

@@ -11,7 +11,7 @@ from flows.cli.stopping import stopped_by_signals
 from flows.server.settings import prepare
 
 SECONDS_TO_STOP = 30.0
-"""Of server and worker, one after the other: each is asked twice, and has 12 s (flows/server/prefect_server.py)."""
+"""Of server and worker, one after the other: each is asked twice, and has 12 s (flows/server/kept_process.py)."""
 
 
 def start_ui(

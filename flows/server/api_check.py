@@ -1,10 +1,9 @@
 """Refuse, in one line and before any work, a Prefect server that is configured and cannot be worked with."""
 
-import re
-
 import httpx
 
-from data_specs.errors import SpecError
+from data_specs.errors import SpecError, in_one_line
+from flows.server.network import without_password
 
 
 def require_api(url: str) -> None:
@@ -14,7 +13,7 @@ def require_api(url: str) -> None:
     from prefect.exceptions import PrefectHTTPStatusError
     from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-    shown = re.sub(r"//[^/@]*@", "//***@", url)
+    shown = without_password(url)
     # Prefect's client repeats what fails for minutes: here it is to say so at once.
     at_once = temporary_settings({PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 0})
     try:
@@ -24,7 +23,7 @@ def require_api(url: str) -> None:
     except (PrefectHTTPStatusError, httpx.HTTPStatusError) as error:
         raise SpecError(f"Prefect's server at {shown} {_refusal(error.response.status_code)}") from error
     except httpx.HTTPError as error:
-        why = " ".join(str(error).split()) or type(error).__name__
+        why = in_one_line(error)
         raise SpecError(
             f"nothing answers at {shown}, which PREFECT_API_URL names ({why}): start it, or take PREFECT_API_URL away, to "
             "have a server for the time of the run"

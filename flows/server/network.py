@@ -28,6 +28,11 @@ def reach_loopback() -> list[str]:
     return [*_proxies(), *_certificates()]
 
 
+def without_password(url: str) -> str:
+    """To be shown: whatever stands before the last @ of the host is a name and a password."""
+    return re.sub(r"//[^/]*@", "//***@", url)
+
+
 def _proxies() -> Iterator[str]:
     named = {name: value for name, value in os.environ.items() if name.lower() in PROXIES and value}
     # One that has no_proxy in small letters, empty even, is read by that alone.
@@ -37,8 +42,7 @@ def _proxies() -> Iterator[str]:
     for name, value in named.items():
         if trouble := _trouble({name: value}):
             os.environ[name] = NOWHERE
-            shown = re.sub(r"//[^/]*@", "//***@", value)
-            yield f"{name}={shown} {trouble}: nothing beyond this machine can be reached until that is mended"
+            yield f"{name}={without_password(value)} {trouble}: nothing beyond this machine can be reached until that is mended"
     listed = [each for each in dict.fromkeys(exempt) if each]
     usable = [each for each in listed if not _trouble({"NO_PROXY": each})]
     if lost := [each for each in listed if each not in usable]:

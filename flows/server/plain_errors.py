@@ -5,7 +5,7 @@ import logging
 import os
 import re
 
-from data_specs.errors import SynclrError
+from data_specs.errors import SynclrError, in_one_line
 
 WAYS_OUT = {
     errno.ENOSPC: "make space there, or choose another root with --root or SYNCLR_ROOT",
@@ -24,7 +24,6 @@ WAYS_OUT = {
 CODES = re.compile(r"(?:[Ee]rrno|os error|code:)\s*(\d+)")
 """How Arrow and safetensors tell the number of an error that the kernel has given them."""
 STORES = ("botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "adlfs", "fsspec")
-MOST_CHARACTERS = 300
 
 
 def explained(error: BaseException) -> str | None:
@@ -32,14 +31,12 @@ def explained(error: BaseException) -> str | None:
     home = type(error).__module__.partition(".")[0]
     if isinstance(error, SynclrError):
         return str(error)
-    said = " ".join(str(error).split())[:MOST_CHARACTERS] or type(error).__name__
+    said = in_one_line(error)
     if (number := _number(error, home)) is not None:
-        way_out = WAYS_OUT.get(number)
-        if way_out is None and not getattr(error, "filename", None):
+        way_out, where = WAYS_OUT.get(number), getattr(error, "filename", None)
+        if way_out is None and not where:
             return None
-        told = os.strerror(number)
-        where = getattr(error, "filename", None)
-        return f"{told}: {where or said}" + (f"; {way_out}" if way_out else "")
+        return f"{os.strerror(number)}: {where or said}" + (f"; {way_out}" if way_out else "")
     if isinstance(error, MemoryError):
         return f"memory ran out ({said}); {WAYS_OUT[errno.ENOMEM]}"
     if home in STORES:

@@ -11,6 +11,8 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import Abort
 
+from tasks.processes import status_fields
+
 PROCESS = "synclr.process"
 TRY = "synclr.try"
 """A run that is tried again is RUNNING before its new process can say so: a label is true of the try that wrote it."""
@@ -80,7 +82,7 @@ def _environment(folder: Path) -> bytes:
 def process_start_ticks(pid: int) -> str:
     """The start time in the kernel's ticks: process numbers are used again. Empty if there is none, or it is a zombie."""
     try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+        state, *fields = status_fields(pid)
     except OSError:
         return ""
     return "" if state == "Z" else fields[18]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data_specs.errors import SpecError
+from data_specs.errors import SpecError, in_one_line
 from models.captioner.protocol import Turn
-from models.weights import cached, in_one_line
+from models.weights import cached
 
 TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json")
 """Beside the field `chat_template` of tokenizer_config.json, where it stood alone until 2025."""
@@ -52,7 +52,7 @@ def encode_turns(tokenizer: Any, turns: Sequence[Turn], setting: str) -> list[in
         except Exception as error:  # the template's own, of whatever class its library has
             failed = failed or error
     assert failed is not None
-    raise SpecError(f"{setting}: the model's chat template refuses the turns: {in_one_line(failed)}") from failed
+    raise SpecError(f"{setting}: the model's chat template refuses the turns: {in_one_line(failed, 200)}") from failed
 
 
 def begins_reasoning(tokenizer: Any, prompt: Sequence[int]) -> bool:

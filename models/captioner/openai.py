@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from data_specs.errors import EngineError
+from data_specs.errors import EngineError, in_one_line
 from data_specs.model_identity import ModelIdentity
 from data_specs.specs.language_model import LanguageModelSpec
 from models.captioner.chat import without_system
@@ -118,7 +118,7 @@ class OpenAiCaptioner:
         except TimeoutError as error:
             raise _FailedError(f"no answer within {spec.timeout:g} s ({spec.at}.timeout)") from error
         except httpx.HTTPError as error:
-            raise _FailedError(" ".join(str(error).split()) or type(error).__name__) from error
+            raise _FailedError(in_one_line(error)) from error
         if passes_later(answer):
             raise _FailedError(f"{answer.status_code} {self._access.reason(answer)}", _retry_after(answer))
         return answer

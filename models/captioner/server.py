@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from data_specs.errors import SpecError
+from data_specs.errors import SpecError, in_one_line
 from data_specs.specs.language_model import LanguageModelSpec, server_addresses
 from models.captioner.protocol import Turn
 
@@ -96,7 +96,7 @@ def require_served(spec: LanguageModelSpec, environment: Mapping[str, str] = os.
                 )
         except httpx.HTTPError as error:
             raise SpecError(
-                f"{spec.at}.server: nothing answers at {server} ({_why(error)}); start it, or name another"
+                f"{spec.at}.server: nothing answers at {server} ({in_one_line(error)}); start it, or name another"
             ) from error
         if answer.status_code in (401, 403):
             raise known.refusal(server, answer)
@@ -162,7 +162,3 @@ def _message(body: Any) -> str:
         if isinstance(body, dict) and body.get(name):
             return _message(body[name])
     return body if isinstance(body, str) else ""
-
-
-def _why(error: httpx.HTTPError) -> str:
-    return " ".join(str(error).split())[:MOST_CHARACTERS] or type(error).__name__

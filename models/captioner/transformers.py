@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LogitsProcessor
 
-from data_specs.errors import EngineError, SpecError
+from data_specs.errors import EngineError, SpecError, in_one_line
 from data_specs.model_identity import ModelIdentity
 from data_specs.specs.language_model import LanguageModelSpec
 from models.captioner.chat import begins_reasoning, encode_turns, said
@@ -42,10 +42,14 @@ class TransformersCaptioner:
             self._model = model.to(self._device).eval()
         except (ValueError, OSError, KeyError) as error:
             if passes(error):
-                raise EngineError(f"{spec.at}.model: {identity.id!r} did not load: {_sentence(error)}") from error
-            raise SpecError(f"{spec.at}.model: transformers cannot load {identity.id!r}: {_sentence(error)}") from error
+                raise EngineError(
+                    f"{spec.at}.model: {identity.id!r} did not load: {in_one_line(error, 400)}"
+                ) from error
+            raise SpecError(
+                f"{spec.at}.model: transformers cannot load {identity.id!r}: {in_one_line(error, 400)}"
+            ) from error
         except Exception as error:
-            raise EngineError(f"{spec.at}.model: {identity.id!r} did not start: {_sentence(error)}") from error
+            raise EngineError(f"{spec.at}.model: {identity.id!r} did not start: {in_one_line(error, 400)}") from error
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         # The temperature, penalties and the like in the model's folder are ignored: the recipe sets them all.
@@ -66,7 +70,7 @@ class TransformersCaptioner:
             except (RuntimeError, ValueError, MemoryError) as error:
                 if not is_out_of_memory(error) or len(batch) == 1:
                     raise EngineError(
-                        f"{self.model.id!r} failed on {len(batch)} prompts: {_sentence(error)}"
+                        f"{self.model.id!r} failed on {len(batch)} prompts: {in_one_line(error, 400)}"
                     ) from error
                 logger.warning("out of memory: %d prompts do not fit, going on with half", len(batch))
             # Outside of `except`, whose traceback holds the tensors of the batch that failed.
@@ -139,7 +143,3 @@ class _Draws(LogitsProcessor):  # type: ignore[misc, unused-ignore]
         numbers_N = self._numbers_NT[:, tokens_NT.shape[1] - self._start].to(logits_NV.device)
         picked_N = torch.searchsorted(up_to_NV, (numbers_N * up_to_NV[:, -1])[:, None], right=True)
         return torch.full_like(logits_NV, -torch.inf).scatter_(-1, picked_N, 0.0)
-
-
-def _sentence(error: Exception) -> str:
-    return " ".join(str(error).split())[:400] or type(error).__name__

@@ -30,7 +30,7 @@ from vllm.exceptions import VLLMValidationError  # noqa: E402
 from vllm.platforms import current_platform  # noqa: E402
 from vllm.v1.sample.logits_processor import LogitsProcessor  # noqa: E402
 
-from data_specs.errors import EngineError, SpecError  # noqa: E402
+from data_specs.errors import EngineError, SpecError, in_one_line  # noqa: E402
 from data_specs.model_identity import ModelIdentity  # noqa: E402
 from data_specs.specs.language_model import LanguageModelSpec  # noqa: E402
 from models.captioner.chat import begins_reasoning, encode_turns, said  # noqa: E402
@@ -73,11 +73,13 @@ class VllmCaptioner:
             )
         except (ValueError, OSError) as error:
             if passes(error):
-                raise EngineError(f"{spec.at}.model: {identity.id!r} did not load: {_sentence(error)}") from error
-            raise SpecError(f"{spec.at}.model: vLLM cannot load {identity.id!r}: {_sentence(error)}") from error
+                raise EngineError(
+                    f"{spec.at}.model: {identity.id!r} did not load: {in_one_line(error, 400)}"
+                ) from error
+            raise SpecError(f"{spec.at}.model: vLLM cannot load {identity.id!r}: {in_one_line(error, 400)}") from error
         except Exception as error:
             raise EngineError(
-                f"{spec.at}.model: vLLM did not start with {identity.id!r}: {_sentence(error)}"
+                f"{spec.at}.model: vLLM did not start with {identity.id!r}: {in_one_line(error, 400)}"
             ) from error
 
     def complete(self, asks: Sequence[Ask]) -> list[str]:
@@ -100,9 +102,11 @@ class VllmCaptioner:
                 raise RuntimeError("prompts of an earlier call are still in work")
             outputs = self._llm.generate(prompts, settings, use_tqdm=False)
         except (ValueError, VLLMValidationError) as error:
-            raise SpecError(f"{self._spec.at}: {self.model.id!r} refused a prompt: {_sentence(error)}") from error
+            raise SpecError(
+                f"{self._spec.at}: {self.model.id!r} refused a prompt: {in_one_line(error, 400)}"
+            ) from error
         except Exception as error:
-            raise EngineError(f"{self.model.id!r} failed on {len(asks)} prompts: {_sentence(error)}") from error
+            raise EngineError(f"{self.model.id!r} failed on {len(asks)} prompts: {in_one_line(error, 400)}") from error
         longest = max(len(output.prompt_token_ids) for output in outputs)
         if longest + self._spec.max_tokens > self._spec.max_model_len:
             # vLLM would cut such a completion short, and a cut one is asked for again and again.
@@ -148,7 +152,3 @@ def _nucleus(top_p: float) -> type[LogitsProcessor]:
             return keep_nucleus(logits, top_p)
 
     return Nucleus
-
-
-def _sentence(error: Exception) -> str:
-    return " ".join(str(error).split())[:400] or type(error).__name__

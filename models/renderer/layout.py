@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_specs.errors import SpecError
+from data_specs.errors import SpecError, in_one_line
 from models.renderer.variants import PartWeights, chosen, stem_of, variants_of
-from models.weights import cached, damage, files_in, in_one_line, listed
+from models.weights import cached, damage, files_in, listed
 
 INDEX = "model_index.json"
 SETTING = "images.model"
@@ -57,7 +57,7 @@ def read_layout(model: str, revision: str | None) -> Layout:
             return Path(hf_hub_download(model, name, revision=revision)).read_bytes()
         except Exception as error:
             raise SpecError(
-                f"{SETTING}: {name} of {model!r} cannot be had from the hub: {in_one_line(error)}"
+                f"{SETTING}: {name} of {model!r} cannot be had from the hub: {in_one_line(error, 200)}"
             ) from error
 
     return _layout(model, names, read)

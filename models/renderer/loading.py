@@ -12,14 +12,14 @@ import diffusers
 import torch
 from diffusers.models.attention_dispatch import AttentionBackendName, _check_attention_backend_requirements
 
-from data_specs.errors import EngineError, SpecError
+from data_specs.errors import EngineError, SpecError, in_one_line
 from data_specs.image_group import Lora
 from data_specs.specs.images import ImagesSpec
 from models.memory import is_out_of_memory
 from models.renderer.layout import INDEX, SETTING, UNUSED, Layout
 from models.renderer.prompts import ENCODED
 from models.renderer.scheduling import build_scheduler, require_called_right
-from models.weights import in_one_line, passes
+from models.weights import passes
 
 CALLED_WITH = frozenset(
     {"prompt", "generator", "num_inference_steps", "guidance_scale", "width", "height", "output_type"}
@@ -132,8 +132,8 @@ def load_pipeline(model: str, layout: Layout, loras: Sequence[tuple[str, Lora]],
         if is_out_of_memory(error):
             raise
         if passes(error):
-            raise EngineError(f"{SETTING}: {model!r} did not load: {in_one_line(error)}") from error
-        raise SpecError(f"{SETTING}: cannot load {model!r}: {in_one_line(error)}") from error
+            raise EngineError(f"{SETTING}: {model!r} did not load: {in_one_line(error, 200)}") from error
+        raise SpecError(f"{SETTING}: cannot load {model!r}: {in_one_line(error, 200)}") from error
     pipeline.scheduler = build_scheduler(layout, spec)
     pipeline.set_progress_bar_config(disable=True)
     _add(pipeline, loras)
@@ -173,9 +173,9 @@ def _add(pipeline: Any, loras: Sequence[tuple[str, Lora]]) -> None:
             if is_out_of_memory(error):
                 raise
             if passes(error):
-                raise EngineError(f"images.loras: {model!r} did not load: {in_one_line(error)}") from error
+                raise EngineError(f"images.loras: {model!r} did not load: {in_one_line(error, 200)}") from error
             raise SpecError(
-                f"images.loras: {lora.file} of {model!r} does not fit the model: {in_one_line(error)}"
+                f"images.loras: {lora.file} of {model!r} does not fit the model: {in_one_line(error, 200)}"
             ) from error
         if names[-1] not in taken:  # diffusers only warns
             raise SpecError(f"images.loras: {lora.file} of {model!r} holds nothing for the model; name another file")

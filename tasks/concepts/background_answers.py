@@ -94,7 +94,7 @@ class AnswerReader:
             yield RefusedAnswer(reason, raw[:200]) if reason else part
 
 
-def in_one_line(answer: str) -> str:
+def answer_in_one_line(answer: str) -> str:
     """A chat model's answer as a base model writes it: its first line but greetings (`Here are some:`), or all of a list."""
     lines = [line.strip() for line in answer.splitlines()]
     lines = [line for line in lines if line and not line.endswith(":")]

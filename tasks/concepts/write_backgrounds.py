@@ -16,7 +16,7 @@ from data_specs.stage import Stage
 from models.captioner.build import build_captioner
 from models.captioner.protocol import Ask, Captioner, prompt_digest
 from tasks.bundles import Work, bundle_task, require_planned
-from tasks.concepts.background_answers import AnswerReader, RefusedAnswer, fingerprint, in_one_line
+from tasks.concepts.background_answers import AnswerReader, RefusedAnswer, answer_in_one_line, fingerprint
 from tasks.concepts.background_prompts import examples_for, prompt_for, write_example
 from tasks.engines import EngineProcess, loaded
 from tasks.events import Advanced, Emit, ignore
@@ -49,7 +49,7 @@ def write(
             break
         attempts = [_Attempt(each, prompt, seed, attempt, chat=spec.chat) for each in open_objects]
         for each, completion in zip(attempts, captioner.complete([each.ask for each in attempts]), strict=True):
-            found, answer = kept[each.about.id], in_one_line(completion) if spec.chat else completion
+            found, answer = kept[each.about.id], answer_in_one_line(completion) if spec.chat else completion
             for part in reader.read(answer, each.about.name):
                 verdict = _beside(found, part, spec.per_concept) if isinstance(part, str) else part
                 if isinstance(verdict, RefusedAnswer):

@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -94,15 +94,25 @@ def test_a_root_at_home_is_looked_for_there(
 def test_what_a_machine_does_is_one_line_and_exit_1(
     error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    code = exit_code_of_recipes_that_raise(error, monkeypatch)
+    printed = capsys.readouterr().err
+    assert code == 1 and said in printed and printed.count("\n") == 1
+
+
+def exit_code(words: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> object:
+    """Of the program, run in this process."""
+    monkeypatch.setattr(sys, "argv", ["synclr", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def exit_code_of_recipes_that_raise(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> object:
     def failing() -> None:
         raise error
 
     monkeypatch.setattr(recipes, "names", failing)
-    monkeypatch.setattr(sys, "argv", ["synclr", "recipes"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    printed = capsys.readouterr().err
-    assert ended.value.code == 1 and said in printed and printed.count("\n") == 1
+    return exit_code(["recipes"], monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -151,11 +161,9 @@ def test_a_wrong_request_is_one_line_and_exit_2(
     monkeypatch.chdir(tmp_path)
     Path("my recipe.v2.yaml").write_text("extends: tiny\n")
     asked = map(unquote, arguments(words.replace("EMPTY", str(tmp_path / "empty.txt"))))
-    monkeypatch.setattr(sys, "argv", ["synclr", *asked])
-    with pytest.raises(SystemExit) as ended:
-        main()
+    code = exit_code(asked, monkeypatch)
     printed = capsys.readouterr()
-    assert ended.value.code == 2 and printed.out == ""
+    assert code == 2 and printed.out == ""
     assert printed.err.startswith("synclr: ") and printed.err.count("\n") == 1 and message in printed.err
     assert not any((root / stage).exists() for stage in STAGES), "before any work"
 
@@ -177,14 +185,8 @@ def test_a_wrong_request_to_the_program_itself_is_one_line_too(words: list[str],
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted() -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(recipes, "names", interrupted)
-    monkeypatch.setattr(sys, "argv", ["synclr", "recipes"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 130 and "the same command goes on" in capsys.readouterr().err
+    code = exit_code_of_recipes_that_raise(KeyboardInterrupt(), monkeypatch)
+    assert code == 130 and "the same command goes on" in capsys.readouterr().err
 
 
 def test_it_starts_as_a_module_too() -> None:

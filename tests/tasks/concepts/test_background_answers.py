@@ -11,9 +11,9 @@ from models.captioner.protocol import FILTERED, Turn
 from tasks.concepts.background_answers import (
     AnswerReader,
     RefusedAnswer,
+    answer_in_one_line,
     begins_with_preposition,
     fault,
-    in_one_line,
     split,
     tidied,
 )
@@ -100,14 +100,14 @@ def test_what_is_no_place_is_refused_with_its_reason(part, reason):
     ],
 )
 def test_a_chat_model_s_list_is_read_whatever_lines_it_is_on(answer):
-    kept, refused = read(in_one_line(answer))
+    kept, refused = read(answer_in_one_line(answer))
     assert [each.casefold() for each in kept] == ["forest", "snowy field", "den"] and refused == []
 
 
 def test_a_chat_model_s_answer_that_was_cut_or_withheld_is_no_place():
-    assert read(in_one_line("1. forest\n2. snowy fie")) == (["forest"], [("cut_off", "snowy fie")])
-    assert read(in_one_line("Here are some:\n")) == ([], [("empty", "")])
-    assert read(in_one_line(FILTERED)) == ([], [("filtered", FILTERED.strip())])
+    assert read(answer_in_one_line("1. forest\n2. snowy fie")) == (["forest"], [("cut_off", "snowy fie")])
+    assert read(answer_in_one_line("Here are some:\n")) == ([], [("empty", "")])
+    assert read(answer_in_one_line(FILTERED)) == ([], [("filtered", FILTERED.strip())])
 
 
 def test_a_chat_about_places_is_what_is_told_the_examples_as_turns_and_the_question():
