@@ -148,11 +148,11 @@ def test_a_user_may_not_write_what_a_user_made_under_umask_022():
 )
 def test_remote_storage_without_a_key_is_one_line_that_says_which_are_read(error, monkeypatch):
     remote(monkeypatch, type(error, (Exception,), {})("Unable to locate\ncredentials"))
-    for call in (lambda: storage.read_bytes("s3://bucket/key"), lambda: storage.names("s3://bucket/key")):
+    for call in (storage.read_bytes, storage.names, storage.entries):
         with pytest.raises(
             SpecError, match="cannot reach 's3://bucket/key': Unable to locate credentials; set AWS_ACC"
         ) as refused:
-            call()
+            call("s3://bucket/key")
         assert "AWS_ENDPOINT_URL" in str(refused.value)
 
 

@@ -63,7 +63,13 @@ def test_a_server_that_does_not_let_us_in_is_one_line(status, body, given, said)
 
 
 @pytest.mark.parametrize(
-    "url", ["http://me:{secret}@127.0.0.1:{port}/api", "http://127.0.0.1:{port}/api", "127.0.0.1:{port}/api"]
+    "url",
+    [
+        "http://me:{secret}@127.0.0.1:{port}/api",
+        "http://me:a@{secret}@127.0.0.1:{port}/api",
+        "http://127.0.0.1:{port}/api",
+        "127.0.0.1:{port}/api",
+    ],
 )
 def test_where_nothing_answers_it_is_said_at_once(url):
     with pytest.raises(SpecError, match="nothing answers at .*PREFECT_API_URL|is no Prefect API") as refused:
