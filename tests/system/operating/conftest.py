@@ -22,8 +22,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Ended with its file: while Playwright is open no other test of the process can start an event loop."""
     if not CHROMIUM:
         pytest.skip("there is no Chromium; `make tools` installs Debian's")
     with sync_playwright() as playwright:
