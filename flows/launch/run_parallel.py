@@ -18,9 +18,11 @@ from flows.runs.recipes import format_overrides
 from flows.runs.request import Request
 from flows.server.kept_process import end_with_parent
 from tasks.events import Advanced, Emit, Started, ignore
+from tasks.processes import KILL_SECONDS, kill_group
 
 POLL_SECONDS = 0.2
-SECONDS_TO_STOP = 60.0
+SECONDS_TO_STOP = 20.0
+"""For all together: a command that is stopped ends within 15 by itself (flows/cli/stopping.py)."""
 
 
 def run_parallel(requests: Sequence[Request], at_once: int, emit: Emit = ignore) -> None:
@@ -71,12 +73,14 @@ def _started(request: Request, log: Path) -> subprocess.Popen[bytes]:
 
 def _stop(under_way: Sequence[subprocess.Popen[bytes]]) -> None:
     for process in under_way:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # SIGINT is taken away from what a shell runs in its background
+    until = time.monotonic() + SECONDS_TO_STOP
     for process in under_way:
         try:
-            process.wait(SECONDS_TO_STOP)
+            process.wait(max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
-            process.kill()
+            kill_group(process.pid)
+            process.wait(KILL_SECONDS)
 
 
 def _last_words(log: Path) -> str:
