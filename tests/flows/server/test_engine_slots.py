@@ -17,7 +17,7 @@ from flows.server import engine_slots
 from flows.server.engine_slots import SLOT, SLOTS, engine_slot, free_slots, set_slots
 from flows.server.processes import this_process
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(20)
 HERE = socket.gethostname()
 
 

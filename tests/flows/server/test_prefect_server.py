@@ -65,11 +65,12 @@ def test_a_port_that_is_taken_is_refused_in_one_line(tmp_path):
         assert done.returncode == 2 and str(port) in done.stderr and "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 def test_many_who_write_at_once_are_all_answered(tmp_path, monkeypatch):
     """What a page would show as "Oops": an answer that is no success. Prefect's own client would ask again, and hide it."""
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     monkeypatch.setenv("PREFECT_SERVER_LOG_RETRYABLE_ERRORS", "true")
+    monkeypatch.setenv("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
     with running(log=tmp_path / "log") as address, httpx.Client(base_url=f"{address}/api", timeout=300) as api:
         flow = api.post("/flows/", json={"name": "synclr"}).json()["id"]
 

@@ -58,7 +58,7 @@ def deployment(client):
     return client.create_deployment(client.create_flow(flow(lambda: None, name="synclr")), "run", tags=["synclr"])
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 def test_a_killed_run_its_stage_and_its_bundles_are_marked_and_a_living_one_is_not(server, client):
     environment = os.environ | {"PREFECT_API_URL": server, "PYTHONPATH": str(ROOT)}
     killed, living = (
@@ -81,7 +81,7 @@ def test_a_killed_run_its_stage_and_its_bundles_are_marked_and_a_living_one_is_n
             process.wait()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 def test_a_task_whose_end_is_not_written_down_yet_is_left_alone_for_a_while(client, monkeypatch):
     run = _run_of(client, "synclr", {PROCESS: this_process()})
     client.create_task_run(task(lambda: None, name="seal"), run.id, "seal-0", state=Running())
@@ -92,7 +92,7 @@ def test_a_task_whose_end_is_not_written_down_yet_is_left_alone_for_a_while(clie
     assert recover() == 1 and _states(client) == ["CRASHED"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 def test_other_peoples_runs_are_left_alone(client, at_once):
     """A flow of theirs may bear the name of one of ours: it has not the label, and its deployment not the tag."""
     for name in ("captions", "theirs", "synclr"):
@@ -106,7 +106,7 @@ def test_other_peoples_runs_are_left_alone(client, at_once):
     assert recover() == 0 and _everything(client) == before
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 def test_a_crashed_run_is_put_back_until_it_has_crashed_too_often(client, deployment, at_once):
     run = client.create_flow_run_from_deployment(deployment)
     for _ in range(MOST_CRASHES):
@@ -123,7 +123,7 @@ def test_a_crashed_run_is_put_back_until_it_has_crashed_too_often(client, deploy
     assert state.is_failed() and "crashed 4 times in a row" in state.message
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 def test_a_run_that_a_worker_claimed_and_did_not_start_is_offered_again(client, deployment, monkeypatch):
     run = client.create_flow_run_from_deployment(deployment, state=Pending())
     assert recover() == 0, "its worker may be starting it"
@@ -134,7 +134,7 @@ def test_a_run_that_a_worker_claimed_and_did_not_start_is_offered_again(client, 
     assert client.read_flow_run(run.id).state.message == NOT_STARTED
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 def test_a_run_whose_process_ended_before_it_could_say_so_is_marked(client, deployment, at_once):
     run = client.create_flow_run_from_deployment(deployment, state=Running())
     with _begun_for(run):
@@ -143,14 +143,14 @@ def test_a_run_whose_process_ended_before_it_could_say_so_is_marked(client, depl
     assert client.read_flow_run(run.id).state_name == "AwaitingRetry"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 def test_a_cancelled_run_whose_process_is_gone_is_cancelled(client):
     run = _run_of(client, "synclr", {PROCESS: f"{socket.gethostname()}:1:0", TRY: 1})
     client.set_flow_run_state(run.id, Cancelling(), force=True)
     assert recover() == 1 and client.read_flow_run(run.id).state_type == StateType.CANCELLED
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 def test_a_run_that_was_silent_and_lives_is_shown_running_and_its_second_process_ends(client, deployment, at_once):
     run = client.create_flow_run_from_deployment(deployment, state=Running())
     register(client, run.id)
@@ -169,7 +169,7 @@ def test_a_run_that_was_silent_and_lives_is_shown_running_and_its_second_process
     assert client.read_flow_run(run.id).labels[PROCESS] == this_process()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 @pytest.mark.parametrize(("ended", "stage_is"), [(Crashed(), "RUNNING"), (Cancelled(), "CANCELLING")])
 def test_a_stage_with_a_worker_of_its_own_outlives_its_run_unless_that_was_cancelled(
     client, deployment, at_once, ended, stage_is
@@ -183,7 +183,7 @@ def test_a_stage_with_a_worker_of_its_own_outlives_its_run_unless_that_was_cance
     assert client.read_flow_run(stage.id).state_type.value == stage_is
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 def test_a_run_that_is_deleted_meanwhile_ends_no_look(client, deployment, at_once, monkeypatch):
     gone, left = (client.create_flow_run_from_deployment(deployment, state=Crashed()) for _ in range(2))
     found = recovery._runs(client, [StateType.CRASHED], deployed=True)

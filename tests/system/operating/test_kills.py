@@ -17,19 +17,10 @@ import pytest
 from support.completions_server import MODEL, Completions, completions
 from support.killing import Killable, Separate, within
 
-pytestmark = pytest.mark.long(300)
 KILLS = int(os.environ.get("SYNCLR_TEST_KILLS", "4"))
 VICTIMS = (
-    "server",
-    "worker",
-    "ui",
-    "run",
-    "all",
-    "server+worker",
-    "worker+run",
-    "ui+worker",
-    "engine",
-    "ui+server+run",
+    *("server", "worker", "ui", "run", "all", "ctrl-c"),
+    *("server+worker", "worker+run", "ui+worker", "engine", "ui+server+run"),
 )
 AGAIN_SECONDS = 240
 """Far beyond what is promised (a minute on an idle machine): the test machine does other things."""
@@ -71,7 +62,7 @@ def captions(name: str, seed: int) -> dict[str, Any]:
     return {"recipe": "tiny", "name": name, "until": "captions", "settings": settings}
 
 
-@pytest.mark.timeout(300 + 400 * KILLS)
+@pytest.mark.long(60 + 75 * KILLS)
 def test_after_any_kill_runs_go_on_and_a_new_one_gets_its_engine(stack: Killable) -> None:
     chance = random.Random(int(os.environ.get("SYNCLR_TEST_SEED", "0")))
     times = [
@@ -85,6 +76,7 @@ def test_after_any_kill_runs_go_on_and_a_new_one_gets_its_engine(stack: Killable
     assert "database is locked" not in (stack.home / "synclr-logs" / "server.log").read_text(errors="replace")
 
 
+@pytest.mark.long(150)
 @pytest.mark.parametrize("victim", ["server", "server+worker+run"])
 def test_on_a_server_that_is_not_ours_too(separate: Separate, victim: str) -> None:
     """Prefect's own: its leases and the order of its events are in its memory, and end with it."""
