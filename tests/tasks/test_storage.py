@@ -172,7 +172,7 @@ def remote(monkeypatch, error):
     monkeypatch.setattr(storage, "_filesystem", lambda url: (there, url))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(8)
 def test_s3_without_credentials_or_without_an_endpoint_is_refused_in_one_line(monkeypatch, tmp_path):
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
