@@ -8,9 +8,20 @@ SynclrError
 └── StageFailedError   the flow run of one stage did not complete, on its own worker (exit code 1)
 """
 
+LONGEST = 4000
+"""Characters of a message: whoever sets a file's content as a value is told so, not shown the file."""
+
 
 class SynclrError(Exception):
     """Base class of every error this project raises on purpose. Its text is one line that names the way out."""
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return (
+            text
+            if len(text) <= LONGEST
+            else f"{text[: LONGEST // 4]} ... ({len(text)} characters) ... {text[-LONGEST // 4 :]}"
+        )
 
 
 class SpecError(SynclrError):

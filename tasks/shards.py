@@ -6,6 +6,7 @@ it), and the `.json` manifest that is written last, so that its presence means t
 scores) is a shard without a tar: its Parquet holds everything.
 """
 
+import errno
 import hashlib
 import json
 import mmap
@@ -20,10 +21,10 @@ from typing import IO, Any, TypeVar, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from data_specs.contract import Contract
-from data_specs.errors import ContractError
+from data_specs.errors import ContractError, in_one_line
 from data_specs.rejection import Rejection
 from data_specs.sample import Sample
 from data_specs.shard import UNNAMED, FileDigest, MadeBy, ShardAddress, ShardManifest
@@ -35,6 +36,7 @@ from tasks.mapped import mapped
 Record = TypeVar("Record")
 Outcomes = Callable[[], Iterable[Record | Rejection]]
 
+REJECTION = TypeAdapter(Rejection)
 ROWS_PER_GROUP = 4096
 CHUNK = 1 << 20
 ALIVE_SECONDS = 5.0
@@ -339,15 +341,26 @@ def read_rows(address: ShardAddress, columns: list[str] | None = None, *, check_
     manifest = require_sealed(address)
     if check_digest and (faults := _damaged(address, manifest)):
         raise ContractError(f"{'; '.join(faults)}; `synclr redraw --missing RUN` makes it again")
-    with storage.open_read(address.file("parquet")) as stream:
-        # Without threads: sidecars are small, and a process that ends while Arrow's threads start is aborted by libstdc++.
-        return pq.ParquetFile(stream, pre_buffer=False).read(columns, use_threads=False)
+    url = address.file("parquet")
+    try:
+        with storage.open_read(url) as stream:
+            # Without threads: sidecars are small, and a process that ends while Arrow's threads start is aborted by libstdc++.
+            return pq.ParquetFile(stream, pre_buffer=False).read(columns, use_threads=False)
+    except (pa.ArrowException, OSError) as error:  # Arrow raises OSError without a number for what it cannot take apart
+        if getattr(error, "errno", None) not in (None, errno.ENOENT):
+            raise
+        raise ContractError(f"{url} cannot be read: {in_one_line(error)}") from error
 
 
 def read_rejects(address: ShardAddress) -> list[Rejection]:
-    text = storage.read_bytes(address.file("rejects.jsonl")) or b""
-    # What a language model writes may hold other ends of lines (U+0085, U+2028), which JSON leaves as they are.
-    return [Rejection(**json.loads(line)) for line in text.decode().split("\n") if line]
+    """What was refused, and why. Raises ContractError for a file that holds something else."""
+    url = address.file("rejects.jsonl")
+    text = storage.read_bytes(url) or b""
+    try:
+        # What a language model writes may hold other ends of lines (U+0085, U+2028), which JSON leaves as they are.
+        return [REJECTION.validate_json(line) for line in text.split(b"\n") if line]
+    except ValidationError as error:
+        raise ContractError(f"{url} is damaged: {error.errors()[0]['msg']}") from error
 
 
 def verify_shard(address: ShardAddress, contract: Contract[Any]) -> list[str]:

@@ -6,7 +6,7 @@ Commands import heavy libraries inside their functions, so that `status` answers
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -86,6 +86,7 @@ def main() -> None:
     """Run one command; a wrong request ends with one clear line on stderr, never with a traceback."""
     with stopped_by_signals() as stopping:
         try:
+            _require_text(sys.argv[1:])
             for line in [*settle_home(), *reach_loopback()]:
                 _say(line)
             code = app(standalone_mode=False)  # Typer hands an Exit back as its code, and Ctrl-C as 130
@@ -99,6 +100,15 @@ def main() -> None:
         if code == INTERRUPTED:
             _exit_with(stopping.line, stopping.code)
         raise SystemExit(code or 0)
+
+
+def _require_text(words: Sequence[str]) -> None:
+    """Raises SpecError for bytes that are no text: neither JSON nor a table could hold them."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise SpecError(f"{ascii(word)} on the command line is no UTF-8 text") from None
 
 
 def _exit_for(error: BaseException) -> None:

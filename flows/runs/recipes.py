@@ -78,10 +78,16 @@ def _json_in_yaml(value: Any) -> str:
 
 
 def checked(tree: dict[str, Any]) -> RunSpec:
+    """Raises SpecError for what no recipe can say, and for half of a character, which YAML can write and no file can hold."""
     try:
-        return RunSpec.model_validate(tree)
+        spec = RunSpec.model_validate(tree)
+        json.dumps(tree, ensure_ascii=False, default=str).encode()
     except ValidationError as error:
         raise SpecError("; ".join(_sentence(fault) for fault in error.errors())) from error
+    except UnicodeEncodeError as error:
+        place = ascii(error.object[max(0, error.start - 60) : error.end])
+        raise SpecError(f"a setting holds half of a character: {place}") from error
+    return spec
 
 
 def schema() -> dict[str, Any]:
