@@ -8,14 +8,16 @@ pairs just over the limit.
 import hashlib
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from datasketch import MinHash, MinHashLSH
 from numpy.typing import NDArray
 
 from tasks.captions.naming import words
 from tasks.captions.screening import fingerprint
+
+if TYPE_CHECKING:  # it brings SciPy, a second that the flow of every run would wait for
+    from datasketch import MinHash, MinHashLSH
 
 PERMUTATIONS = 64
 SEED = 1
@@ -86,7 +88,9 @@ def _near(pairs: frozenset[str], known: frozenset[str], similarity: float) -> bo
     return shared >= similarity * (fewer + more - shared)
 
 
-def _index(similarity: float) -> MinHashLSH:
+def _index(similarity: float) -> "MinHashLSH":
+    from datasketch import MinHashLSH
+
     return MinHashLSH(threshold=LOOSER * similarity, num_perm=PERMUTATIONS)
 
 
@@ -106,12 +110,14 @@ _remembered = lru_cache(maxsize=50_000)(_pairs)
 
 
 @cache
-def _empty() -> MinHash:
+def _empty() -> "MinHash":
+    from datasketch import MinHash
+
     # Its permutations are drawn once: 70 instead of 420 us a caption.
     return MinHash(num_perm=PERMUTATIONS, seed=SEED)
 
 
-def _hashed(pairs: frozenset[str]) -> MinHash:
-    hashed: MinHash = _empty().copy()
+def _hashed(pairs: frozenset[str]) -> "MinHash":
+    hashed = _empty().copy()
     hashed.update_batch([pair.encode() for pair in sorted(pairs)])
     return hashed

@@ -23,7 +23,9 @@ from support.builders import make_concept
 from tasks.bundles import Work
 from tasks.scores import measure
 from tasks.scores.folds import given_splits, held_out_copies, held_out_groups
-from tasks.scores.measure import EvaluationJob, ScoreInputs, measure_shard, score_embeddings
+from tasks.scores.jobs import EvaluationJob
+from tasks.scores.measure import ScoreInputs, measure_shard
+from tasks.scores.score_embeddings import score_embeddings
 from tasks.scores.summary import headline
 from tasks.shards import make_shard, read_rows
 
