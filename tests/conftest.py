@@ -1,6 +1,7 @@
 """What every test needs: addresses in a folder of its own, a Prefect that is not the user's, its time and its turn."""
 
 import os
+import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 if TYPE_CHECKING:
     from tasks.engines import EngineProcess
 
+# What a shell starts in its background ignores Ctrl-C, what nohup starts ignores a terminal's end: so would each test's process.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # Before anything imports Prefect: tests never touch a user's server or database.
 os.environ.pop("PREFECT_API_URL", None)
 if "PYTEST_XDIST_WORKER" in os.environ:

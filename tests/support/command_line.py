@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +25,7 @@ SMALL = {
     "embeddings.benchmarks": "[styles]",
     "embeddings.copies": 1,
     "embeddings.random_inits": 1,
+    "execution.workers": 1,  # a second engine of each stage takes longer to load than it saves
 }
 
 
@@ -42,11 +42,6 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
-
-
-def hear_ctrl_c() -> None:
-    """As in a terminal: a shell starts what runs in its background deaf to SIGINT, and children inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass
@@ -69,7 +64,6 @@ class CommandLine:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            preexec_fn=hear_ctrl_c,
             **options,
         )
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 
-from support.command_line import ROOT, free_port, hear_ctrl_c
+from support.command_line import ROOT, free_port
 
 Answer = TypeVar("Answer")
 OPEN = ["RUNNING", "PENDING", "CANCELLING"]
@@ -60,7 +60,6 @@ class Killable:
                 env=self.own_environment | environment,
                 stdout=said,
                 stderr=said,
-                preexec_fn=hear_ctrl_c,
             )
 
     def press_ctrl_c(self) -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 from support.person import IMAGES
 
+ONE_WORKER = {"settings.execution.workers": 1}
+"""A second engine of each stage takes longer to load than it saves."""
 CAPTIONS: dict[str, Any] = {"settings.captions.total": 16, "settings.captions.per_shard": 8}
 if (
     not IMAGES
@@ -19,8 +21,8 @@ SMALL_RUN: dict[str, Any] = {
     "settings.embeddings.benchmarks": ["styles"],
     "settings.embeddings.copies": 1,
     "settings.embeddings.random_inits": 1,
+    **ONE_WORKER,
 }
-ONE_WORKER = {"settings.execution.workers": 1}
 
 
 def parameters(typed: dict[str, Any]) -> dict[str, Any]:

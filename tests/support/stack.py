@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 
-from support.command_line import ROOT, CommandLine, free_port, hear_ctrl_c
+from support.command_line import ROOT, CommandLine, free_port
 
 Answer = TypeVar("Answer")
 OPEN = ["RUNNING", "PENDING", "CANCELLING"]
@@ -171,7 +171,6 @@ def standing(folder: Path, environment: Mapping[str, str], password: str | None 
             env=os.environ | own | environment,
             stdout=stream,
             stderr=stream,
-            preexec_fn=hear_ctrl_c,
         )
     stack = Stack(process, address, root, home, said, password)
     try:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from support.command_line import hear_ctrl_c
 from tasks.processes import state
 
 ROOT = Path(__file__).parents[3]
@@ -52,12 +51,7 @@ app.main()
 LINE = "stopped{}; what is sealed stays, the same command goes on\n"
 
 
-def hear_all():
-    hear_ctrl_c()
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which whoever runs the tests may have taken away
-
-
-def started(what, *, ready=hear_all):
+def started(what, *, ready=None):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, what], env=environment, text=True, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, preexec_fn=ready)  # fmt: skip
@@ -94,7 +88,6 @@ def test_a_signal_is_one_line_and_its_code(what, sent, code, by):
 
 def test_a_hang_up_that_nohup_has_taken_away_stops_nothing():
     def nohup():
-        hear_ctrl_c()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     process, child = started("in_order", ready=nohup)

@@ -183,7 +183,7 @@ def language_model(request):
         yield {"engine": "openai", "model": MODEL, "revision": "1", "server": server.url, "concurrency": 1}
 
 
-@pytest.mark.slow(40)
+@pytest.mark.long(60)
 def test_a_killed_run_goes_on_and_the_same_names_are_never_asked_about_again(tmp_path, sources, language_model):
     synclr = CommandLine(tmp_path / "root", tmp_path / "prefect")
     by = {"per_concept": 2, "per_shard": 2} | language_model
