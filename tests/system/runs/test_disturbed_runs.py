@@ -21,10 +21,11 @@ from support.command_line import (
     times,
 )
 
-pytestmark = [pytest.mark.slow(40), pytest.mark.xdist_group("prefect server")]
+pytestmark = [pytest.mark.slow(50), pytest.mark.xdist_group("prefect server")]
 RANDOM_KILLS = int(os.environ.get("SYNCLR_TEST_KILLS", "1"))
 
 
+@pytest.mark.long(90)
 def test_two_processes_grow_one_lineage_without_remaking_or_corrupting_a_shard(undisturbed, tmp_path):
     root = shutil.copytree(undisturbed.root, tmp_path / "root")
     grown = CommandLine(root, undisturbed.home, undisturbed.server)
