@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.tiny_world.scenes import Scene, draw
+from models.tiny_world.scenes import Scene, draw_with_masks
 from models.tiny_world.sprites import require_training_styles, training_sheets
 from models.tiny_world.world import World, read_world
 from tiny_renderer.captions_of_scenes import PROSE, ProseSentence, read_prose
@@ -48,25 +48,35 @@ def scene_of_sentence(scene: Scene, sentence: ProseSentence) -> Scene:
 
 
 def render_chunk(folder: Path, split: str, chunk: int, count: int = CHUNK, styles: Sequence[str] | None = None) -> Path:
-    """Draw one chunk, uint8 (count, 64, 64, 3), in the training styles or some of them; one that is there is left alone."""
+    """Draw one chunk, uint8 (count, 64, 64, 3), in the training styles or some of them, with its masks, uint8 (count, 64, 64).
+
+    One that is there is left alone.
+    """
     pixels_path, scenes_path = folder / f"{split}-{chunk:04d}.npy", folder / f"{split}-{chunk:04d}.json"
     if scenes_path.exists():
         return pixels_path
     folder.mkdir(parents=True, exist_ok=True)
     sheets = training_sheets()
-    pixels = np.empty((count, SIDE, SIDE, 3), np.uint8)
+    pixels, shows = np.empty((count, SIDE, SIDE, 3), np.uint8), np.empty((count, SIDE, SIDE), np.uint8)
     described: list[dict[str, str | None]] = []
     for row, (scene, seed) in enumerate(scenes_of(split, chunk * CHUNK, count, styles)):
-        pixels[row] = np.asarray(draw(scene, sheets, seed, SIDE, close=framed_close(seed)))
+        drawn = draw_with_masks(scene, sheets, seed, SIDE, close=framed_close(seed))
+        pixels[row], shows[row] = np.asarray(drawn.image), np.asarray(drawn.shows)
         described.append(asdict(scene))
-    partial = pixels_path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.save(file, pixels, allow_pickle=False)
-    partial.replace(pixels_path)
+    for path, array in ((pixels_path, pixels), (masks_of(pixels_path), shows)):
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+        partial.replace(path)
     partial = scenes_path.with_suffix(".partial")
     partial.write_text(json.dumps(described))
     partial.replace(scenes_path)  # the descriptions come last: a chunk with them is whole
     return pixels_path
+
+
+def masks_of(pixels: Path) -> Path:
+    """Return the file of the masks beside a chunk's pixels."""
+    return pixels.with_suffix(".shows.npy")
 
 
 def render_split(folder: Path, split: str, scenes: int, workers: int, styles: Sequence[str] | None = None) -> None:
@@ -93,9 +103,11 @@ class SceneSet:
         descriptions = sorted(folder.glob(f"{pattern}.json"))
         self.scenes: list[Scene] = []
         self._chunks: list[NDArray[np.uint8]] = []
+        self._masks: list[NDArray[np.uint8]] = []
         self._where: list[tuple[int, int]] = []
         for number, path in enumerate(descriptions):
             self._chunks.append(np.load(path.with_suffix(".npy"), mmap_mode="r"))
+            self._masks.append(np.load(masks_of(path.with_suffix(".npy")), mmap_mode="r"))
             for row, entry in enumerate(json.loads(path.read_text())):
                 scene = Scene(**entry)
                 if styles is None or scene.concept is None or scene.style in styles:
@@ -108,3 +120,7 @@ class SceneSet:
     def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return the images ``rows``, uint8 (n, 64, 64, 3)."""
         return np.stack([self._chunks[chunk][row] for chunk, row in (self._where[k] for k in rows)])
+
+    def masks(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return what the pixels of images ``rows`` show, uint8 (n, 64, 64): see ``models.tiny_world.scenes.Drawn``."""
+        return np.stack([self._masks[chunk][row] for chunk, row in (self._where[k] for k in rows)])

@@ -6,6 +6,7 @@ Shapes: N images, C latent channels, T tokens, D text width.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -182,9 +183,13 @@ def standardise_latents(vae: AutoencoderKL, mean_C: Tensor, spread_C: Tensor) ->
 
 
 def flow_loss(
-    denoiser: UNet2DConditionModel, latents: Tensor, context_NTD: Tensor, generator: torch.Generator
+    denoiser: UNet2DConditionModel,
+    latents: Tensor,
+    context_NTD: Tensor,
+    generator: torch.Generator,
+    weights_NHW: Tensor | None = None,
 ) -> Tensor:
-    """Return the mean squared error of the velocity, noise - x, for scaled latents x (N, C, 16, 16).
+    """Return the mean squared error of the velocity, noise - x, for scaled latents x (N, C, 16, 16), weighted by cell.
 
     What the network sees is (1 - t) x + t noise (Liu et al., 2023, arXiv:2209.03003). Times are logit-normal (Esser et al., 2024,
     arXiv:2403.03206), moved towards noise, where an image's subject is decided; one in ``UNIFORM`` is uniform, so that
@@ -198,7 +203,8 @@ def flow_loss(
     noise, mixed = noise.to(latents.device), times[:, None, None, None]
     noisy = (1 - mixed) * latents + mixed * noise
     found = denoiser(noisy, FLOW_STEPS * times, context_NTD, return_dict=False)[0].float()
-    return F.mse_loss(found, noise - latents)
+    error_NHW = (found - (noise - latents)).square().mean(dim=1)
+    return error_NHW.mean() if weights_NHW is None else (error_NHW * weights_NHW).sum() / weights_NHW.sum()
 
 
 class MovingAverage:
@@ -251,7 +257,14 @@ def load_pipeline(folder: Path) -> StableDiffusionPipeline:
 
 
 def export_pipeline(pipeline: StableDiffusionPipeline, folder: Path) -> int:
-    """Write ``pipeline`` in half precision as safetensors; return the bytes of weights."""
+    """Write ``pipeline`` in half precision as safetensors; return the bytes of weights.
+
+    The text encoder's config says float32: it is what transformers loads a model in, while diffusers loads its own in float32.
+    """
     half: Any = pipeline.to(torch.float16)
     half.save_pretrained(folder, safe_serialization=True)
+    config = folder / "text_encoder" / "config.json"
+    config.write_text(
+        json.dumps(json.loads(config.read_text()) | {"dtype": "float32"}, indent=2, sort_keys=True) + "\n"
+    )
     return sum(path.stat().st_size for path in folder.rglob("*.safetensors"))

@@ -186,7 +186,7 @@ def fit_denoiser(run: TrainingRun) -> None:
     tagger, reading = train_reader.start(tokenizer, world, run.folder, run.plan.reader, run.torch_device)
     reading.load_average()
     parts = [
-        (np.load(path, mmap_mode="r"), SceneSet(described.parent, described.stem, run.plan.styles).scenes)
+        (np.load(path, mmap_mode="r"), SceneSet(described.parent, described.stem, run.plan.styles))
         for described, path in run.latent_chunks().items()
         if path.exists()  # more may be encoded while this trains; a restart includes them
     ]

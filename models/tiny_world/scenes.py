@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -15,6 +16,8 @@ from models.tiny_world.textures import TEXTURES
 
 RELATIONS = ("in", "on", "next to", "behind", "in front of", "over", "under", "above", "below", "besides")
 DETAILS = ("small", "large", "rainy", "foggy")
+SCENERY, CONCEPT, OTHER = 0, 1, 2
+"""What a pixel of a scene shows: its place or texture, its concept, the second concept of a relation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +36,32 @@ class Scene:
     detail: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """An RGB image, and an 8-bit one of its size that says whose each pixel is: ``SCENERY``, ``CONCEPT`` or ``OTHER``."""
+
+    image: Image.Image
+    shows: Image.Image
+
+
 def draw(scene: Scene, sheets: Sheets, seed: int, size: int = 64, *, close: bool = False) -> Image.Image:
     """Draw ``scene`` as an RGB image of ``size`` px; SpecError if it names what the world has not.
 
     ``close`` frames a concept alone as a photographer would, large and near the middle; it changes no other scene.
     """
+    return draw_with_masks(scene, sheets, seed, size, close=close).image
+
+
+def draw_with_masks(scene: Scene, sheets: Sheets, seed: int, size: int = 64, *, close: bool = False) -> Drawn:
+    """Draw ``scene`` as ``draw`` does, and say which pixels show its concept and which the second one.
+
+    A pixel belongs to what covers more than half of it and lies in front; shadows are scenery. A texture is scenery alone.
+    """
     _check(scene, sheets)
     rng = np.random.default_rng(seed)
     if scene.texture is not None:
         canvas = TEXTURES[scene.texture](rng)
+        composition = _Composition(canvas, rng, grounded=False)
     else:
         place = scene.place if scene.place is not None else "plain background"
         canvas = PLACES[place](rng)
@@ -50,11 +70,13 @@ def draw(scene: Scene, sheets: Sheets, seed: int, size: int = 64, *, close: bool
         composition = _Composition(canvas, rng, grounded=place not in FLOATING)
         if scene.concept is not None and scene.relation is not None and scene.other is not None:
             sheet = sheets[scene.style]
-            _relate(composition, scene.relation, sheet[scene.concept], sheet[scene.other])
+            first, second = Sprite(sheet[scene.concept], CONCEPT), Sprite(sheet[scene.other], OTHER)
+            _relate(composition, scene.relation, first, second)
         elif scene.concept is not None:
             frame = _close_up if close else _alone
-            frame(composition, sheets[scene.style][scene.concept], scene.detail)
-    return canvas.resize((size, size), Image.Resampling.LANCZOS)
+            frame(composition, Sprite(sheets[scene.style][scene.concept], CONCEPT), scene.detail)
+    shows = composition.shows.resize((size, size), Image.Resampling.NEAREST)
+    return Drawn(canvas.resize((size, size), Image.Resampling.LANCZOS), shows)
 
 
 def _check(scene: Scene, sheets: Sheets) -> None:
@@ -91,20 +113,29 @@ def _weather(rng: Rng, canvas: Image.Image, detail: str) -> Image.Image:
     return image
 
 
+class Sprite(NamedTuple):
+    """A cut-out (RGBA), and what its pixels are in a mask."""
+
+    image: Image.Image
+    shows: int
+
+
 class _Composition:
     """A canvas that sprites are put on; it owns the order of random draws, so that a seed fixes the image."""
 
     def __init__(self, canvas: Image.Image, rng: Rng, grounded: bool) -> None:
         self.canvas, self.rng, self.grounded = canvas, rng, grounded
+        self.shows = Image.new("L", canvas.size, SCENERY)
         self.base = 0.92 if grounded else 0.82
 
     def near(self, value: float, spread: float = 0.03) -> float:
         return value + float(self.rng.uniform(-spread, spread))
 
     def put(
-        self, sprite: Image.Image, x: float, base: float, extent: float, *, shadow: bool = True, tilt: float = 8.0
+        self, put: Sprite, x: float, base: float, extent: float, *, shadow: bool = True, tilt: float = 8.0
     ) -> tuple[float, float]:
-        """Put ``sprite`` with its middle at ``x`` and its foot at ``base``; return its top and height (fractions)."""
+        """Put a sprite with its middle at ``x`` and its foot at ``base``; return its top and height (fractions)."""
+        sprite = put.image
         if self.rng.random() < 0.5:
             sprite = sprite.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         scale = extent * SIDE / max(sprite.size)
@@ -117,6 +148,7 @@ class _Composition:
         if shadow and self.grounded:
             self._cast(left + sprite.width * 0.08, left + sprite.width * 0.92, base * SIDE, extent * SIDE)
         self.canvas.paste(sprite, (left, top), sprite)
+        self.shows.paste(put.shows, (left, top), sprite.getchannel("A").point(_covers))
         return top / SIDE, sprite.height / SIDE
 
     def _cast(self, left: float, right: float, foot: float, extent: float) -> None:
@@ -128,7 +160,11 @@ class _Composition:
         self.canvas.paste((20, 20, 25), (0, above), strip.filter(ImageFilter.BoxBlur(2)))
 
 
-def _alone(composition: _Composition, sprite: Image.Image, detail: str | None) -> None:
+def _covers(alpha: int) -> int:
+    return 255 if alpha > 127 else 0
+
+
+def _alone(composition: _Composition, sprite: Sprite, detail: str | None) -> None:
     low, high = {"small": (0.32, 0.42), "large": (0.8, 0.92)}.get(detail or "", (0.5, 0.8))
     extent = float(composition.rng.uniform(low, high))
     x = 0.5 + float(composition.rng.uniform(-0.32, 0.32)) * max(0.0, 1.2 - extent)
@@ -138,19 +174,19 @@ def _alone(composition: _Composition, sprite: Image.Image, detail: str | None) -
     composition.put(sprite, x, base, extent)
 
 
-def _close_up(composition: _Composition, sprite: Image.Image, detail: str | None) -> None:
+def _close_up(composition: _Composition, sprite: Sprite, detail: str | None) -> None:
     """Let the sprite fill .55 to .9 of the frame near its middle; the smaller it is, the more it strays."""
     low, high = {"small": (0.38, 0.48), "large": (0.92, 1.0)}.get(detail or "", (0.55, 0.9))
     extent = float(composition.rng.uniform(low, high))
     stray = 0.04 + 0.2 * max(0.0, 0.9 - extent)
     x, y = composition.near(0.5, stray), composition.near(0.5, stray)
-    base = y + extent * sprite.height / max(sprite.size) / 2
+    base = y + extent * sprite.image.height / max(sprite.image.size) / 2
     if composition.grounded:  # what is flat stands on the ground, not in the middle of the sky
         base = max(base, composition.near(0.8, 0.05))
     composition.put(sprite, x, min(0.98, base), extent, tilt=6.0)
 
 
-def _relate(composition: _Composition, relation: str, first: Image.Image, second: Image.Image) -> None:
+def _relate(composition: _Composition, relation: str, first: Sprite, second: Sprite) -> None:
     """Put ``first`` in its relation to ``second``; pairs of inverse relations swap the two."""
     near = composition.near
     if relation in ("behind", "under", "below"):

@@ -1,8 +1,11 @@
 """The shipped weights: small, and drawn with by the stock pipeline without a class of ours."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from PIL import Image
 
@@ -32,6 +35,17 @@ def test_the_layout_is_stable_diffusions_own() -> None:
         "text_encoder": "CLIPTextModel",
         "tokenizer": "CLIPTokenizer",
     }
+
+
+def test_the_code_of_the_card_runs_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In what the parts' own configs say: no `torch_dtype`, no other argument."""
+    code = re.findall(r"```python\n(.*?)```", (TINY / "README.md").read_text(), re.DOTALL)
+    assert len(code) == 1
+    monkeypatch.chdir(TINY.parents[2])
+    *lines, last = code[0].strip().splitlines()
+    known: dict[str, Any] = {}
+    exec("\n".join(lines), known)
+    assert eval(last, known).size == (64, 64)
 
 
 def test_the_stock_pipeline_draws_and_a_seed_fixes_the_image() -> None:

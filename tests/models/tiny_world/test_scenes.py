@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from data_specs.errors import SpecError
-from models.tiny_world.scenes import RELATIONS, Scene, draw
+from models.tiny_world.scenes import CONCEPT, OTHER, RELATIONS, Scene, draw, draw_with_masks
 from models.tiny_world.sprites import evaluation_sheets, training_sheets
 from models.tiny_world.textures import TEXTURES
 from models.tiny_world.world import read_world
@@ -55,6 +55,22 @@ def test_close_framing_lets_a_concept_fill_the_frame_near_its_middle() -> None:
             rows, columns = np.nonzero((image[..., 0] > 230) & (image[..., 1] < 60) & (image[..., 2] > 230))
             assert 0.5 < (rows.max() - rows.min()) / 64 < 1 and 0.5 < (columns.max() - columns.min()) / 64 <= 1
             assert abs((rows.max() + rows.min()) / 2 - 32) < most and abs((columns.max() + columns.min()) / 2 - 32) < 9
+
+
+def test_a_mask_says_which_pixels_show_which_concept() -> None:
+    red, blue = (Image.new("RGBA", (64, 64), colour) for colour in ((255, 0, 0, 255), (0, 0, 255, 255)))
+    sprites = {"noto": {"ball": red, "box": blue}}
+    for relation in RELATIONS:
+        drawn = draw_with_masks(Scene("noto", "ball", "meadow", relation, "box"), sprites, 3)
+        pixels, shows = np.asarray(drawn.image).astype(int), np.asarray(drawn.shows)
+        assert np.array_equal(pixels, np.asarray(draw(Scene("noto", "ball", "meadow", relation, "box"), sprites, 3)))
+        for label, (strong, weak) in {CONCEPT: (0, 2), OTHER: (2, 0)}.items():
+            of_its_colour = (pixels[..., strong] > 200) & (pixels[..., weak] < 60) & (pixels[..., 1] < 60)
+            assert of_its_colour.sum() > 60, relation
+            assert (shows[of_its_colour] == label).mean() > 0.97 and (of_its_colour[shows == label]).mean() > 0.8, (
+                relation
+            )
+    assert not np.asarray(draw_with_masks(Scene("noto", None, "beach"), sprites, 0).shows).any()
 
 
 def test_close_framing_changes_a_concept_alone_only() -> None:
