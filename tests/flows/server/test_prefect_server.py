@@ -65,6 +65,13 @@ def test_a_port_that_is_taken_is_refused_in_one_line(tmp_path):
         assert done.returncode == 2 and str(port) in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow(15)
+@pytest.mark.xdist_group("prefect server")
+def test_prefects_newer_pages_are_neither_served_nor_offered(prefect_server):
+    said = httpx.get(f"{prefect_server}/ui-settings").raise_for_status().json()
+    assert said["available_uis"] == ["v1"] and said["v2_base_url"] is None, said
+
+
 @pytest.mark.slow(30)
 def test_many_who_write_at_once_are_all_answered(tmp_path, monkeypatch):
     """What a page would show as "Oops": an answer that is no success. Prefect's own client would ask again, and hide it."""
