@@ -28,11 +28,13 @@ QUICK_SECONDS = 5
 PATIENCE, LEAST_PATIENCE_SECONDS = 10, 300
 """A test is waited for this many times as long as it says, since machines do other things too, and never less than this."""
 SAID = "seconds it says it may take"
+COLLECTED: pytest.StashKey[frozenset[str]] = pytest.StashKey()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The tests of a file, or of a named group, run in one process, which makes once what they share; long groups come first."""
+    config.stash[COLLECTED] = frozenset(item.nodeid for item in items)
     seconds: dict[str, float] = defaultdict(float)
     for item in items:
         if not item.get_closest_marker("xdist_group"):
@@ -67,6 +69,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("slower than they say (on two idle cores)")
     for name in slower:
         terminalreporter.line(f"{took[name]:6.1f} s instead of {said[name]:g}: {name}")
+
+
+@pytest.fixture
+def collected(pytestconfig: pytest.Config) -> frozenset[str]:
+    """The ids of all tests that pytest found, those that it does not run too."""
+    return pytestconfig.stash[COLLECTED]
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,14 @@ def test_a_fault_can_be_planted_and_its_tests_exist(fault: Fault) -> None:
         assert not name or name.partition("[")[0] in functions_in(ROOT / path), test
 
 
+def test_the_test_of_a_fault_is_called_as_it_says(collected: frozenset[str]) -> None:
+    """Its parameters too, as far as pytest was asked for these files."""
+    known = collected | {name.partition("[")[0] for name in collected}
+    files = {name.partition("::")[0] for name in collected}
+    named = {test for fault in FAULTS for test in fault.tests if "::" in test}
+    assert not {test for test in named if test.partition("::")[0] in files and test not in known}
+
+
 def test_faults_have_names_of_their_own_and_stand_on_every_floor() -> None:
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
     assert {fault.path.partition("/")[0] for fault in FAULTS} >= {"data_specs", "models", "tasks", "flows", "docker"}

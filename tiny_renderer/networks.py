@@ -204,7 +204,9 @@ def flow_loss(
     noisy = (1 - mixed) * latents + mixed * noise
     found = denoiser(noisy, FLOW_STEPS * times, context_NTD, return_dict=False)[0].float()
     error_NHW = (found - (noise - latents)).square().mean(dim=1)
-    return error_NHW.mean() if weights_NHW is None else (error_NHW * weights_NHW).sum() / weights_NHW.sum()
+    weights_NHW = torch.ones_like(error_NHW) if weights_NHW is None else weights_NHW
+    loss: Tensor = (error_NHW * weights_NHW).sum() / weights_NHW.sum()
+    return loss
 
 
 class MovingAverage:

@@ -1,17 +1,15 @@
 """Put the damaged and half-missing shards of a run aside, so that the next run makes them again."""
 
 import json
-import shlex
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from data_specs.errors import ContractError, SpecError
 from data_specs.shard import ShardAddress
-from data_specs.stage import STAGES
 from flows.inspect.verify import shard_faults
+from flows.runs.commands import run_again
 from flows.runs.plan import RunPlan, read_plan
-from flows.runs.recipes import format_overrides, resolve_recipe
 from tasks import storage
 from tasks.embeddings.benchmarks import benchmark_of, benchmark_shards
 from tasks.embeddings.jobs import embedding_jobs
@@ -61,15 +59,3 @@ def _faults(address: ShardAddress, plan: RunPlan) -> list[str]:
     except ContractError as error:
         return [fault_of(error)]
     return shard_faults(address, plan.spec)
-
-
-def run_again(plan: RunPlan) -> str:
-    """The command of the run as it was last asked for."""
-    recipe, overrides = plan.source["recipe"], plan.source["overrides"]
-    words = ["synclr", "run", recipe, "--name", plan.name, "--root", plan.root]
-    words += [word for override in format_overrides(overrides) for word in ("--set", override)]
-    if plan.spec.captions.total != resolve_recipe(recipe, overrides).captions.total:
-        words += ["--grow", "0"]  # it has grown, and keeps its size
-    bounds = (("--since", plan.since, STAGES[0]), ("--until", plan.until, STAGES[-1]))
-    words += [word for option, stage, usual in bounds if stage != usual for word in (option, stage)]
-    return shlex.join(words)

@@ -157,6 +157,8 @@ def examine_all(faults: Sequence[Fault], jobs: int, *, whole: bool) -> list[Verd
             copy = free.get()
             try:
                 verdict = examine(fault, copy, whole=whole)
+            except PlantingError as error:  # one that cannot be examined must not cost the hours of the others
+                verdict = Verdict(fault.name, fault.path, UNSOUND + " ".join(str(error).split())[:200], 0)
             finally:
                 free.put(copy)
             print(f"{verdict.seconds:7.1f} s  {verdict.fault}: {verdict.caught_by}", file=sys.stderr, flush=True)

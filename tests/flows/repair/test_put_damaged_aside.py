@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from data_specs import caption, image_group
 from data_specs.errors import ShardError, SpecError
 from flows.cli.app import app
-from flows.repair.put_damaged_aside import put_damaged_aside, run_again
+from flows.repair.put_damaged_aside import put_damaged_aside
+from flows.runs.commands import run_again
 from flows.runs.plan import RunPlan
 from flows.runs.status import status
 from support.made_up_run import make_run

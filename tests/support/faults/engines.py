@@ -41,7 +41,7 @@ FAULTS = (
         "models/captioner/vllm.py",
         "seed=ask.seed,",
         "seed=None,",
-        (f"{CAPTIONERS}::test_keeps_its_promises[vllm]",),
+        (f"{CAPTIONERS}::test_keeps_its_promises[vllm-texts]",),
         slow=True,
     ),
     Fault(
@@ -49,7 +49,7 @@ FAULTS = (
         "models/captioner/vllm.py",
         'if completion.finish_reason == "stop" else ""',
         'if completion.finish_reason != "abort" else ""',
-        (f"{CAPTIONERS}::test_a_completion_that_was_cut_has_no_line_break_and_the_others_have[vllm]",),
+        (f"{CAPTIONERS}::test_a_completion_that_was_cut_has_no_line_break_and_the_others_have[vllm-texts]",),
         slow=True,
     ),
     Fault(
