@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
 from data_specs.contract import Contract
-from data_specs.errors import ContractError, ShardError
+from data_specs.errors import ContractError, ShardError, in_one_line
 from data_specs.rejection import Rejection
 from data_specs.sample import Sample
 from data_specs.shard import UNNAMED, FileDigest, MadeBy, ShardAddress, ShardManifest
@@ -317,7 +317,7 @@ def _require_count(address: ShardAddress, count: int, manifest: ShardManifest) -
 
 
 def _unreadable(error: Exception) -> str:
-    return "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
+    return "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {in_one_line(error)}"
 
 
 def _webdataset() -> Any:
