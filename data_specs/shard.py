@@ -1,5 +1,6 @@
 """Where a shard lives, and what is promised about it once it is sealed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,6 +32,17 @@ class ShardAddress(BaseModel):
     def file(self, suffix: str) -> str:
         """`suffix` is `tar`, `parquet`, `rejects.jsonl`, `json` (the manifest) or `made.json`."""
         return f"{self.folder.rstrip('/')}/{self.stem}.{suffix}"
+
+
+def neighbours(indices: Iterable[int]) -> list[tuple[int, int]]:
+    """First and last of each group of shards that lie beside each other: 1, 2, 3, 7 are (1, 3) and (7, 7)."""
+    groups: list[tuple[int, int]] = []
+    for index in sorted(indices):
+        if groups and index == groups[-1][1] + 1:
+            groups[-1] = (groups[-1][0], index)
+        else:
+            groups.append((index, index))
+    return groups
 
 
 @dataclass(frozen=True, slots=True)

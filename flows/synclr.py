@@ -4,7 +4,7 @@ from prefect import flow
 
 from data_specs.stage import SealedStage
 from flows.compose_captions import compose_captions
-from flows.execution.start import finish_run, name_of_run, start_run
+from flows.execution.start import name_of_run, whole_run
 from flows.extract_embeddings import extract_embeddings
 from flows.ingest_concepts import ingest_concepts
 from flows.measure_scores import measure_scores
@@ -25,11 +25,10 @@ def synclr(
     plan: form.Plan = None,
 ) -> SealedStage:
     """Run a recipe. What is sealed is reused, so the same run goes on where it was stopped; empty settings are the recipe's."""
-    plan = start_run(plan, recipe, name, root, since, until, grow, settings)
-    concepts = ingest_concepts(plan)
-    captions = compose_captions(plan, concepts)
-    images = render_images(plan, captions)
-    encoder = train_encoder(plan, images)
-    embeddings = extract_embeddings(plan, encoder)
-    scores = measure_scores(plan, embeddings)
-    return finish_run(plan, scores)
+    with whole_run(plan, recipe, name, root, since, until, grow, settings) as plan:
+        concepts = ingest_concepts(plan)
+        captions = compose_captions(plan, concepts)
+        images = render_images(plan, captions)
+        encoder = train_encoder(plan, images)
+        embeddings = extract_embeddings(plan, encoder)
+        return measure_scores(plan, embeddings)

@@ -26,6 +26,24 @@ class Advanced:
 
 
 @dataclass(frozen=True, slots=True)
+class ShardSealed:
+    """A shard of the stage is sealed: made just now, or by another process while this one waited for it."""
+
+    run: str
+    stage: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The stage does nothing until it has an engine slot; `text` says who holds it and since when, empty once it goes on."""
+
+    run: str
+    stage: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Worked:
     """So far this engine (by its process id) has worked for `busy_seconds` of the `seconds` since its first call."""
 
@@ -63,7 +81,26 @@ class Notice:
     text: str
 
 
-Event = Started | Advanced | Worked | Alive | Finished | Notice
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """A line of the run's story: a stage begins, has reused shards, has made some, or failed (`failed`)."""
+
+    run: str
+    stage: str
+    text: str
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What is shown of a sealed stage on the server: `lineage`, `counts` and so on, and the id of each artifact."""
+
+    run: str
+    stage: str
+    artifacts: tuple[tuple[str, str], ...]
+
+
+Event = Started | Advanced | ShardSealed | Waiting | Worked | Alive | Finished | Notice | Milestone | Published
 Emit = Callable[[Event], None]
 
 

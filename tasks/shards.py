@@ -30,7 +30,7 @@ from data_specs.sample import Sample
 from data_specs.shard import UNNAMED, FileDigest, MadeBy, ShardAddress, ShardManifest
 from data_specs.stage import Stage
 from tasks import storage
-from tasks.events import Alive, Emit, Notice, ignore
+from tasks.events import Alive, Emit, Notice, ShardSealed, ignore
 from tasks.mapped import mapped
 
 Record = TypeVar("Record")
@@ -64,12 +64,17 @@ def make_shard(
     def alive() -> None:
         emit(Alive(made_by.run, address.stage))
 
+    def made() -> ShardManifest:
+        manifest = sealed(address) or _write(address, contract, outcomes, made_by, alive, tar, check)
+        emit(ShardSealed(made_by.run, address.stage, address.index))
+        return manifest
+
     with storage.claim(address.folder, address.stem, wait=False) as mine:
         if mine:
-            return sealed(address) or _write(address, contract, outcomes, made_by, alive, tar, check)
+            return made()
     emit(Notice(made_by.run, address.stage, f"{address.stem} is being made by another process: waiting for it"))
     with storage.claim(address.folder, address.stem, wait=True, meanwhile=alive):
-        return sealed(address) or _write(address, contract, outcomes, made_by, alive, tar, check)
+        return made()
 
 
 def missing_first(
@@ -79,6 +84,7 @@ def missing_first(
     later = []
     for address in addresses:
         if sealed(address):
+            emit(ShardSealed(made_by.run, address.stage, address.index))
             continue
         if unclaimed(address):
             yield address

@@ -1,1 +1,1 @@
-"""What a stage run leaves on a Prefect server for people: lineage, counts, samples, scores and progress."""
+"""What a run and its stages leave on a Prefect server for people: what happens now, lineage, counts, samples and scores."""

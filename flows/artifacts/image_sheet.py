@@ -33,7 +33,8 @@ def image_sheet(stage: Stage) -> str | None:
 def _row(group: ImageGroup) -> Row:
     about = group.caption
     note = ", ".join(filter(None, (about.concept, about.strategy, prompt_target(about))))
-    return Row(about.text, note, shown(group).pixels[:IMAGES])
+    where = f"images-{about.shard:06d}, key {about.id}"  # as `synclr show` and `synclr trace` take them
+    return Row(about.text, f"{note}; {where}", shown(group).pixels[:IMAGES])
 
 
 def _small(sheet: Image.Image) -> bytes:

@@ -1,4 +1,4 @@
-"""Name artifacts and link to them: a key is the same for every stage run, so that it has a history."""
+"""Name artifacts and link to them: a key is the same for every stage run, so that it has a history; an id is of one run."""
 
 import re
 
@@ -16,14 +16,19 @@ def key(run: str, stage: str, what: str) -> str:
     return f"{plain}-{stage}-{what}"
 
 
-def link(run: str, stage: str, what: str, text: str) -> str:
+def shown_of(stage: str) -> tuple[str, ...]:
+    """Everything that is shown of a stage, its lineage first."""
+    return ("lineage", "counts", *SHOWN.get(stage, ()))
+
+
+def artifact_link(artifact: str, text: str) -> str:
     """Markdown; relative, since the server of one run listens at another port each time."""
+    return f"[{text}](/artifacts/artifact/{artifact})"
+
+
+def history_link(run: str, stage: str, what: str, text: str) -> str:
+    """To all artifacts of a key, the newest first."""
     return f"[{text}](/artifacts/key/{key(run, stage, what)})"
-
-
-def links(run: str, stage: str) -> list[str]:
-    """Link to everything that is shown of a stage, its lineage first."""
-    return [link(run, stage, what, what) for what in ("lineage", "counts", *SHOWN.get(stage, ()))]
 
 
 def run_link(flow_run: str, text: str) -> str:

@@ -2,13 +2,14 @@
 
 import json
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
+from data_specs.shard import neighbours
 from data_specs.stage import SealedStage, Stage
-from flows.artifacts.keys import link, links, run_link
+from flows.artifacts.keys import history_link, run_link, shown_of
 from flows.artifacts.makers import MOST, Maker, makers
 from flows.runs.lineages import rows, runs_pointing_at, stages_under
 from flows.runs.plan import RunPlan
@@ -24,31 +25,42 @@ LIBRARIES = {
     "scores": ("scikit-learn", "torch", "numpy"),
 }
 MOST_MAKERS = 12
+Link = Callable[[str, str, str, str], str]
+"""Of (run, stage, what is shown of it, text): Markdown."""
+RunLink = Callable[[str, str], str]
+"""Of (flow run, text): Markdown."""
 SEEN_BY = "## Checkpoints that saw these shards"
 
 
 def lineage_page(
-    plan: RunPlan, sealed: SealedStage, reads: Stage | None, stale: Sequence[str], flow_run: str | None
+    plan: RunPlan,
+    sealed: SealedStage,
+    reads: Stage | None,
+    stale: Sequence[str],
+    flow_run: str | None,
+    link: Link = history_link,
+    run_link: RunLink = run_link,
 ) -> str:
     """The page of one stage run. Shards that were reused stand in the same table as those made now, with the run that made them.
 
     `reads` is the stage before, `stale` the fields in which the run's last result differed, `flow_run` what made `sealed`.
+    `link` and `run_link` lead to what a server has of the runs.
     """
     parts = [
         f"# {sealed.name.capitalize()} of {plan.name}",
         f"**{_shards(sealed.count)}: {sealed.made:,} made now, {sealed.count - sealed.made:,} reused.** "
         f"{sealed.accepted:,} accepted, {sum(sealed.rejected.values()):,} rejected, in {sealed.seconds:.1f} s.",
         _why_remade(sealed, stale),
-        _facts(plan.name, sealed),
+        _facts(plan.name, sealed, link),
         "## Made by",
-        _maker_table(sealed, flow_run),
+        _maker_table(sealed, run_link, flow_run),
     ]
     if reads:
-        parts += [f"## Read: {reads.name}", _read(plan.name, reads)]
+        parts += [f"## Read: {reads.name}", _read(plan.name, reads, link, run_link)]
     if sealed.name == "encoder":
-        parts += ["## Image shards that the checkpoints saw", "\n".join(_saw(plan.name, sealed))]
+        parts += ["## Image shards that the checkpoints saw", "\n".join(_saw(plan.name, sealed, link))]
     if sealed.name == "images":
-        parts += [seen_by(plan.root, sealed)]
+        parts += [seen_by(plan.root, sealed, link)]
     parts += [
         "## The recipe fields of this lineage",
         f"```json\n{json.dumps(sealed.facts, indent=2, sort_keys=True)}\n```",
@@ -64,12 +76,13 @@ def _why_remade(sealed: SealedStage, stale: Sequence[str]) -> str:
     return f"This stage is {state}, since the run's last result differed in:\n\n{fields}"
 
 
-def _facts(run: str, stage: Stage) -> str:
+def _facts(run: str, stage: Stage, link: Link) -> str:
     lines = [f"lineage `{stage.lineage}`", f"folder `{stage.folder}`"]
     if "model" in stage.facts:
         model, revision = stage.facts["model"]
         lines.append(f"model `{model}` at `{revision}`")
-    others = [*links(run, stage.name)[1:], link(run, "run", "summary", "the whole run")]
+    others = [link(run, stage.name, what, what) for what in shown_of(stage.name)[1:]]
+    others.append(link(run, "run", "summary", "the whole run"))
     lines += [
         f"this stage run used {', '.join(_versions(stage.name))}; the stage's code is version {stage.facts['version']}",
         f"see also {', '.join(others)}",
@@ -86,7 +99,7 @@ def _versions(stage: str) -> Iterator[str]:
     yield f"Python {platform.python_version()}"
 
 
-def _maker_table(stage: Stage, flow_run: str | None = None) -> str:
+def _maker_table(stage: Stage, run_link: RunLink, flow_run: str | None = None) -> str:
     """`flow_run`: the one that made what is not reused."""
     found = makers(stage)
     lines = [
@@ -117,12 +130,12 @@ def _span(maker: Maker) -> str:
     return f"{first:%Y-%m-%d %H:%M:%S}{until} UTC"
 
 
-def _read(run: str, reads: Stage) -> str:
+def _read(run: str, reads: Stage, link: Link, run_link: RunLink) -> str:
     see = link(run, reads.name, "lineage", f"what {reads.name} were made from")
-    return f"Lineage `{reads.lineage}`, {_shards(reads.count)}; see {see}.\n\n{_maker_table(reads)}"
+    return f"Lineage `{reads.lineage}`, {_shards(reads.count)}; see {see}.\n\n{_maker_table(reads, run_link)}"
 
 
-def _saw(run: str, encoder: Stage) -> Iterator[str]:
+def _saw(run: str, encoder: Stage, link: Link) -> Iterator[str]:
     for row in rows(encoder.table):
         shards = ranges(row["shards"])
         yield (
@@ -132,19 +145,19 @@ def _saw(run: str, encoder: Stage) -> Iterator[str]:
         )
 
 
-def seen_by(root: str, images: Stage) -> str:
+def seen_by(root: str, images: Stage, link: Link) -> str:
     """The section of the images page that grows when an encoder is sealed."""
-    return f"{SEEN_BY}\n\n" + ("\n".join(_seen(root, images)) or "None so far.")
+    return f"{SEEN_BY}\n\n" + ("\n".join(_seen(root, images, link)) or "None so far.")
 
 
-def with_seen_by(page: str, root: str, images: Stage) -> str:
+def with_seen_by(page: str, root: str, images: Stage, link: Link = history_link) -> str:
     """Replace that section of a page which was written before an encoder was sealed."""
     before, _, after = page.partition(SEEN_BY)
     _, heading, rest = after.partition("\n## ")
-    return before + seen_by(root, images) + ("\n" + heading + rest if heading else "\n")
+    return before + seen_by(root, images, link) + ("\n" + heading + rest if heading else "\n")
 
 
-def _seen(root: str, images: Stage) -> Iterator[str]:
+def _seen(root: str, images: Stage, link: Link) -> Iterator[str]:
     stems = {address.stem for address in images.shards()}
     for encoder, row in _checkpoints(root):
         seen = [stem for stem in row["shards"] if stem in stems]
@@ -165,14 +178,13 @@ def _checkpoints(root: str) -> Iterator[tuple[Stage, dict[str, Any]]]:
 
 def ranges(stems: Sequence[str]) -> str:
     """Shorten a list of shards: `images-000000 to images-000003, images-000007`."""
-    numbers = sorted((int(stem.rsplit("-", 1)[1]), stem) for stem in stems)
-    runs: list[list[tuple[int, str]]] = []
-    for entry in numbers:
-        if runs and entry[0] == runs[-1][-1][0] + 1:
-            runs[-1].append(entry)
-        else:
-            runs.append([entry])
-    return ", ".join(run[0][1] if len(run) == 1 else f"{run[0][1]} to {run[-1][1]}" for run in runs)
+    if not stems:
+        return ""
+    stage = stems[0].rsplit("-", 1)[0]
+    groups = neighbours(int(stem.rsplit("-", 1)[1]) for stem in stems)
+    return ", ".join(
+        f"{stage}-{first:06d}" + (f" to {stage}-{last:06d}" if last > first else "") for first, last in groups
+    )
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -1,43 +1,31 @@
-"""Keep a progress bar of one stage run on the server, updated every two seconds at most."""
+"""Keep a progress bar of one stage run on the server: how many shards are sealed, how fast it goes, what it waits for."""
 
-import logging
-from contextvars import copy_context
-from threading import Event as Signal
-from threading import Thread
+import time
 from types import TracebackType
 from typing import Self
-from uuid import UUID
 
-from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
-
+from data_specs.stage import Stage
 from flows.artifacts.keys import key
-from tasks.events import Advanced, Event, Finished, Started
-
-EVERY_SECONDS = 2.0
-PATIENCE_SECONDS = 30.0
-logger = logging.getLogger("synclr")
+from flows.artifacts.redrawn import Drawing, RedrawnArtifact
+from flows.runs.meter import Meter
+from tasks.events import Event, Started
 
 
 class ProgressArtifact:
-    """A listener to events, used as a block. A thread talks to the server, so that a slow one never slows the stage."""
+    """A listener to events, used as a block; the bar is there once its stage has begun. `sealed` shards were there before."""
 
-    def __init__(self, run: str, stage: str, flow_run: str) -> None:
-        self._run, self._stage, self._flow_run = run, stage, flow_run
-        self._unit, self._total, self._done = "", 0, 0
-        self._ended = Signal()
-        # Where the server is stands in a context variable, which a new thread does not see by itself.
-        self._thread = Thread(target=copy_context().run, args=(self._keep_updating,), daemon=True)
+    def __init__(self, run: str, stage: Stage, sealed: int, flow_run: str) -> None:
+        self._run, self._stage, self._sealed = run, stage, sealed
+        self._meter: Meter | None = None
+        what = f"{stage.name}: no progress"
+        self._artifact = RedrawnArtifact("progress", key(run, stage.name, "progress"), flow_run, self.drawn, what)
 
     def __call__(self, event: Event) -> None:
-        match event:
-            case Started() if event.stage == self._stage and not self._thread.ident:
-                self._unit, self._total, self._done = event.unit, event.total, event.found
-                self._thread.start()
-            case Advanced() if event.stage == self._stage:
-                self._done += event.by
-            case Finished() if event.stage == self._stage:
-                self._done = self._total
+        if self._meter:
+            self._meter.hear(event, time.monotonic())
+        elif isinstance(event, Started) and event.stage == self._stage.name:
+            self._meter = Meter(event, time.monotonic(), self._stage.count, self._sealed)
+            self._artifact.start()
 
     def __enter__(self) -> Self:
         return self
@@ -45,40 +33,9 @@ class ProgressArtifact:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended.set()
-        if self._thread.ident:
-            self._thread.join(PATIENCE_SECONDS)
+        self._artifact.stop()
 
-    @property
-    def percent(self) -> float:
-        return round(100 * max(0, min(self._done, self._total)) / self._total, 1) if self._total else 100.0
-
-    def _keep_updating(self) -> None:
-        try:
-            with get_client(sync_client=True) as client:
-                # Read once: what happens while the server creates the artifact is news for the first update.
-                shown = self.percent
-                artifact = self._create(client, shown)
-                while True:
-                    ended = self._ended.wait(EVERY_SECONDS)
-                    if (now := self.percent) != shown:
-                        client.update_artifact(artifact, ArtifactUpdate(data=now))
-                        shown = now
-                    if ended:
-                        return
-        except Exception as error:
-            # Whatever the server's trouble is, the stage goes on without its bar.
-            logger.warning("%s: no progress on the server any more: %s", self._stage, error)
-
-    def _create(self, client: SyncPrefectClient, percent: float) -> UUID:
-        described = f"{self._stage} of {self._run}: {self._total:,} {self._unit}, {self._done:,} of them found"
-        created = client.create_artifact(
-            ArtifactCreate(
-                type="progress",
-                key=key(self._run, self._stage, "progress"),
-                description=described,
-                data=percent,
-                flow_run_id=UUID(self._flow_run),
-            )
-        )
-        return created.id
+    def drawn(self) -> Drawing:
+        meter = self._meter
+        assert meter is not None  # nothing is drawn before
+        return meter.percent, f"{self._stage.name} of {self._run}: {meter.described()}"

@@ -1,58 +1,147 @@
-"""Publish one page about a whole run at its end: all its stages, its report and its scores."""
+"""Show a whole run on one page of the server, from its first second to its end: its stages, what it waits for, its scores."""
 
-import logging
-from collections.abc import Iterator, Mapping
+import shlex
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cached_property
+from threading import Lock
+from types import TracebackType
+from typing import Self
 
-from prefect.artifacts import create_markdown_artifact
-
-from data_specs.stage import STAGES, SealedStage
-from flows.artifacts.keys import key, links
+from data_specs.stage import STAGES, SealedStage, Stage
+from flows.artifacts.keys import artifact_link, history_link, key, shown_of
 from flows.artifacts.lineage_page import table
-from flows.artifacts.publish import never_fail
+from flows.artifacts.redrawn import Drawing, RedrawnArtifact
+from flows.runs.meter import Meter
 from flows.runs.plan import RunPlan, sealed_stages
 from flows.runs.throughput import busy
-from tasks.events import Notice
+from flows.server.plain_errors import one_line
+from tasks import storage
+from tasks.events import Event, Finished, Published, Started
 from tasks.scores.summary import headline
+from tasks.shards import read_rows
 
-logger = logging.getLogger("synclr")
+HEAD = ("stage", "now", "shards", "accepted", "rejected", "made last", "in", "see")
 
 
-def publish_run(plan: RunPlan, report: str) -> None:
-    """Write the page from within the flow of the whole run; `report` is the report's address.
+class RunPage:
+    """A listener to the events of a whole run, and its page, which is kept on the server while the block runs.
 
-    Whatever goes wrong is told to the run's listeners and its log, and fails nothing.
+    `flow_run` is the run's own, on whose page it stands.
     """
 
-    def notice(text: str) -> None:
-        logger.warning(text)
-        plan.emit(Notice(plan.name, "", text))
+    def __init__(self, plan: RunPlan, flow_run: str) -> None:
+        self._plan, self._lock = plan, Lock()
+        self._meters: dict[str, Meter] = {}
+        self._sealed: dict[str, SealedStage] = {}
+        self._published: dict[str, dict[str, str]] = {}
+        self._failure, self._report, self._ended = "", "", False
+        what = f"the page of run {plan.name} is not kept"
+        self._artifact = RedrawnArtifact("markdown", key(plan.name, "run", "summary"), flow_run, self.drawn, what)
 
-    with never_fail(f"the page of run {plan.name}", notice):
-        create_markdown_artifact(run_page(plan, report), key(plan.name, "run", "summary"), f"the whole run {plan.name}")
+    def __call__(self, event: Event) -> None:
+        now = time.monotonic()
+        with self._lock:
+            match event:
+                case Started() if event.stage in STAGES:
+                    stage = self._plan.stages[event.stage]
+                    self._meters[event.stage] = Meter(event, now, stage.count, _named(stage))
+                case Finished() if event.stage in STAGES:
+                    self._sealed = sealed_stages(self._plan)
+                    self._meters.pop(event.stage, None)
+                case Published():
+                    self._published[event.stage] = dict(event.artifacts)
+                case _:
+                    for meter in self._meters.values():
+                        meter.hear(event, now)
+
+    def __enter__(self) -> Self:
+        self._sealed = sealed_stages(self._plan)
+        self._artifact.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._failure, self._ended = one_line(error) if error else "", True
+        self._artifact.stop()
+
+    def report(self, url: str) -> None:
+        """Where the report lies, once it is written."""
+        self._report = url
+
+    def drawn(self) -> Drawing:
+        """Markdown, and in one line what the run does now."""
+        with self._lock:
+            now = self._now()
+            parts = [f"# Run {self._plan.name}", f"**{now}**", table(HEAD, self._lines()), *self._trace()]
+            if "scores" in self._sealed and "scores" not in self._meters:
+                parts += ["## Scores", "\n".join(f"* {line}" for line in self._scores)]
+            if self._report:
+                parts += ["## Report", f"`{self._report}`"]
+            parts += ["## Root", f"`{self._plan.root}`"]
+        return "\n\n".join(parts) + "\n", f"the whole run {self._plan.name}: {now}"
+
+    def _now(self) -> str:
+        if self._failure:
+            return f"failed: {self._failure}"
+        if self._meters:
+            return "; ".join(f"{name}: {meter.described()}" for name, meter in self._meters.items())
+        return "done" if self._ended else "begins"
+
+    def _lines(self) -> Iterator[tuple[str, ...]]:
+        for name in STAGES:
+            stage, done, meter = self._plan.stages[name], self._sealed.get(name), self._meters.get(name)
+            see = ", ".join(self._links(name)) if done else ""
+            if meter:
+                state = "failed" if self._failure else meter.waits_for or meter.state(meter.note)
+                yield name, state, f"{meter.sealed:,} of {meter.shards:,}", "", "", "", "", see
+            elif done:
+                yield name, "sealed", f"{done.count:,} of {done.count:,}", *_made(done), see
+            else:
+                state = "to come" if name in self._plan.requested else "not asked for"
+                yield name, state, f"{self._there.get(name, 0):,} of {stage.count:,}", "", "", "", "", see
+
+    def _links(self, stage: str) -> Iterator[str]:
+        """To what this run has published; of a stage that it did not come to, to what runs before have."""
+        published = self._published.get(stage)
+        for what in shown_of(stage):
+            if published is None:
+                yield history_link(self._plan.name, stage, what, what)
+            elif what in published:
+                yield artifact_link(published[what], what)
+
+    @cached_property
+    def _there(self) -> dict[str, int]:
+        """How many shards each stage had when the run began: by their names, since manifests may be many thousands."""
+        return {name: _named(self._plan.stages[name]) for name in STAGES}
+
+    @cached_property
+    def _scores(self) -> list[str]:
+        return headline(self._plan.stages["scores"])
+
+    def _trace(self) -> Iterator[str]:
+        if "captions" in self._sealed and (caption := self._a_caption):
+            command = shlex.join(["synclr", "trace", caption, "--root", self._plan.root])
+            yield f"From a caption or image back to its concept, and on to checkpoints: `{command}`"
+
+    @cached_property
+    def _a_caption(self) -> str | None:
+        """The key of one, so that the command for it can be copied."""
+        try:
+            ids = read_rows(self._plan.stages["captions"].shard(0), ["id"])["id"].to_pylist()
+        except Exception:  # whatever is wrong with that shard, the page is kept
+            return None
+        return ids[0] if ids else None
 
 
-def run_page(plan: RunPlan, report: str) -> str:
-    """Stages in running order, each with links to what is shown of it; those that this plan has not sealed are named."""
-    stages = sealed_stages(plan)
-    head = ("stage", "see", "shards", "accepted", "rejected", "made last", "in")
-    parts = [f"# {plan.name}", table(head, _lines(plan.name, stages))]
-    if missing := [stage for stage in STAGES if stage not in stages]:
-        parts.append(f"Not reached yet: {', '.join(missing)}.")
-    if "scores" in stages:
-        parts += ["## Scores", "\n".join(f"* {line}" for line in headline(stages["scores"]))]
-    parts += ["## Report", f"`{report}`", "## Root", f"`{plan.root}`"]
-    return "\n\n".join(parts) + "\n"
+def _named(stage: Stage) -> int:
+    there = set(storage.names(stage.folder))
+    return sum(f"{address.stem}.json" in there for address in stage.shards())
 
 
-def _lines(run: str, stages: Mapping[str, SealedStage]) -> Iterator[tuple[str, ...]]:
-    for name, stage in stages.items():
-        yield (
-            name,
-            ", ".join(links(run, name)),
-            f"{stage.count:,}",
-            f"{stage.accepted:,}",
-            f"{sum(stage.rejected.values()):,}",
-            f"{stage.made:,}, {datetime.fromtimestamp(stage.unix_time, UTC):%Y-%m-%d %H:%M} UTC",
-            ", ".join(filter(None, (f"{stage.seconds:.1f} s", busy(stage.engine_busy)))),
-        )
+def _made(stage: SealedStage) -> tuple[str, ...]:
+    made = f"{stage.made:,}, {datetime.fromtimestamp(stage.unix_time, UTC):%Y-%m-%d %H:%M} UTC"
+    seconds = ", ".join(filter(None, (f"{stage.seconds:.1f} s", busy(stage.engine_busy))))
+    return f"{stage.accepted:,}", f"{sum(stage.rejected.values()):,}", made, seconds

@@ -2,58 +2,22 @@
 
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from threading import Lock
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from flows.runs.throughput import format_number
-from tasks.events import Advanced, Emit, Event, Finished, Notice, Started, ignore
+from flows.runs.meter import Meter
+from tasks.events import Advanced, Emit, Event, Finished, Notice, Started, Waiting, ignore
 
 SECONDS_BETWEEN_LINES = 5.0
 """Of one stage of one run."""
-RATED_ADVANCES = 32
-"""The rate is that of the last so many: how long an engine took to load, or waited for its slot, is soon forgotten."""
 
 Key = tuple[str, str]
 """Run and stage: runs beside each other make the same stages."""
-
-
-class Meter:
-    """How far one stage of one run is, and how fast it goes. What was found at its start is no part of the rate."""
-
-    def __init__(self, started: Started, now: float) -> None:
-        self.title = _title(started)
-        self.unit, self.total, self.done = started.unit, started.total, started.found
-        self._advances = deque([(now, self.done)], maxlen=RATED_ADVANCES + 1)
-
-    def advance(self, by: int, now: float) -> None:
-        self.done += by
-        if by < 0:  # a damaged checkpoint, a shard begun again: what was taken back is no work of this time
-            self._advances.clear()
-        self._advances.append((now, self.done))
-
-    @property
-    def count(self) -> str:
-        return f"{self.done} of {self.total} {self.unit}"
-
-    def state(self, note: str) -> str:
-        return ", ".join(filter(None, (self.count, self.rate, note)))
-
-    @property
-    def rate(self) -> str:
-        """`8.24/s, 0:02:10 left`; empty until something is made."""
-        (since, before), (until, done) = self._advances[0], self._advances[-1]
-        if done <= before or until <= since:
-            return ""
-        per_second = (done - before) / (until - since)
-        left = timedelta(seconds=round(max(self.total - done, 0) / per_second))
-        return f"{format_number(per_second)}/s, {left} left"
 
 
 class Lines:
@@ -71,12 +35,14 @@ class Lines:
                 case Started():
                     begun = self._meters[key] = Meter(event, now)
                     self._printed[key] = now
-                    self._print(f"{begun.title}: {begun.count} found")
+                    self._print(f"{_title(event)}: {begun.count} found")
                 case Advanced() if meter := self._meters.get(key):
-                    meter.advance(event.by, now)
+                    meter.hear(event, now)
                     if now - self._printed[key] >= SECONDS_BETWEEN_LINES:
                         self._printed[key] = now
-                        self._print(f"{meter.title}: {meter.state(event.note)}")
+                        self._print(f"{_title(event)}: {meter.state(event.note)}")
+                case Waiting() if meter := self._meters.get(key):
+                    meter.hear(event, now)
                 case Finished():
                     self._print(_finished(event, self._meters.pop(key, None)))
                 case Notice():
@@ -103,10 +69,12 @@ class Bars:
                     self._remove(key)
                     begun = self._meters[key] = Meter(event, now)
                     self._bars[key] = self._progress.add_task(
-                        begun.title, total=begun.total, completed=begun.done, state=begun.count
+                        _title(event), total=begun.total, completed=begun.done, state=begun.count
                     )
+                case Waiting() if meter := self._meters.get(key):
+                    meter.hear(event, now)
                 case Advanced() if meter := self._meters.get(key):
-                    meter.advance(event.by, now)
+                    meter.hear(event, now)
                     self._progress.update(self._bars[key], completed=meter.done, state=meter.state(event.note))
                 case Finished():
                     self._print(_finished(event, self._meters.get(key)))

@@ -13,6 +13,7 @@ from prefect.tasks import Task
 from prefect.utilities.annotations import quote
 
 from data_specs.errors import EngineError, SpecError
+from data_specs.shard import neighbours
 from data_specs.stage import SealedStage
 from flows.execution.seal import seal
 from flows.execution.stage_run import StageRun
@@ -26,6 +27,9 @@ MOST_BUNDLES = 100
 """Task runs a stage, however many shards: beyond some hundreds the run graph cannot be read."""
 MOST_FAILED_ENGINES = 2
 """The stage is given up at so many bundles that ended with an EngineError, their retries used up."""
+
+MOST_GROUPS = 3
+"""Of neighbouring shards in the name of a task run."""
 
 Settings = TypeVar("Settings")
 Inputs = TypeVar("Inputs")
@@ -60,7 +64,8 @@ def run_bundles(
         with engines(stage_run, workers, threads) as started:
 
             def submit(bundle: Bundle, engine: EngineProcess) -> PrefectFuture[Any]:
-                future: PrefectFuture[Any] = task.submit(
+                named = task.with_options(task_run_name=bundle_name(bundle))
+                future: PrefectFuture[Any] = named.submit(
                     quote(bundle), engine, stage_run.emit, wait_for=wait_for, return_state=False
                 )
                 return future
@@ -79,6 +84,13 @@ def split(work: Bundle, workers: int) -> list[Bundle]:
     count = min(len(indices), max(workers, MOST_BUNDLES))
     cuts = [len(indices) * number // count for number in range(count + 1)]
     return [replace(work, indices=indices[start:end]) for start, end in zip(cuts[:-1], cuts[1:], strict=True)]
+
+
+def bundle_name(bundle: Bundle) -> str:
+    """`captions 000004-000007`: the shards of a bundle; of many that are no neighbours, the first and how many they are."""
+    shown = [f"{first:06d}" + (f"-{last:06d}" if last > first else "") for first, last in neighbours(bundle.indices)]
+    more = f" and more, {len(bundle.indices)} shards" if len(shown) > MOST_GROUPS else ""
+    return f"{bundle.stage.name} {', '.join(shown[:MOST_GROUPS])}{more}"
 
 
 def hand_out(waiting: Iterable[Bundle], idle: Iterable[EngineProcess], submit: Submit) -> list[PrefectFuture[Any]]:
@@ -137,7 +149,7 @@ def engines(stage_run: StageRun, count: int, threads: int) -> Iterator[list[Engi
     name, logs, execution = stage_run.stage.name, stage_run.plan.log_folder, stage_run.plan.spec.execution
     watch = Watch(execution.silence, execution.replace_silent, stage_run.notice)
     with ExitStack() as stack:
-        stack.enter_context(engine_slot(stage_run.plan.name, name, stage_run.notice))
+        stack.enter_context(engine_slot(stage_run.plan.name, name, stage_run.waits))
         started = [EngineProcess(threads, logs / f"{name}-{number}.log", watch) for number in range(count)]
         yield [stack.enter_context(engine) for engine in started]
 

@@ -9,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from data_specs.stage import SealedStage, Stage
 from flows.artifacts.publish import publish_stage
 from flows.execution.stage_run import StageRun
+from tasks.events import Published
 
 
 def seal(stage_run: StageRun, made: Sequence[Any]) -> SealedStage:
@@ -30,9 +31,9 @@ def _seal(stage_run: StageRun, made: Sequence[Any]) -> SealedStage:
     del made  # carries the edges
     sealed = stage_run.finish()
     add_asset_metadata(_key(stage_run.stage), sealed.model_dump(include={"count", "accepted", "rejected", "made"}))
-    publish_stage(
-        stage_run.plan, sealed, stage_run.reads, stage_run.stale, flow_run=stage_run.flow_run, notice=stage_run.notice
-    )
+    plan, flow_run, notice = stage_run.plan, stage_run.flow_run, stage_run.notice
+    published = publish_stage(plan, sealed, stage_run.reads, stage_run.stale, flow_run=flow_run, notice=notice)
+    stage_run.emit(Published(plan.name, sealed.name, tuple(published.items())))
     return sealed
 
 

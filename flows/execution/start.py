@@ -1,6 +1,8 @@
 """The beginning and the end of a flow run: which process it is, what it is to make; its page and report."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -8,9 +10,9 @@ from uuid import uuid4
 from prefect.runtime import deployment, flow_run
 
 from data_specs.errors import SpecError
-from data_specs.stage import SealedStage
 from flows.artifacts.publish import never_fail
-from flows.artifacts.run_page import publish_run
+from flows.artifacts.run_page import RunPage
+from flows.execution.run_log import run_log
 from flows.report import write_report
 from flows.runs.plan import RunPlan
 from flows.runs.planning import begin_plan, plan_run
@@ -18,9 +20,33 @@ from flows.runs.request import Request
 from flows.server.plain_errors import log_plainly
 from flows.server.recovery import begin, recover
 from tasks import storage
-from tasks.events import Event, Notice
+from tasks.events import Emit, Milestone, Notice
 
 logger = logging.getLogger("synclr")
+
+
+@contextmanager
+def whole_run(
+    plan: RunPlan | None,
+    recipe: str,
+    name: str | None,
+    root: str | None,
+    since: str,
+    until: str,
+    grow: int | None,
+    settings: dict[str, Any] | None,
+) -> Iterator[RunPlan]:
+    """The plan that was handed over, or that of the request; the run's log and page hear of all that its stages do in the block.
+
+    At its end the report is written, which is not worth a run whose stages are sealed. Raises SpecError before any work.
+    """
+    log = run_log()
+    plan = start_run(plan, recipe, name, root, since, until, grow, settings, log)
+    log(Milestone(plan.name, "", f"run {plan.name} begins: {plan.since} to {plan.until}, outputs under {plan.root}"))
+    with RunPage(plan, str(flow_run.id)) as page:
+        plan = plan.model_copy(update={"listeners": (*plan.listeners, page, log)})
+        yield plan
+        page.report(_report(plan))
 
 
 def name_of_run() -> str:
@@ -49,13 +75,14 @@ def start_run(
     until: str,
     grow: int | None,
     settings: dict[str, Any] | None,
+    log: Emit,
 ) -> RunPlan:
-    """The plan that was handed over, or that of the request. Raises SpecError before any work if it cannot be run."""
+    """The plan, checked and stored; `log` hears what a request has to tell. Raises SpecError if it cannot be run."""
     begin_flow_run()
     if plan is None:
         request = request_of(recipe, name, root, since, until, grow, settings)
-        plan = plan_run(request, asked_by=str(flow_run.id or uuid4()), listeners=[_log])
-        return plan.model_copy(update={"listeners": ()})  # whatever is told from now on is logged by its stage run
+        plan = plan_run(request, asked_by=str(flow_run.id or uuid4()), listeners=[log])
+        return plan.model_copy(update={"listeners": ()})
     if not plan.begun:  # it was resolved by another process
         _require_lasting(plan.root)
         begin_plan(plan)
@@ -87,23 +114,16 @@ def request_of(
     return request
 
 
-def finish_run(plan: RunPlan, last: SealedStage) -> SealedStage:
-    """Write the report and the run's page; returns `last`. Neither is worth a run whose stages are sealed."""
+def _report(plan: RunPlan) -> str:
+    """Where the report lies, or that it could not be written."""
 
     def notice(text: str) -> None:
         logger.warning(text)
         plan.emit(Notice(plan.name, "", text))
 
-    report = "not written; the log says why"
     with never_fail(f"the report of run {plan.name}", notice):
-        report = write_report(plan)
-    publish_run(plan, report)
-    return last
-
-
-def _log(event: Event) -> None:
-    if isinstance(event, Notice):
-        logger.warning(event.text)
+        return write_report(plan)
+    return "not written; the log says why"
 
 
 def _require_lasting(root: str) -> None:

@@ -39,14 +39,18 @@ def set_slots(client: SyncPrefectClient, slots: int | None) -> None:
 
 
 @contextmanager
-def engine_slot(run: str, stage: str, notice: Callable[[str], None]) -> Iterator[None]:
-    """Hold a slot for the block, after waiting for one; `notice` hears who holds what is waited for."""
+def engine_slot(run: str, stage: str, waits: Callable[[str], None]) -> Iterator[None]:
+    """Hold a slot for the block, after waiting for one: `waits` hears who holds it, and an empty text when the wait is over."""
     told = ""
-    while isinstance(slot := outlast(lambda: _take(run, stage)), str):
-        if slot != told:
-            told = slot
-            notice(f"{stage}: waits for the engine slot that {told}")
-        time.sleep(POLL_SECONDS)
+    try:
+        while isinstance(slot := outlast(lambda: _take(run, stage)), str):
+            if slot != told:
+                told = slot
+                waits(f"waits for the engine slot that {told}")
+            time.sleep(POLL_SECONDS)
+    finally:
+        if told:
+            waits("")
     try:
         yield
     finally:
@@ -119,6 +123,8 @@ def _described(slot: Variable | None) -> str:
     if slot is None or not isinstance(slot.value, dict):
         return "another run took just now"
     said = {"run": "?", "stage": "?", "since": "?"} | slot.value
+    with suppress(ValueError, TypeError):  # a person may have written anything
+        said["since"] = f"{datetime.fromisoformat(said['since']).astimezone(UTC):%H:%M} UTC"
     return f"run {said['run']} holds for {said['stage']} since {said['since']}"
 
 

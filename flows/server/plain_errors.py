@@ -46,6 +46,11 @@ def explained(error: BaseException) -> str | None:
     return None
 
 
+def one_line(error: BaseException) -> str:
+    """What went wrong, whatever it was."""
+    return explained(error) or f"{type(error).__name__}: {in_one_line(error)}"
+
+
 def _number(error: BaseException, home: str) -> int | None:
     if isinstance(error, OSError) and error.errno:
         return error.errno

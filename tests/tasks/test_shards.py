@@ -18,6 +18,7 @@ from data_specs.rejection import Rejection
 from data_specs.shard import MadeBy
 from support.builders import make_caption, stage_of
 from tasks import storage
+from tasks.events import ShardSealed
 from tasks.shards import (
     make_shard,
     manifests,
@@ -291,7 +292,8 @@ def test_a_second_process_waits_for_the_shard_and_says_so(address, other_process
 
     manifest = make_shard(address(), CONTRACT, lambda: pytest.fail("made twice"), made_by=MadeBy("second"), emit=emit)
     assert manifest.accepted == 5
-    assert [(one.run, one.stage) for one in notices] == [("second", "captions")]
+    assert [(one.run, one.stage) for one in notices] == [("second", "captions")] * 2
+    assert notices[1] == ShardSealed("second", "captions", 0)
     assert "being made by another process" in notices[0].text
     made = json.loads(storage.read_bytes(address().file("made.json")))
     assert (made["run"], made["flow_run"]) == ("first", "flow-run-1")

@@ -110,7 +110,7 @@ def test_what_worked_in_a_stage_leads_to_its_seal(second):
     images = second.server.newest("images")
     assert images["name"] == "images of second, 4 per caption"
     bundle, seal = sorted(second.server.settled_graph(images["id"], 2), key=lambda node: node["label"])
-    assert bundle["label"].startswith("render a bundle") and seal["label"].startswith("seal the images stage")
+    assert bundle["label"] == "images 000001" and seal["label"].startswith("seal the images stage")
     assert {edge["id"] for edge in seal["parents"]} == {bundle["id"]}
 
 
@@ -121,8 +121,34 @@ def test_artifacts_hang_on_the_seals(second):
         assert shown == {f"second-{stage}-{what}" for what in {"lineage", "counts"} | more.get(stage, set())}
         [progress] = second.server.artifacts(f"second-{stage}-progress")
         assert progress["data"] == 100 and progress["flow_run_id"] == second.server.newest(stage)["id"]
-    [summary] = second.server.artifacts("second-run-summary")
-    assert summary["flow_run_id"] == second.flow_run["id"] and "second-images-sheet" in summary["data"]
+        assert "shards sealed" in progress["description"] and f"{stage} of second: " in progress["description"]
+
+
+def test_the_runs_page_shows_one_artifact_that_was_there_first_and_links_to_those_of_this_run(second):
+    own = second.server.ask("/artifacts/filter", {"flow_runs": {"id": {"any_": [second.flow_run["id"]]}}})
+    [summary] = [artifact for artifact in own if artifact["flow_run_id"] == second.flow_run["id"]]
+    assert summary["key"] == "second-run-summary" and summary["description"] == "the whole run second: done"
+    assert summary["created"] < second.server.newest("concepts")["end_time"] < summary["updated"]
+    [sheet] = second.server.artifacts("second-images-sheet")
+    assert f"[sheet](/artifacts/artifact/{sheet['id']})" in summary["data"] and "report.html" in summary["data"]
+    [lineage] = second.server.artifacts("second-images-lineage")
+    for there in (sheet["id"], summary["id"], second.server.artifacts("second-captions-lineage")[0]["id"]):
+        assert f"/artifacts/artifact/{there})" in lineage["data"]
+    assert "/artifacts/key/" not in summary["data"] + lineage["data"]
+
+
+def test_the_log_of_the_run_tells_its_story(second):
+    wanted = {"logs": {"flow_run_id": {"any_": [second.flow_run["id"]]}}, "sort": "TIMESTAMP_ASC", "limit": 200}
+    told = [line["message"] for line in second.server.ask("/logs/filter", wanted)]
+    assert any(line.startswith("run second begins: concepts to scores, outputs under ") for line in told)
+    begun = [line for line in told if re.match(r"\w+ begins: ", line)]
+    assert [line.split()[0] for line in begun] == list(STAGES)
+    assert "images begins: 1 of 4 shards to make" in begun
+    [images] = [line for line in told if line.startswith("images sealed: ")]
+    assert re.match(
+        r"images sealed: 1 shard made in [\d.]+ s \([\d.,]+ images a second\), 3 reused \(3 of run first\), ", images
+    )
+    assert any(line.startswith("captions sealed: 4 reused (4 of run first), 48 accepted") for line in told)
 
 
 def test_reused_and_remade_shards_stand_side_by_side_with_their_runs(second):
@@ -180,6 +206,9 @@ def test_a_stage_run_that_reuses_everything_shows_the_same_lineage_under_the_sam
     assert len(pages) == 2 and "0 made now, 4 reused" in pages[0]["data"]
     assert re.search(r"\| first \| 3 \|", pages[0]["data"]) and re.search(r"\| second \| 1 \|", pages[0]["data"])
     assert f"/runs/flow-run/{pages[1]['flow_run_id']}" in pages[0]["data"], "the page of the flow run that made it"
+    first, later = (json.dumps(page["data"]) for page in reversed(pages))
+    newest, before = (sheet["id"] for sheet in second.server.artifacts("second-images-sheet"))
+    assert before in first and newest in later and before not in later, "each page leads to what its own run shows"
     assert len(second.server.artifacts("second-images-sheet")) == 2
     text = (second.synclr.root / "runs" / "second" / "openlineage.jsonl").read_text()
     events = [json.loads(line) for line in text.splitlines()][12:]

@@ -5,11 +5,14 @@ from typing import Any, Self
 
 import pytest
 
-from flows.artifacts import progress as module
+from data_specs.ids import Lineage
+from data_specs.stage import Stage
+from flows.artifacts import redrawn as module
 from flows.artifacts.progress import ProgressArtifact
-from tasks.events import Advanced, Finished, Started
+from tasks.events import Advanced, Finished, ShardSealed, Started, Waiting
 
 FLOW_RUN = "0199a0de-0000-7000-8000-000000000000"
+CAPTIONS = Stage(name="captions", lineage=Lineage("a"), folder="x", count=4, facts={})
 
 
 class SlowServer:
@@ -39,7 +42,25 @@ class SlowServer:
 def test_what_happens_while_the_artifact_is_created_is_shown(monkeypatch: pytest.MonkeyPatch):
     server = SlowServer()
     monkeypatch.setattr(module, "get_client", lambda **_: server)
-    with ProgressArtifact("tiny", "captions", FLOW_RUN) as bar:
+    with ProgressArtifact("tiny", CAPTIONS, 0, FLOW_RUN) as bar:
         server.bar = bar
         bar(Started("tiny", "captions", "captions", 40, 0))
     assert server.shown == [0.0, 100.0]
+
+
+def test_the_bars_words_move_with_the_shards_and_say_what_the_stage_waits_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module.RedrawnArtifact, "start", lambda _: None)
+    bar = ProgressArtifact("tiny", CAPTIONS, 1, FLOW_RUN)
+    bar(Started("tiny", "captions", "captions", 40, 10))
+    assert bar.drawn() == (25.0, "captions of tiny: 1 of 4 shards sealed, 10 of 40 captions")
+    bar(Waiting("tiny", "captions", "waits for the engine slot that run other holds for images since 07:30 UTC"))
+    assert bar.drawn()[1].startswith(
+        "captions of tiny: waits for the engine slot that run other holds for images since"
+    )
+    bar(Waiting("tiny", "captions", ""))
+    bar(ShardSealed("tiny", "captions", 2))
+    bar(ShardSealed("tiny", "captions", 2))  # its bundle was tried again
+    bar(ShardSealed("tiny", "selection", 3))
+    bar(Advanced("tiny", "captions", 10))
+    percent, words = bar.drawn()
+    assert percent == 50.0 and words.startswith("captions of tiny: 2 of 4 shards sealed, 20 of 40 captions, ")

@@ -9,7 +9,6 @@ from PIL import Image
 from data_specs.stage import SealedStage
 from flows.artifacts import tables
 from flows.artifacts.image_sheet import MOST_BYTES, image_sheet
-from flows.artifacts.run_page import run_page
 from flows.runs.plan import RunPlan, sealed_stages
 from support.made_up_run import make_run
 
@@ -73,11 +72,3 @@ def test_scores_stand_beside_what_they_must_beat(stages):
     assert [row["encoder"] for row in hardest] == ["this encoder", "random init", "HOG + colour"]
     assert hardest[0]["top1 %"] == pytest.approx(34.1) and hardest[0]["± over seeds"] == ""
     assert hardest[1]["seeds"] == 2 and hardest[1]["± over seeds"] > 0 and hardest[0]["chance %"] == 0.52
-
-
-def test_the_page_of_the_run_links_every_stage_and_names_those_not_reached(run, tmp_path):
-    page = run_page(run, "report.html")
-    for key in ("concepts-counts", "captions-samples", "images-sheet", "encoder-lineage", "scores-table"):
-        assert f"/artifacts/key/made-up-{key}" in page
-    assert "this encoder 34.1 %" in page and "`report.html`" in page and "Not reached" not in page
-    assert "Not reached yet: encoder, embeddings, scores." in run_page(make_run(str(tmp_path), until="images"), "")

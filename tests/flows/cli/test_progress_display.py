@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from flows.cli import progress_display
-from flows.cli.progress_display import RATED_ADVANCES, Bars, Lines, Meter, progress_listener
+from flows.cli.progress_display import Bars, Lines, progress_listener
+from flows.runs.meter import RATED_ADVANCES, Meter
 from tasks.events import Advanced, Finished, Notice, Started, Worked
 
 Capture = pytest.CaptureFixture[str]

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from data_specs.ids import Lineage
 from data_specs.shard import MadeBy
 from data_specs.stage import Stage
 from flows.execution.inputs import caption_inputs, concept_entries
-from flows.execution.run_bundles import MOST_BUNDLES, Bundle, hand_out, split, unclaimed_first
+from flows.execution.run_bundles import MOST_BUNDLES, Bundle, bundle_name, hand_out, split, unclaimed_first
 from flows.runs.planning import resolve_plan
 from flows.runs.request import Request
 from tasks import storage
@@ -20,7 +21,7 @@ from tasks.bundles import Work
 from tasks.captions.compose import compose_bundle
 from tasks.concepts.ingest import ingest_table
 from tasks.engines import EngineProcess
-from tasks.events import Advanced, Emit, Event, ignore
+from tasks.events import Advanced, Emit, Event, ShardSealed, ignore
 from tasks.shards import missing
 
 
@@ -36,6 +37,19 @@ def test_however_many_shards_a_stage_has_they_are_few_task_runs_that_hold_each_o
     assert [index for bundle in made for index in bundle.indices] == list(range(shards))
     sizes = [len(bundle.indices) for bundle in made]
     assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize(
+    ("indices", "name"),
+    [
+        ((4, 5, 6, 7), "captions 000004-000007"),
+        ((4,), "captions 000004"),
+        ((1, 2, 9), "captions 000001-000002, 000009"),
+        ((1, 3, 5, 7, 9), "captions 000001, 000003, 000005 and more, 5 shards"),
+    ],
+)
+def test_a_task_run_is_named_after_its_shards(indices, name):
+    assert bundle_name(replace(work_on(10), indices=indices)) == name
 
 
 def test_each_engine_has_one_bundle_in_hand_and_a_failed_bundle_gives_its_engine_back():
@@ -134,4 +148,4 @@ def test_events_name_their_run_and_reach_the_listener_that_was_handed_over(tmp_p
     work = Work(plan.stages["captions"], (0,), plan.spec.captions, inputs, 0, MadeBy("mine"))
     events: list[Event] = []
     compose_bundle.fn(work, engine, events.append)
-    assert events == [Advanced("mine", "captions", 2)]
+    assert events == [ShardSealed("mine", "captions", 0), Advanced("mine", "captions", 2)]

@@ -6,7 +6,7 @@ import pytest
 
 from data_specs.errors import SpecError
 from flows.execution import start
-from flows.execution.start import finish_run, name_of_run, request_of
+from flows.execution.start import name_of_run, request_of
 from support.made_up_run import make_run
 from tasks.events import Notice
 
@@ -53,14 +53,10 @@ def test_growth_that_names_no_run_is_refused(monkeypatch, started_as, tmp_path):
 def test_a_report_that_cannot_be_written_fails_no_run(monkeypatch, tmp_path):
     plan, heard = make_run(str(tmp_path), until="concepts"), []
     plan = plan.model_copy(update={"listeners": (heard.append,)})
-    pages = []
 
     def fail(_plan):
         raise OSError("no space left on device")
 
     monkeypatch.setattr(start, "write_report", fail)
-    monkeypatch.setattr(start, "publish_run", lambda _plan, report: pages.append(report))
-    last = object()
-    assert finish_run(plan, last) is last
-    assert pages == ["not written; the log says why"]
+    assert start._report(plan) == "not written; the log says why"
     assert isinstance(heard[0], Notice) and "no space left on device" in heard[0].text

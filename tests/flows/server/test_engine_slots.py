@@ -10,12 +10,14 @@ from uuid import uuid4
 import pytest
 from prefect import flow
 from prefect.client.schemas.actions import VariableCreate
+from prefect.client.schemas.objects import StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Running
 
 from flows.server import engine_slots
 from flows.server.engine_slots import SLOT, SLOTS, engine_slot, free_slots, set_slots
 from flows.server.processes import this_process
+from flows.server.run_states import AWAITING_ENGINE_SLOT, show_waiting
 
 pytestmark = pytest.mark.slow(20)
 HERE = socket.gethostname()
@@ -84,10 +86,11 @@ def test_at_no_time_are_more_at_work_than_there_are_slots(client, server, monkey
     assert len(most) == 24 and max(most) <= 2 and taken(client) == []
 
 
-def test_who_waits_hears_for_whom_and_goes_on_when_that_is_gone(client):
+def test_who_waits_hears_for_whom_and_since_when_and_goes_on_when_that_is_gone(client):
     set_slots(client, 1)
     run = client.create_flow_run(flow(lambda: None, name="synclr"), state=Running())
-    held_by(client, process="elsewhere:1:0", flow_run=str(run.id), **{"try": 1})
+    since = "2026-11-30T07:31:02+00:00"
+    held_by(client, process="elsewhere:1:0", flow_run=str(run.id), since=since, **{"try": 1})
     heard = []
 
     def end(text):
@@ -96,7 +99,15 @@ def test_who_waits_hears_for_whom_and_goes_on_when_that_is_gone(client):
 
     with engine_slot("tiny", "captions", end):
         assert client.read_variable_by_name(SLOT.format(number=1)).value["run"] == "tiny"
-    assert len(heard) == 1 and "captions: waits for the engine slot that run other holds for images since" in heard[0]
+    assert heard == ["waits for the engine slot that run other holds for images since 07:31 UTC", ""]
+
+
+def test_a_wait_is_a_state_of_its_own_until_it_is_over(client):
+    run = client.create_flow_run(flow(lambda: None, name="captions"), state=Running())
+    for text, name in (("waits for the engine slot that run other holds", AWAITING_ENGINE_SLOT), ("", "Running")):
+        show_waiting(run.id, text)
+        state = client.read_flow_run(run.id).state
+        assert (state.name, state.type) == (name, StateType.RUNNING) and text in state.message
 
 
 @pytest.mark.parametrize(

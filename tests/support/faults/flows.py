@@ -127,9 +127,9 @@ FAULTS = (
     ),
     Fault(
         "run-without-a-report",
-        "flows/synclr.py",
-        "return finish_run(plan, scores)",
-        "return scores",
+        "flows/execution/start.py",
+        "        page.report(_report(plan))\n",
+        "",
         (f"{ON_THE_SERVER}::test_artifacts_hang_on_the_seals",),
         slow=True,
     ),
