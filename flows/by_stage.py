@@ -2,6 +2,7 @@
 
 from prefect import flow
 
+from flows.execution.plain_failure import plain_failure
 from flows.execution.stage_elsewhere import run_stage_elsewhere
 from flows.execution.start import begin_flow_run, name_of_run, request_of
 from flows.runs import form
@@ -9,6 +10,7 @@ from flows.runs.planning import resolve_plan
 
 
 @flow(name="synclr-by-stage", flow_run_name=lambda: f"{name_of_run()}, stage by stage")
+@plain_failure
 def synclr_by_stage(
     recipe: form.Recipe = "tiny",
     name: form.Name = None,

@@ -4,6 +4,7 @@ from prefect import flow
 
 from data_specs.stage import SealedStage
 from flows.compose_captions import compose_captions
+from flows.execution.plain_failure import plain_failure
 from flows.execution.start import name_of_run, whole_run
 from flows.extract_embeddings import extract_embeddings
 from flows.ingest_concepts import ingest_concepts
@@ -14,6 +15,7 @@ from flows.train_encoder import train_encoder
 
 
 @flow(name="synclr", flow_run_name=name_of_run)
+@plain_failure
 def synclr(
     recipe: form.Recipe = "tiny",
     name: form.Name = None,

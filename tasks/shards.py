@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
 from data_specs.contract import Contract
-from data_specs.errors import ContractError, in_one_line
+from data_specs.errors import ContractError, ShardError, in_one_line
 from data_specs.rejection import Rejection
 from data_specs.sample import Sample
 from data_specs.shard import UNNAMED, FileDigest, MadeBy, ShardAddress, ShardManifest
@@ -223,14 +223,16 @@ def _manifest(address: ShardAddress, text: bytes) -> ShardManifest:
     try:
         manifest = ShardManifest.model_validate_json(text)
     except ValidationError as error:
-        raise ContractError(
-            f"{address.file('json')} is not a manifest ({error.errors()[0]['msg']}); remove it to make the shard again"
-        ) from error
+        raise _fault(address, "json", f"is not a manifest ({error.errors()[0]['msg']})") from error
     if (manifest.stage, manifest.lineage, manifest.index) != (address.stage, address.lineage, address.index):
-        raise ContractError(
-            f"{address.file('json')} describes {manifest.stage} {manifest.lineage} {manifest.index}; the file was moved"
-        )
+        what = f"describes {manifest.stage} {manifest.lineage} {manifest.index}: the file was moved"
+        raise _fault(address, "json", what)
     return manifest
+
+
+def _fault(address: ShardAddress, suffix: str, what: str) -> ShardError:
+    """The file first, since lists cut a text short; then where it lies."""
+    return ShardError(f"{address.stem}.{suffix} {what}, in {address.folder}", address.stem)
 
 
 def require_sealed(address: ShardAddress) -> ShardManifest:
@@ -257,13 +259,13 @@ def _require(addresses: Sequence[ShardAddress]) -> list[ShardManifest]:
 def put_aside(address: ShardAddress, reason: str) -> str | None:
     """Move the files of a damaged shard to `damaged/<stem>-<number>/` of its folder, `reason.json` beside them.
 
-    Returns that folder, or None where there is no manifest, so that nothing counts as a shard. Nothing is deleted; the
-    manifest goes first, so that the shard counts as not made from then on.
+    Returns that folder, or None where no file of the shard is there. Nothing is deleted; the manifest goes first, so that
+    the shard counts as not made from then on.
     """
     with storage.claim(address.folder, address.stem, wait=True):
         here = [entry for entry in storage.names(address.folder) if entry.startswith(f"{address.stem}.")]
         manifest = f"{address.stem}.json"
-        if manifest not in here:
+        if not here:
             return None
         before = [entry for entry in storage.names(f"{address.folder}/damaged") if entry.startswith(f"{address.stem}-")]
         folder = f"{address.folder.rstrip('/')}/damaged/{address.stem}-{len(before)}"
@@ -276,10 +278,10 @@ def put_aside(address: ShardAddress, reason: str) -> str | None:
 def read_shard(address: ShardAddress, contract: Contract[Record], *, check_digest: bool = False) -> Iterator[Record]:
     """The records of a sealed shard, in written order. Raises ContractError if they are not what was sealed."""
     manifest = require_sealed(address)
-    if check_digest and (found := _digest(storage.open_read(address.file("tar")))) != manifest.files["tar"]:
-        raise ContractError(f"{address.file('tar')} is damaged: sha256 {found.sha256[:12]} is not the sealed one")
+    if check_digest and (what := difference(address, "tar", manifest.files["tar"])):
+        raise _fault(address, "tar", what)
     count = 0
-    for sample in _samples(address.file("tar")):
+    for sample in _samples(address):
         yield contract.decode(sample)
         count += 1
     _require_count(address, count, manifest)
@@ -304,14 +306,18 @@ def open_shard(address: ShardAddress) -> OpenShard:
                 key, _, extension = item.name.partition(".")
                 members.setdefault(key, {})[extension] = slice(item.offset_data, item.offset_data + item.size)
     except (tarfile.TarError, FileNotFoundError, EOFError, ValueError) as error:
-        raise ContractError(f"{url} cannot be read: {error}") from error
+        raise _fault(address, "tar", _unreadable(error)) from error
     _require_count(address, len(members), manifest)
     return OpenShard(data, members)
 
 
 def _require_count(address: ShardAddress, count: int, manifest: ShardManifest) -> None:
     if count != manifest.accepted:
-        raise ContractError(f"{address.file('tar')} holds {count} samples; {manifest.accepted} were sealed")
+        raise _fault(address, "tar", f"holds {count} samples; {manifest.accepted} were sealed")
+
+
+def _unreadable(error: Exception) -> str:
+    return "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {in_one_line(error)}"
 
 
 def _webdataset() -> Any:
@@ -321,20 +327,23 @@ def _webdataset() -> Any:
     return webdataset
 
 
-def _samples(url: str) -> Iterator[Sample]:
+def _samples(address: ShardAddress) -> Iterator[Sample]:
+    url = address.file("tar")
     try:
         with storage.open_read(url) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
-            members = ({"fname": item.name, "data": _content(archive, item, url), "__url__": url} for item in archive)
+            members = (
+                {"fname": item.name, "data": _content(archive, item, address), "__url__": url} for item in archive
+            )
             for sample in _webdataset().tariterators.group_by_keys(members):
                 yield {name: value for name, value in sample.items() if name != "__url__"}
     except (tarfile.TarError, FileNotFoundError, EOFError) as error:
-        raise ContractError(f"{url} cannot be read: {error}") from error
+        raise _fault(address, "tar", _unreadable(error)) from error
 
 
-def _content(archive: tarfile.TarFile, item: tarfile.TarInfo, url: str) -> bytes:
+def _content(archive: tarfile.TarFile, item: tarfile.TarInfo, address: ShardAddress) -> bytes:
     path = PurePosixPath(item.name)
     if not item.isreg() or path.is_absolute() or ".." in path.parts:
-        raise ContractError(f"{url} holds {item.name!r}, which is no plain file inside the shard: refused")
+        raise _fault(address, "tar", f"holds {item.name!r}, which is no plain file inside the shard: refused")
     stream = archive.extractfile(item)
     return stream.read() if stream else b""
 
@@ -345,62 +354,37 @@ def read_rows(address: ShardAddress, columns: list[str] | None = None, *, check_
     `check_digest` raises ContractError for a file that is not as sealed.
     """
     manifest = require_sealed(address)
-    if check_digest and (faults := _damaged(address, manifest)):
-        raise ContractError(f"{'; '.join(faults)}; `synclr redraw --missing RUN` makes it again")
-    url = address.file("parquet")
+    for suffix, promised in manifest.files.items() if check_digest else ():
+        if what := difference(address, suffix, promised):
+            raise _fault(address, suffix, what)
     try:
-        with storage.open_read(url) as stream:
+        with storage.open_read(address.file("parquet")) as stream:
             # Without threads: sidecars are small, and a process that ends while Arrow's threads start is aborted by libstdc++.
             return pq.ParquetFile(stream, pre_buffer=False).read(columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:  # Arrow raises OSError without a number for what it cannot take apart
         if getattr(error, "errno", None) not in (None, errno.ENOENT):
             raise
-        raise ContractError(f"{url} cannot be read: {in_one_line(error)}") from error
+        raise _fault(address, "parquet", _unreadable(error)) from error
 
 
 def read_rejects(address: ShardAddress) -> list[Rejection]:
     """What was refused, and why. Raises ContractError for a file that holds something else."""
-    url = address.file("rejects.jsonl")
-    text = storage.read_bytes(url) or b""
+    text = storage.read_bytes(address.file("rejects.jsonl")) or b""
     try:
         # What a language model writes may hold other ends of lines (U+0085, U+2028), which JSON leaves as they are.
         return [REJECTION.validate_json(line) for line in text.split(b"\n") if line]
     except ValidationError as error:
-        raise ContractError(f"{url} is damaged: {error.errors()[0]['msg']}") from error
+        raise _fault(address, "rejects.jsonl", f"is damaged: {error.errors()[0]['msg']}") from error
 
 
-def verify_shard(address: ShardAddress, contract: Contract[Any]) -> list[str]:
-    """Everything wrong with a shard, in words; empty if each file, digest, count and record is as sealed."""
+def difference(address: ShardAddress, suffix: str, promised: FileDigest) -> str:
+    """In what a file of a shard differs from what was sealed; empty if in nothing."""
     try:
-        manifest = require_sealed(address)
-    except ContractError as error:
-        return [str(error)]
-    return _damaged(address, manifest) or _miscounted(address, manifest, contract)
-
-
-def _damaged(address: ShardAddress, manifest: ShardManifest) -> list[str]:
-    faults = []
-    for suffix, promised in manifest.files.items():
-        try:
-            found = _digest(storage.open_read(address.file(suffix)))
-        except FileNotFoundError:
-            faults.append(f"{address.file(suffix)} is missing")
-            continue
-        if found != promised:
-            faults.append(f"{address.file(suffix)} has {found.bytes} bytes, sha256 {found.sha256[:12]}: not as sealed")
-    return faults
-
-
-def _miscounted(address: ShardAddress, manifest: ShardManifest, contract: Contract[Any]) -> list[str]:
-    faults = []
-    try:
-        if "tar" in manifest.files:
-            for _ in read_shard(address, contract):
-                pass
-        if (rows := read_rows(address).num_rows) != manifest.accepted:
-            faults.append(f"{address.file('parquet')} has {rows} rows; {manifest.accepted} were sealed")
-        if (rejects := len(read_rejects(address))) != sum(manifest.rejected.values()):
-            faults.append(f"{address.file('rejects.jsonl')} has {rejects} lines; {manifest.rejected} were sealed")
-    except ContractError as error:
-        faults.append(str(error))
-    return faults
+        found = _digest(storage.open_read(address.file(suffix)))
+    except FileNotFoundError:
+        return "is missing"
+    if found == promised:
+        return ""
+    if found.bytes != promised.bytes:
+        return f"is damaged: it has {found.bytes:,} bytes, {promised.bytes:,} were sealed: not as sealed"
+    return f"is damaged: sha256 {found.sha256[:12]}, not as sealed ({promised.sha256[:12]})"

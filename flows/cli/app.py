@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, Commands] = {
         "verify": inspect_commands.verify_runs,
     },
     "Repair and share": {
+        "repair": repair_commands.repair_run,
         "redraw": repair_commands.redraw_images,
         "list-images": share_commands.list_images,
         "rebuild": share_commands.rebuild_images,

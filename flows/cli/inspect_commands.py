@@ -27,8 +27,9 @@ def show_status(name: RunNameOrAll = None, root: Root = WORKSPACE, as_json: AsJs
         runs = runs_under(root)
         print_result({"runs": runs}, as_json, lambda: tables.print_runs(runs, root))
         return
-    rows = status(root, name or run_names(root)[0])
-    print_result(rows_as_json(rows), as_json, lambda: tables.print_status(rows))
+    run = name or run_names(root)[0]
+    rows = status(root, run)
+    print_result(rows_as_json(rows), as_json, lambda: tables.print_status(run, rows))
 
 
 def show_record(
@@ -123,7 +124,7 @@ def verify_runs(
 ) -> None:
     """Read every sealed shard and check counts, digests, records and complete groups. Exit code 1 if anything is wrong.
 
-    Without a name: of all runs under the root. `synclr redraw --missing RUN` repairs image shards.
+    Without a name: of all runs under the root. `synclr repair RUN` puts what is damaged aside.
 
     Example: synclr verify tiny
     """

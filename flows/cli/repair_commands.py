@@ -1,4 +1,4 @@
-"""Commands that render images again: to compare them with their records, or to replace damaged shards."""
+"""Commands that repair runs: put damaged shards aside, or render images again."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,9 +8,30 @@ import typer
 from data_specs.errors import SpecError
 from data_specs.specs.run import WORKSPACE
 from flows.cli import tables
-from flows.cli.options import AsJson, OfRun, Root, at_home
+from flows.cli.options import AsJson, OfRun, Root, RunName, at_home
 from flows.cli.printing import print_result
 from flows.cli.progress_display import progress_listener
+
+
+def repair_run(
+    name: RunName,
+    shard: Annotated[
+        str | None, typer.Option(metavar="SHARD", help="look at this shard alone, such as captions-000002")
+    ] = None,
+    root: Root = WORKSPACE,
+    as_json: AsJson = False,
+) -> None:
+    """Put the damaged shards of a run aside, so that the next run makes them again. Nothing is deleted.
+
+    A shard is damaged where `synclr verify` finds a fault, or where files of it are there without a manifest: all its files are
+    moved to `damaged/` in the stage's folder, with the faults in words.
+
+    Example: synclr repair tiny --shard captions-000002
+    """
+    from flows.repair.put_damaged_aside import put_damaged_aside
+
+    repaired = put_damaged_aside(root, name, shard)
+    print_result(repaired, as_json, lambda: tables.print_repaired(repaired))
 
 
 def redraw_images(

@@ -37,7 +37,7 @@ def print_run_summary(summary: dict[str, Any]) -> None:
     print_line(f"{'report':<10} {summary['report']}")
 
 
-def print_status(rows: Sequence["StageStatus"]) -> None:
+def print_status(name: str, rows: Sequence["StageStatus"]) -> None:
     """A table that fits 80 columns, then a line for each thing that only some stages have."""
     lineage = Column("lineage", no_wrap=True)
     table = _table("stage", lineage, "shards", "records", "rejected", "made in")
@@ -56,6 +56,11 @@ def print_status(rows: Sequence["StageStatus"]) -> None:
             print_line(f"{row.stage} rejected: {reasons(row.rejected)}")
         if row.stale:
             print_line(f"{row.stage} is stale because of {', '.join(row.stale)}")
+        if row.damaged:
+            more = f" and {len(row.damaged) - 1:,} more" if len(row.damaged) > 1 else ""
+            print_line(
+                f"{row.stage} is damaged: {row.damaged[0]}{more}; synclr repair {name} puts it aside", style="red"
+            )
 
 
 def print_runs(runs: Sequence[Mapping[str, Any]], root: str) -> None:
@@ -200,6 +205,19 @@ def print_remade(name: str, remade: dict[str, Any]) -> None:
         print_line(f"  {shard['shard']}: {verdict}; put aside in {shard['put_aside']}")
         for fault in shard["faults"]:
             print_line(f"    {fault}")
+
+
+def print_repaired(repaired: dict[str, Any]) -> None:
+    aside = repaired["put_aside"]
+    found = f"{len(aside)} put aside" if aside else "all whole, nothing was moved"
+    print_line(f"{repaired['run']}: {counted(repaired['checked'], 'shards')} read, {found}")
+    for shard in aside:
+        print_line(f"  {shard['shard']}: moved to {shard['folder']}")
+        for fault in shard["faults"]:
+            print_line(f"    {fault}")
+    if aside:
+        print_line(f"make them again: {repaired['next']}")
+        print_line("or press Retry on the page of the run that failed")
 
 
 def print_image_list(written: dict[str, Any]) -> None:

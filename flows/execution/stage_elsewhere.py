@@ -29,7 +29,7 @@ def run_stage_elsewhere(stage: str, parameters: dict[str, Any]) -> None:
     ended = wait_for_end(asked.id)
     if ended.state is None or not ended.state.is_completed():
         message = ended.state.message if ended.state else "no state"
-        raise StageFailedError(f"{stage}: {message} (flow run {ended.name})")
+        raise StageFailedError(f"{message}; that is the stage {stage}, flow run {ended.name}")
 
 
 def wait_for_end(run_id: UUID) -> FlowRun:

@@ -7,6 +7,7 @@ from prefect import flow
 from prefect.utilities.annotations import quote
 
 from data_specs.stage import STAGES, SealedStage
+from flows.execution.plain_failure import plain_failure
 from flows.execution.stage_run import sum_up
 from flows.runs.plan import RunPlan, read_sealed, record_sealed
 
@@ -20,7 +21,7 @@ def stage_flow(name: str, run_name: str) -> Callable[[Verb], Verb]:
     """
 
     def decorate(verb: Verb) -> Verb:
-        run_stage = flow(name=name, flow_run_name=run_name)(verb)
+        run_stage = flow(name=name, flow_run_name=run_name)(plain_failure(verb))
 
         @wraps(verb)
         def when_requested(plan: RunPlan, upstream: SealedStage | None = None) -> SealedStage:

@@ -9,6 +9,7 @@ from typing import Self
 
 from prefect.runtime import flow_run
 
+from data_specs.errors import ShardError
 from data_specs.shard import MadeBy
 from data_specs.stage import RECORDS, SealedStage, Stage
 from flows.artifacts.makers import makers
@@ -103,6 +104,8 @@ class StageRun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.__exit__(kind, error, trace)
+        if isinstance(error, ShardError):
+            error.of_run(self.plan.name, self.plan.root)
         if error is not None:
             self._open_lineage.failed(error)
             self._tell(f"failed: {one_line(error)}", failed=True)

@@ -3,14 +3,25 @@
 from collections.abc import Iterator
 from typing import Any
 
-from data_specs import background, caption, checkpoint, concept, embedding, image_group, score, selection
+from data_specs import (
+    background,
+    benchmark_image,
+    caption,
+    checkpoint,
+    concept,
+    embedding,
+    image_group,
+    score,
+    selection,
+)
 from data_specs.contract import Contract
 from data_specs.shard import ShardAddress
 from data_specs.specs.run import RunSpec
 from data_specs.stage import BACKGROUNDS
 from flows.runs.plan import read_plan
 from tasks.encoder.checkpoints import verify_checkpoints
-from tasks.shards import read_shard, sealed_shards, verify_shard
+from tasks.shard_faults import verify_shard
+from tasks.shards import read_shard, sealed_shards
 
 CONTRACTS: dict[str, Contract[Any]] = {
     BACKGROUNDS: background.CONTRACT,
@@ -21,6 +32,7 @@ CONTRACTS: dict[str, Contract[Any]] = {
     "encoder": checkpoint.CONTRACT,
     "embeddings": embedding.CONTRACT,
     "scores": score.CONTRACT,
+    "benchmarks": benchmark_image.CONTRACT,
 }
 
 

@@ -18,6 +18,7 @@ from tasks.captions.select import select_shards
 from tasks.engines import EngineProcess, Watch, engine_threads
 from tasks.events import Emit, Notice, ignore
 from tasks.images.render import ImageInputs, render_here
+from tasks.shard_faults import fault_of
 from tasks.shards import put_aside, require_sealed, sealed
 
 
@@ -25,7 +26,7 @@ def remake_damaged(root: str, name: str, emit: Emit = ignore) -> dict[str, Any]:
     """Verify every image shard that the plan has, and make those that are damaged or missing again.
 
     Returns `{"checked", "repaired"}`: of each shard that was made again its `shard`, `faults`, the folder where the damaged
-    files now lie (`put_aside`, None if there were none), and whether it is `identical` to what was sealed, which is None
+    files now lie (`put_aside`, None if none were there), and whether it is `identical` to what was sealed, which is None
     where the manifest was lost too.
 
     Raises:
@@ -90,7 +91,7 @@ def _faults(address: ShardAddress, plan: RunPlan) -> list[str]:
         if sealed(address) is None:
             return [f"{address.file('json')} is missing: the shard is not sealed"]
     except ContractError as error:
-        return [str(error)]
+        return [fault_of(error)]
     return shard_faults(address, plan.spec)
 
 

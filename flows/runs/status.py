@@ -4,12 +4,15 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from data_specs.errors import ShardError
 from data_specs.specs.run import RunSpec
 from data_specs.stage import STAGES, SealedStage, Stage
 from flows.runs.plan import read_plan, read_sealed
 from flows.runs.planning import replan
 from flows.runs.resolve import stale_fields
 from flows.runs.throughput import per_second
+from tasks import storage
+from tasks.shard_faults import unlike_sealed
 from tasks.shards import manifests
 
 
@@ -17,6 +20,7 @@ from tasks.shards import manifests
 class StageStatus:
     """`stale` names the fields by which this stage differs from what the run made before, or from its recipe as it is now.
 
+    `damaged` are sealed shards of which a file is missing or of another size: they count as not made.
     `seconds`, `per_second` (records; images in images) and `engine_busy` are of its last run that made something.
     """
 
@@ -27,6 +31,7 @@ class StageStatus:
     accepted: int
     rejected: dict[str, int]
     stale: tuple[str, ...]
+    damaged: tuple[str, ...] = ()
     seconds: float | None = None
     per_second: float | None = None
     engine_busy: float | None = None
@@ -37,25 +42,31 @@ class StageStatus:
 
 
 def status(root: str, name: str) -> list[StageStatus]:
-    """Raises SpecError if there is no such run."""
+    """Raises SpecError if there is no such run, ShardError for a manifest that cannot be read."""
     plan = replan(read_plan(root, name))
     before = read_sealed(plan)
-    return [_stage_status(plan.stages[name], before.get(name), plan.spec) for name in STAGES]
+    try:
+        return [_stage_status(plan.stages[stage], before.get(stage), plan.spec) for stage in STAGES]
+    except ShardError as error:
+        raise error.of_run(name, root) from None
 
 
 def _stage_status(stage: Stage, before: SealedStage | None, spec: RunSpec) -> StageStatus:
     found = [manifest for manifest in manifests(stage) if manifest]
+    sizes = {entry.name: entry.size for entry in storage.entries(stage.folder)}
+    faults = [unlike_sealed(stage.shard(manifest.index), manifest, sizes) for manifest in found]
     rejected: Counter[str] = Counter()
     for manifest in found:
         rejected.update(manifest.rejected)
     return StageStatus(
         stage.name,
         stage.lineage,
-        len(found),
+        sum(not unlike for unlike in faults),
         stage.count,
         sum(manifest.accepted for manifest in found),
         dict(sorted(rejected.items())),
         tuple(stale_fields(stage, before)),
+        tuple(fault for unlike in faults for fault in unlike),
         *_last_run(stage, before, spec),
     )
 

@@ -86,7 +86,7 @@ def _worker(root: str, log: Path) -> KeptProcess:
     command = [
         sys.executable,
         "-m",
-        "prefect",
+        "flows.server.work",
         "worker",
         "start",
         "--pool",

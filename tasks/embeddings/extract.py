@@ -16,7 +16,7 @@ from data_specs import benchmark_image as image_record
 from data_specs import checkpoint as checkpoint_record
 from data_specs import embedding as embedding_record
 from data_specs.embedding import TEXT, TEXT_OF_CATEGORIES, Embedding
-from data_specs.errors import ContractError
+from data_specs.errors import ContractError, ShardError
 from data_specs.ids import digest
 from data_specs.shard import ShardAddress, ShardManifest
 from data_specs.specs.embeddings import EmbeddingsSpec
@@ -168,6 +168,6 @@ def trained_files(encoder: ShardAddress) -> dict[str, bytes]:
     for name in record.files:
         data = storage.read_bytes(f"{encoder.folder.rstrip('/')}/{name}")
         if data is None:
-            raise ContractError(f"{encoder.folder}/{name} is missing; remove the encoder's shard to train it again")
+            raise ShardError(f"{name} of {encoder.stem} is missing, in {encoder.folder}", encoder.stem)
         files[name.rsplit("/", 1)[-1]] = data
     return files

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from data_specs import image_group
-from data_specs.errors import ContractError
+from data_specs.errors import ContractError, ShardError
 from data_specs.ids import seed_of
 from data_specs.shard import ShardAddress
 from data_specs.stage import Stage
@@ -106,9 +106,9 @@ class ImageStore:
         self._held[number] = shard = _open(self._stage.shard(number))
         for caption, places in zip(shard.captions, shard.places, strict=True):
             if len(places) != self.copies:
-                raise ContractError(
-                    f"caption {caption['id']} of {self._stage.shard(number).stem} has {len(places)} images, others "
-                    f"have {self.copies}; `synclr verify` names what is wrong"
+                stem = self._stage.shard(number).stem
+                raise ShardError(
+                    f"{stem}: caption {caption['id']} has {len(places)} images, others have {self.copies}", stem
                 )
         if len(self._held) > self._most:
             _, gone = self._held.popitem(last=False)
@@ -140,7 +140,7 @@ def _open(address: ShardAddress) -> _Shard:
     tar = open_shard(address)
     captions = read_rows(address, ["id", "text", "concept_id"]).to_pylist()
     if [caption["id"] for caption in captions] != list(tar.members):
-        raise ContractError(f"{address.stem} has other samples than rows; `synclr verify` names what is wrong")
+        raise ShardError(f"{address.stem} has other samples than rows, in {address.folder}", address.stem)
     places = []
     for members in tar.members.values():
         names = sorted((name for name in members if name != "json"), key=lambda name: int(name.partition(".")[0]))

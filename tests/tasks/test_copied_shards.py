@@ -10,7 +10,8 @@ from data_specs import embedding
 from data_specs.embedding import Embedding
 from data_specs.shard import MadeBy, ShardAddress
 from tasks.copied_shards import copy_shard
-from tasks.shards import make_shard, read_shard, sealed, verify_shard
+from tasks.shard_faults import verify_shard
+from tasks.shards import make_shard, read_shard, sealed
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from data_specs.shard import MadeBy
 from support.builders import make_caption, stage_of
 from tasks import storage
 from tasks.events import ShardSealed
+from tasks.shard_faults import verify_shard
 from tasks.shards import (
     make_shard,
     manifests,
@@ -32,7 +33,6 @@ from tasks.shards import (
     require_manifests,
     sealed,
     sealed_shards,
-    verify_shard,
 )
 
 CAPTIONS = [make_caption(slot=slot) for slot in range(5)]

@@ -17,7 +17,8 @@ from data_specs.errors import EngineError, SpecError
 from data_specs.shard import ShardAddress
 from support.builders import make_caption, stage_of
 from tasks import storage
-from tasks.shards import make_shard, manifests, missing, open_shard, read_rows, read_shard, sealed, verify_shard
+from tasks.shard_faults import verify_shard
+from tasks.shards import make_shard, manifests, missing, open_shard, read_rows, read_shard, sealed
 
 CAPTIONS = [make_caption(slot=slot) for slot in range(3)]
 

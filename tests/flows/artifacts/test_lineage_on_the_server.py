@@ -234,7 +234,9 @@ def test_a_failed_shard_fails_the_run_and_leaves_its_neighbours_sealed(second):
     for flow in ("images", "synclr"):
         ended = second.server.newest(flow)
         # The bundle's own words: were its future dropped, the seal would find the shard missing and say that instead.
-        assert ended["state_type"] == "FAILED" and "captions-000002.tar is damaged" in ended["state"]["message"], flow
+        assert ended["state_type"] == "FAILED" and ended["state"]["message"].startswith(
+            "synclr repair fourth: captions-000002.tar is damaged"
+        ), flow
     images = second.server.newest("images")["id"]
     states = [node["state_type"] for node in second.server.settled_graph(images, 4)]
     assert sorted(states) == ["COMPLETED"] * 3 + ["FAILED"], "four bundles, and no seal"

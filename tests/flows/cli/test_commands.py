@@ -42,7 +42,7 @@ def test_the_commands_are_those_of_the_documentation() -> None:
     assert {" ".join(words) for words in ALL} == {
         *("run", "reproduce", "recipes", "schema", "plan", "plan concepts", "plan captions"),
         *("status", "show", "trace", "coverage", "quality", "verify"),
-        *("redraw", "list-images", "rebuild", "export", "ui", "deploy", "watch"),
+        *("repair", "redraw", "list-images", "rebuild", "export", "ui", "deploy", "watch"),
     }
 
 

@@ -90,7 +90,8 @@ def test_a_damaged_and_a_missing_shard_are_made_again_and_the_damaged_one_is_kep
     mended = remake_damaged(root, "first")
     damaged, missing = mended["repaired"]
     assert (damaged["shard"], damaged["identical"]) == ("images-000000", True)
-    assert (missing["shard"], missing["identical"], missing["put_aside"]) == ("images-000001", None, None)
+    assert (missing["shard"], missing["identical"]) == ("images-000001", None)
+    assert (Path(missing["put_aside"]) / "images-000001.tar").read_bytes() == sealed["images-000001.tar"]
     assert verify(root, "first")[1] == []
     again = files(root)
     assert {name: again[name] for name in sealed if "made" not in name} == {

@@ -16,7 +16,8 @@ from tasks.captions import select
 from tasks.captions.near_duplicates import keys, repeats
 from tasks.captions.select import select_shards
 from tasks.events import ignore
-from tasks.shards import make_shard, read_rows, sealed, verify_shard
+from tasks.shard_faults import verify_shard
+from tasks.shards import make_shard, read_rows, sealed
 
 NAMES = ["dog", "red fox", "tram", "owl", "teapot"]
 PLACES = ["in an old wooden house", "on a sunny beach near the pier", "under a tall pine", "beside two small boats"]

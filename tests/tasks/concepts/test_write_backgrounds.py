@@ -19,7 +19,8 @@ from tasks.concepts.background_prompts import load_prompt
 from tasks.concepts.ingest import asked_about, ingest, ingest_table, read_concepts, table_of, without_backgrounds
 from tasks.concepts.write_backgrounds import BackgroundInputs, read_backgrounds, write, write_bundle, write_shard
 from tasks.events import Advanced
-from tasks.shards import read_rejects, read_rows, verify_shard
+from tasks.shard_faults import verify_shard
+from tasks.shards import read_rejects, read_rows
 
 BARE = str(Path(__file__).with_name("bare_places.yaml"))
 SPEC = BackgroundsSpec(engine="fake", model="any", per_concept=3, attempts=4, prompt=BARE)
