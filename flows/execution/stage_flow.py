@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from functools import wraps
 
-from prefect import flow
 from prefect.utilities.annotations import quote
 
 from data_specs.stage import STAGES, SealedStage
-from flows.execution.plain_failure import plain_failure
+from flows.execution.plain_flow import plain_flow
 from flows.execution.stage_run import sum_up
 from flows.runs.plan import RunPlan, read_sealed, record_sealed
 
@@ -21,7 +20,7 @@ def stage_flow(name: str, run_name: str) -> Callable[[Verb], Verb]:
     """
 
     def decorate(verb: Verb) -> Verb:
-        run_stage = flow(name=name, flow_run_name=run_name)(plain_failure(verb))
+        run_stage = plain_flow(name, run_name)(verb)
 
         @wraps(verb)
         def when_requested(plan: RunPlan, upstream: SealedStage | None = None) -> SealedStage:

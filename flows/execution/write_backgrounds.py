@@ -1,10 +1,8 @@
 """The inner stage of `concepts` in which a language model writes backgrounds for names whose sources give none."""
 
-from prefect import flow
-
 from data_specs.stage import BACKGROUNDS, SealedStage
 from flows.execution.inputs import background_inputs
-from flows.execution.plain_failure import plain_failure
+from flows.execution.plain_flow import plain_flow
 from flows.execution.run_bundles import run_bundles
 from flows.execution.stage_run import StageRun, sum_up
 from flows.runs.plan import RunPlan, record_sealed
@@ -27,8 +25,7 @@ def backgrounds_for(plan: RunPlan, *, needed: bool) -> SealedStage | None:
     return None if missing(stage) else record_sealed(plan, sum_up(stage, made=0))
 
 
-@flow(name=BACKGROUNDS, flow_run_name="backgrounds of {plan.name}")
-@plain_failure
+@plain_flow(BACKGROUNDS, "backgrounds of {plan.name}")
 def write_backgrounds(plan: RunPlan) -> SealedStage:
     """Ask about what is not sealed yet; the engine is gone when this ends."""
     spec = plan.spec.concepts.backgrounds_by

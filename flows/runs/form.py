@@ -1,10 +1,16 @@
-"""The parameters of the `synclr` flow as Prefect's form shows them: JSON Schema with nothing required and nothing filled in."""
+"""The parameters of the `synclr` flow as Prefect's form shows them: JSON Schema with nothing required and nothing filled in.
+
+What most people fill in comes first: recipe, name, size, steps, where. All other settings are folded away, as a whole and stage
+by stage: Prefect's pages draw of an `anyOf` the choice that is made, and the first, `RECIPE`, has nothing to draw.
+"""
 
 import json
+from collections.abc import Container
 from typing import Annotated, Any
 
 from pydantic import WithJsonSchema
 
+from data_specs.errors import SpecError
 from data_specs.specs.run import RunSpec
 from data_specs.stage import STAGES
 from flows.runs.plan import RunPlan
@@ -23,11 +29,43 @@ ABOUT = {
 }
 
 
-def settings_schema() -> dict[str, Any]:
-    """Every setting of a recipe, part by part; what is left empty is as the recipe says.
+RECIPE, ADVANCED, CHANGED = "as the recipe says", "advanced: all settings", "change"
+"""The choices: of all settings, and of those of one stage."""
+FIRST_BOXES = {"total": "captions", "steps": "encoder", "workers": "execution", "device": "images"}
+"""Settings with a box of their own at the top, and the part of the recipe in which they stand."""
 
-    Whole in itself (no `$ref`), since it is to stand inside the schema of the flow's parameters.
+
+def settings_schema(parts: Container[str] = (*STAGES, "seed", "execution")) -> dict[str, Any]:
+    """Every setting of these parts of a recipe, folded away. What is left empty is as the recipe says.
+
+    `anyOf` is what is drawn and takes any object; `then` is what is checked, in which each fault has its place: of an `anyOf`
+    that nothing fits, a person would be told just that. Whole in itself (no `$ref`), since it stands inside a schema.
     """
+    whole = {part: schema for part, schema in _parts().items() if part in parts}
+    folded = {part: _folded(schema, CHANGED) if "properties" in schema else schema for part, schema in whole.items()}
+    checked = {"type": ["object", "null"], "additionalProperties": False, "properties": _or_null(whole)}
+    about = "Open it for the settings that have no box above; empty boxes are as the recipe says."
+    drawn = {"type": "object", "title": "settings", "description": about, "properties": folded}
+    return _folded(drawn, ADVANCED) | {"type": "object", "if": {}, "then": checked}
+
+
+def _folded(schema: dict[str, Any], choice: str) -> dict[str, Any]:
+    told = {key: schema[key] for key in ("title", "description")}
+    nothing = {"type": "object", "title": RECIPE, "properties": {}}
+    return told | {"anyOf": [nothing, {"type": "object", "title": choice, "properties": schema["properties"]}]}
+
+
+def _or_null(properties: dict[str, Any]) -> dict[str, Any]:
+    """A box that was emptied is sent as null."""
+    found = {}
+    for name, schema in properties.items():
+        inner = {"properties": _or_null(schema["properties"])} if "properties" in schema else {}
+        types = {"type": [schema["type"], "null"]} if isinstance(schema.get("type"), str) else {}
+        found[name] = schema | inner | types
+    return found
+
+
+def _parts() -> dict[str, Any]:
     described = RunSpec.model_json_schema()
     definitions = described["$defs"]
     parts = {"seed": {"type": "integer", "minimum": 0, "title": "seed", "description": ABOUT["seed"]}}
@@ -35,7 +73,7 @@ def settings_schema() -> dict[str, Any]:
         spec = RunSpec.model_fields[part].annotation
         assert isinstance(spec, type)
         parts[part] = _part(definitions[spec.__name__], definitions) | {"title": part, "description": ABOUT[part]}
-    return {"type": "object", "title": "settings", "properties": parts}
+    return parts
 
 
 def _part(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
@@ -82,6 +120,25 @@ def _setting(name: str, schema: dict[str, Any], definitions: dict[str, Any]) -> 
     return kept
 
 
+def with_first_boxes(settings: dict[str, Any] | None, **boxes: str | int | None) -> dict[str, Any]:
+    """The settings with what the first boxes say. Raises SpecError where both name a setting, and name it differently."""
+    merged = {part: value for part, value in (settings or {}).items() if value not in (None, {})}
+    for name, value in boxes.items():
+        if value is not None:
+            part = FIRST_BOXES[name]
+            there = merged.get(part, {}).get(name)
+            if there not in (None, value):
+                raise SpecError(f"{name} {value!r} and settings.{part}.{name} {there!r}: leave one of them empty")
+            merged[part] = merged.get(part, {}) | {name: value}
+    return merged
+
+
+def _first_box(name: str, description: str) -> WithJsonSchema:
+    """With the bounds of the setting."""
+    setting = dict(_parts()[FIRST_BOXES[name]]["properties"][name])
+    return WithJsonSchema(setting | {"title": name, "description": f"{description}; empty: as the recipe says."})
+
+
 def _text(description: str) -> WithJsonSchema:
     # None where nothing was given, which no form is to offer as a choice.
     return WithJsonSchema({"type": "string", "description": description})
@@ -98,9 +155,17 @@ Name = Annotated[
         {
             "type": "string",
             "pattern": RUN_NAME,
-            "description": "Name of the run, under which status, report and growth are kept; empty: the Run Name above.",
+            "description": "Name of the run, under which status, report and growth are kept: letters, digits, - and _; "
+            "empty: the Run Name above.",
         }
     ),
+]
+Total = Annotated[int | None, _first_box("total", "Size: captions in all (captions.total)")]
+Steps = Annotated[int | None, _first_box("steps", "Steps for which the encoder is trained (encoder.steps)")]
+Workers = Annotated[int | None, _first_box("workers", "Where: engines that work beside each other (execution.workers)")]
+Device = Annotated[
+    str | None,
+    _first_box("device", "Where images are rendered: auto, cpu, cuda, cuda:1, xpu or mps (images.device)"),
 ]
 Root = Annotated[str | None, _text("Folder or fsspec URL (s3://...) of all outputs; empty: SYNCLR_ROOT of the worker.")]
 Grow = Annotated[

@@ -22,6 +22,7 @@ from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 
 from data_specs.stage import STAGES
+from flows.runs.form import FIRST_BOXES, settings_schema
 from flows.server.engine_slots import set_slots
 from flows.server.recovery import WHOLE_RUNS
 from tasks import storage
@@ -80,7 +81,7 @@ def deploy(
                 entrypoint_type=EntrypointType.MODULE_PATH,
             ),
         )
-        _fit_form(made._parameter_openapi_schema.properties, name)
+        fit_form(made._parameter_openapi_schema.properties, name)
         return made
 
     deployments = [
@@ -95,17 +96,18 @@ def deploy(
     return [each.full_name for each in deployments]
 
 
-def _fit_form(properties: dict[str, Any], name: str) -> None:
+def fit_form(properties: dict[str, Any], name: str) -> None:
     """Takes from a form what nobody types: nulls (it refuses them), whole plans, and the settings of stages after its own."""
     properties.pop("plan", None)
     for schema in properties.values():
         if schema.get("default", "") is None:
             del schema["default"]
     if name in STAGES:
-        parts = properties["settings"]["properties"]
-        later = STAGES[STAGES.index(name) + 1 :]
-        shown = {part: schema for part, schema in parts.items() if part not in later}
-        properties["settings"] = properties["settings"] | {"properties": shown}
+        shown = (*STAGES[: STAGES.index(name) + 1], "seed", "execution")
+        properties["settings"] |= settings_schema(shown)
+        for box, part in FIRST_BOXES.items():
+            if part not in shown:
+                del properties[box]
 
 
 def _job_variables(pool: str, queue: str) -> dict[str, Any]:

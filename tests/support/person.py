@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, Response, Route
 
+from flows.runs.form import ADVANCED, CHANGED
+
 SECONDS = 1000.0
 CLICK_SECONDS = 60
 WRITES = re.compile(r"/api/(deployments/[^/]+/(schedules|create_flow_run)|flow_runs/[^/]+/set_state)$")
@@ -92,6 +94,7 @@ class Person:
     def fill_in(self, settings: Mapping[str, Any]) -> None:
         """`settings.captions.total` -> what to type; a list or `Choice` is chosen from those offered."""
         for path, value in settings.items():
+            self.unfold(*path.split("."))
             box = self.setting(*path.split("."))
             if box.locator(".p-select").count():
                 for word in value if isinstance(value, list) else [value]:
@@ -99,6 +102,15 @@ class Person:
                 self.page.keyboard.press("Escape")
             else:
                 box.locator("input, textarea").first.fill(str(value))
+
+    def unfold(self, *path: str) -> None:
+        """Open what a box is folded into: all settings, and those of its stage."""
+        for depth in range(1, len(path)):
+            choice = ADVANCED if depth == 1 else CHANGED
+            button = self.setting(*path[:depth]).get_by_role("button", name=choice, exact=True).first
+            if not self.setting(*path[: depth + 1]).count():
+                button.click()
+                self.setting(*path[: depth + 1]).wait_for()
 
     def choose(self, box: Locator, word: str) -> None:
         option = self.page.locator(".p-select-option", has_text=re.compile(rf"^\s*{word}\s*$"))

@@ -56,6 +56,7 @@ def run_from_the_form(person: Person, stack: Stack) -> str:
     person.image("deployment")
     person.open_form("run")
     person.fill_in(SMALL_RUN | {"name": "first"})
+    person.unfold("settings", "captions", "model")
     person.setting("settings", "captions", "model").scroll_into_view_if_needed()
     person.image("settings")
     person.setting("recipe").scroll_into_view_if_needed()

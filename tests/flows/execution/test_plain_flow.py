@@ -1,22 +1,19 @@
 """A failed run's state begins with what is wrong and the way out, in 70 characters; who called it gets the error itself."""
 
 import pytest
-from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.sorting import FlowRunSort
 
 from data_specs.errors import ShardError, SpecError
-from flows.execution.plain_failure import plain_failure
+from flows.execution.plain_flow import plain_flow
 
 
-@flow(name="captions")
-@plain_failure
+@plain_flow("captions", "captions of a run")
 def stage(error: Exception) -> None:
     raise error
 
 
-@flow(name="synclr")
-@plain_failure
+@plain_flow("synclr", lambda: "a run")
 def run(error: Exception) -> None:
     stage(error)
 

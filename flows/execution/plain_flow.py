@@ -1,0 +1,37 @@
+"""A flow that, when it fails, has one line as its State Message: what is wrong, where, and the way out."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Flow, flow
+from prefect.states import Failed
+
+from flows.server.plain_errors import explained
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def plain_flow(
+    name: str, flow_run_name: Callable[[], str] | str
+) -> Callable[[Callable[Parameters, Result]], Flow[Parameters, Result]]:
+    """Of what a person or a machine has caused, the line becomes the failed state's message, from its first letter.
+
+    Prefect puts "Flow run encountered an exception" and a class name before every error, of which lists show nothing else. Who
+    asks for the flow's result gets the error as before. Mistakes of the program keep their traceback.
+    """
+
+    def decorate(work: Callable[Parameters, Result]) -> Flow[Parameters, Result]:
+        @wraps(work)
+        def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:
+            try:
+                return work(*args, **kwargs)
+            except Exception as error:
+                if line := explained(error):
+                    return Failed(message=line, data=error)
+                raise
+
+        return flow(name=name, flow_run_name=flow_run_name)(run)
+
+    return decorate
