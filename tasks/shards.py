@@ -386,5 +386,6 @@ def difference(address: ShardAddress, suffix: str, promised: FileDigest) -> str:
     if found == promised:
         return ""
     if found.bytes != promised.bytes:
-        return f"is damaged: it has {found.bytes:,} bytes, {promised.bytes:,} were sealed: not as sealed"
+        what = "truncated" if found.bytes < promised.bytes else "damaged"
+        return f"is {what}: {found.bytes:,} bytes, not as sealed ({promised.bytes:,})"
     return f"is damaged: sha256 {found.sha256[:12]}, not as sealed ({promised.sha256[:12]})"

@@ -18,11 +18,11 @@ from flows.runs.plan import RunPlan, sealed_stages
 from flows.runs.throughput import busy
 from flows.server.plain_errors import one_line
 from tasks import storage
-from tasks.events import Event, Finished, Published, Started
+from tasks.events import Event, Finished, Published, Started, Waiting
 from tasks.scores.summary import headline
 from tasks.shards import read_rows
 
-HEAD = ("stage", "now", "shards", "accepted", "rejected", "made last", "in", "see")
+HEAD = ("stage", "now", "shards", "see", "accepted", "rejected", "made last", "in")
 
 
 class RunPage:
@@ -36,6 +36,8 @@ class RunPage:
         self._meters: dict[str, Meter] = {}
         self._sealed: dict[str, SealedStage] = {}
         self._published: dict[str, dict[str, str]] = {}
+        self._waits: dict[str, str] = {}
+        self._passed: set[str] = set()
         self._failure, self._report, self._ended = "", "", False
         what = f"the page of run {plan.name} is not kept"
         self._artifact = RedrawnArtifact("markdown", key(plan.name, "run", "summary"), flow_run, self.drawn, what)
@@ -49,12 +51,14 @@ class RunPage:
                     self._meters[event.stage] = Meter(event, now, stage.count, _named(stage))
                 case Finished() if event.stage in STAGES:
                     self._sealed = sealed_stages(self._plan)
+                    self._passed.add(event.stage)
                     self._meters.pop(event.stage, None)
                 case Published():
                     self._published[event.stage] = dict(event.artifacts)
-                case _:
-                    for meter in self._meters.values():
-                        meter.hear(event, now)
+                case Waiting():  # before a stage counts anything, too: benchmarks are drawn by engines
+                    self._waits[event.stage] = event.text
+            for meter in self._meters.values():
+                meter.hear(event, now)
 
     def __enter__(self) -> Self:
         self._sealed = sealed_stages(self._plan)
@@ -76,11 +80,11 @@ class RunPage:
         with self._lock:
             now = self._now()
             parts = [f"# Run {self._plan.name}", f"**{now}**", table(HEAD, self._lines()), *self._trace()]
+            if self._report:
+                parts.append(f"Report: `{self._report}`")
+            parts.append(f"Outputs: `{self._plan.root}`")
             if "scores" in self._sealed and "scores" not in self._meters:
                 parts += ["## Scores", "\n".join(f"* {line}" for line in self._scores)]
-            if self._report:
-                parts += ["## Report", f"`{self._report}`"]
-            parts += ["## Root", f"`{self._plan.root}`"]
         return "\n\n".join(parts) + "\n", f"the whole run {self._plan.name}: {now}"
 
     def _now(self) -> str:
@@ -88,20 +92,30 @@ class RunPage:
             return f"failed: {self._failure}"
         if self._meters:
             return "; ".join(f"{name}: {meter.described()}" for name, meter in self._meters.items())
-        return "done" if self._ended else "begins"
+        following = next((name for name in self._plan.requested if name not in self._passed), "")
+        if self._ended or not following:
+            return "done" if self._ended else "writes its report"
+        return f"{following}: {self._waits.get(following) or 'begins'}"
 
     def _lines(self) -> Iterator[tuple[str, ...]]:
         for name in STAGES:
             stage, done, meter = self._plan.stages[name], self._sealed.get(name), self._meters.get(name)
-            see = ", ".join(self._links(name)) if done else ""
-            if meter:
-                state = "failed" if self._failure else meter.waits_for or meter.state(meter.note)
-                yield name, state, f"{meter.sealed:,} of {meter.shards:,}", "", "", "", "", see
-            elif done:
-                yield name, "sealed", f"{done.count:,} of {done.count:,}", *_made(done), see
+            if done and not meter:
+                shards = f"{done.count:,} of {done.count:,}"
+                yield name, "sealed", shards, ", ".join(self._links(name)), *_made(done)
             else:
-                state = "to come" if name in self._plan.requested else "not asked for"
-                yield name, state, f"{self._there.get(name, 0):,} of {stage.count:,}", "", "", "", "", see
+                there = meter.sealed if meter else self._there.get(name, 0)
+                yield name, self._state(name), f"{there:,} of {stage.count:,}", "", "", "", "", ""
+
+    def _state(self, stage: str) -> str:
+        """A word, so that the table fits; the line above it says more."""
+        if stage in self._meters and self._failure:
+            return "failed"
+        if self._waits.get(stage):
+            return "waits"
+        if stage in self._meters:
+            return "at work"
+        return "to come" if stage in self._plan.requested else "not asked for"
 
     def _links(self, stage: str) -> Iterator[str]:
         """To what this run has published; of a stage that it did not come to, to what runs before have."""
@@ -124,7 +138,7 @@ class RunPage:
     def _trace(self) -> Iterator[str]:
         if "captions" in self._sealed and (caption := self._a_caption):
             command = shlex.join(["synclr", "trace", caption, "--root", self._plan.root])
-            yield f"From a caption or image back to its concept, and on to checkpoints: `{command}`"
+            yield f"A caption or image, back to its concept and on to checkpoints: `{command}`"
 
     @cached_property
     def _a_caption(self) -> str | None:

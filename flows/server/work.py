@@ -9,7 +9,7 @@ from typing import Any
 from prefect._internal.infrastructure_exit_codes import INFRASTRUCTURE_EXIT_HINTS, InfrastructureExitInfo
 
 FAILED = 1
-HINT = InfrastructureExitInfo("The run failed.", "Its State Message, in Details, says why and what to do.")
+HINT = InfrastructureExitInfo("The run failed: its State Message, in Details, or the log above says why.", "")
 
 
 def main() -> Any:

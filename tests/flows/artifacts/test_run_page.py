@@ -39,8 +39,8 @@ def line(page: RunPage, stage: str) -> list[str]:
 def test_in_its_first_second_it_shows_six_stages_and_which_shards_are_there(tmp_path):
     plan = make_run(str(tmp_path), until="captions")
     with RunPage(plan.model_copy(update={"until": "encoder"}), FLOW_RUN) as page:
-        assert now(page) == "begins"
-        assert line(page, "captions")[:4] == ["captions", "sealed", "4 of 4", "48"]
+        assert now(page) == "concepts: begins"
+        assert line(page, "captions")[:3] == ["captions", "sealed", "4 of 4"] and line(page, "captions")[4] == "48"
         assert line(page, "images")[:3] == ["images", "to come", "0 of 4"]
         assert line(page, "scores")[1] == "not asked for"
 
@@ -54,7 +54,7 @@ def test_it_tells_shards_rate_and_time_left_while_a_stage_is_at_work(tmp_path):
         assert re.fullmatch(
             r"images: 1 of 4 shards sealed, 40 of 160 images, [\d.,]+/s, \d:\d\d:\d\d left, engine 90% busy", now(page)
         )
-        assert line(page, "images")[2] == "1 of 4"
+        assert line(page, "images")[1:3] == ["at work", "1 of 4"]
         assert page.drawn()[1].startswith(f"the whole run {plan.name}: images: 1 of 4 shards sealed")
 
 
@@ -67,12 +67,31 @@ def test_it_says_for_whom_a_stage_waits_and_the_wait_is_no_part_of_the_rate(tmp_
             Waiting(plan.name, "captions", "waits for the engine slot that run other holds for images since 07:30 UTC")
         )
         assert "waits for the engine slot that run other holds for images since 07:30 UTC" in now(page)
-        assert line(page, "captions")[1].startswith("waits for the engine slot")
+        assert line(page, "captions")[1] == "waits"
         clock[0] = 170.0
         page(Waiting(plan.name, "captions", ""))
         clock[0] = 180.0
         page(Advanced(plan.name, "captions", 20))
         assert "20 of 48 captions, 2/s, 0:00:14 left" in now(page) and "waits" not in now(page)
+
+
+def test_between_two_stages_it_names_the_next_one_and_for_whom_that_waits_before_it_counts_anything(tmp_path):
+    plan = make_run(str(tmp_path), until="encoder").model_copy(update={"since": "encoder", "until": "embeddings"})
+    with RunPage(plan, FLOW_RUN) as page:
+        page(Started(plan.name, "encoder", "steps", 6, 6))
+        page(Finished(plan.name, "encoder", 1.0))
+        assert now(page) == "embeddings: begins"
+        page(
+            Waiting(
+                plan.name, "embeddings", "waits for the engine slot that run other holds for images since 07:30 UTC"
+            )
+        )
+        assert now(page).startswith("embeddings: waits for the engine slot") and line(page, "embeddings")[1] == "waits"
+        page(Waiting(plan.name, "embeddings", ""))
+        assert now(page) == "embeddings: begins" and line(page, "embeddings")[1] == "to come"
+        page(Started(plan.name, "embeddings", "shards", 3, 3))
+        page(Finished(plan.name, "embeddings", 1.0))
+        assert now(page) == "writes its report"
 
 
 def test_a_run_that_fails_says_where_and_why(tmp_path):
@@ -92,8 +111,8 @@ def test_at_its_end_links_lead_to_this_runs_artifacts_and_report_and_trace_are_n
     drawn = page.drawn()[0]
     assert now(page) == "done" and "`there/report.html`" in drawn and "this encoder 34.1 %" in drawn
     assert (
-        line(page, "images")[-1]
+        line(page, "images")[3]
         == "[lineage](/artifacts/artifact/id-of-lineage), [sheet](/artifacts/artifact/id-of-sheet)"
     )
-    assert f"/artifacts/key/{run.name}-scores-table" in line(page, "scores")[-1], "of a run before"
+    assert f"/artifacts/key/{run.name}-scores-table" in line(page, "scores")[3], "of a run before"
     assert re.search(rf"`synclr trace [0-9a-f-]+ --root {re.escape(run.root)}`", drawn)

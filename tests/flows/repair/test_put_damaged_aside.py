@@ -39,7 +39,10 @@ def test_all_files_of_a_damaged_shard_are_moved_with_the_reason_and_others_stay(
     before, neighbour = files(plan, "captions-000001"), files(plan, "captions-000000")
     repaired = put_damaged_aside(plan.root, "first")
     [moved] = repaired["put_aside"]
-    assert (moved["shard"], moved["stage"]) == ("captions-000001", "captions") and "were sealed" in moved["faults"][0]
+    assert (moved["shard"], moved["stage"]) == (
+        "captions-000001",
+        "captions",
+    ) and "captions-000001.tar is truncated: " in moved["faults"][0]
     assert len(before) == 5 and files(plan, "captions-000001", moved["folder"]) == before
     assert json.loads((Path(moved["folder"]) / "reason.json").read_text())["faults"] == moved["faults"]
     assert files(plan, "captions-000001") == {} and files(plan, "captions-000000") == neighbour

@@ -17,5 +17,9 @@ def test_what_the_worker_writes_after_a_failed_run_points_to_its_state_message(m
     except SystemExit as ended:
         assert not ended.code
     hint = exits.get_infrastructure_exit_info(work.FAILED)
-    assert "State Message" in hint.resolution and "unhandled exception" not in hint.explanation + hint.resolution
+    assert (
+        "State Message" in hint.explanation
+        and not hint.resolution
+        and "unhandled exception" not in hint.explanation + hint.resolution
+    )
     assert "3.7" in capsys.readouterr().out

@@ -147,7 +147,9 @@ def test_captions_that_the_selection_leaves_out_are_refused_and_another_selectio
         Rejection(third, "duplicate_elsewhere", f"{CAPTIONS[2].text} (repeats {first} of captions-000000)"),
     ]
     Path(table.file("parquet")).write_bytes(b"torn")
-    with pytest.raises(ContractError, match=r"not as sealed.*redraw --missing"):
+    with pytest.raises(
+        ContractError, match=r"^synclr repair RUN: selection-000000.parquet is truncated: 4 bytes, not as sealed"
+    ):
         render_shard(work_on(address, table, "torn"), 0, queue)
     other = address(stage="selection", lineage="o")
     make_shard(other, selection_record.CONTRACT, lambda: verdicts[:2], tar=False)
