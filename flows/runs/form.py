@@ -46,12 +46,13 @@ def settings_schema(parts: Container[str] = (*STAGES, "seed", "execution")) -> d
     checked = {"type": ["object", "null"], "additionalProperties": False, "properties": _or_null(whole)}
     about = "Open it for the settings that have no box above; empty boxes are as the recipe says."
     drawn = {"type": "object", "title": "settings", "description": about, "properties": folded}
-    return _folded(drawn, ADVANCED) | {"type": "object", "if": {}, "then": checked}
+    return _folded(drawn, ADVANCED) | {"if": {}, "then": checked}
 
 
 def _folded(schema: dict[str, Any], choice: str) -> dict[str, Any]:
-    told = {key: schema[key] for key in ("title", "description")}
-    nothing = {"type": "object", "title": RECIPE, "properties": {}}
+    told = {"type": "object"} | {key: schema[key] for key in ("title", "description")}
+    # Without a type of its own: pages take the first object for what was opened and has no value yet, and would fold it again.
+    nothing = {"title": RECIPE, "properties": {}}
     return told | {"anyOf": [nothing, {"type": "object", "title": choice, "properties": schema["properties"]}]}
 
 

@@ -163,7 +163,6 @@ class Person:
         with self.page.context.expect_page() as opened:  # links of artifacts open beside
             row.get_by_role("link", name=what, exact=True).click()
         self.page = opened.value
-        self.page.locator("a[href*='/artifacts/artifact/']").first.click()  # the newest of its history
         self.page.locator(".p-tab", has_text="Raw").wait_for()
 
     def watch_it_end(self, seconds: float) -> str:

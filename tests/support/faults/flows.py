@@ -102,6 +102,20 @@ FAULTS = (
         (PLANNING,),
     ),
     Fault(
+        "waiting-for-a-slot-counts-as-work",
+        "flows/execution/stage_run.py",
+        "return time.monotonic() - self._started - self._waited",
+        "return time.monotonic() - self._started",
+        ("tests/flows/execution/test_stage_run.py",),
+    ),
+    Fault(
+        "half-missing-shard-stays-where-it-is",
+        "flows/repair/put_damaged_aside.py",
+        "        if sealed(address) is None:\n",
+        "        if sealed(address) is address:\n",
+        ("tests/flows/repair/test_put_damaged_aside.py",),
+    ),
+    Fault(
         "edges-from-every-stage-to-every-other",
         "flows/execution/stage_flow.py",
         "carried = quote(plan)",

@@ -38,8 +38,8 @@ FAULTS = (
     Fault(
         "only-the-size-of-a-file-is-checked",
         "tasks/shards.py",
-        "        if found != promised:\n",
-        "        if found.bytes != promised.bytes:\n",
+        "    if found == promised:\n",
+        "    if found.bytes == promised.bytes:\n",
         (SHARDS,),
     ),
     Fault(
@@ -52,8 +52,8 @@ FAULTS = (
     Fault(
         "shard-that-was-waited-for-is-made-again",
         "tasks/shards.py",
-        "meanwhile=alive):\n        return sealed(address) or _write(",
-        "meanwhile=alive):\n        return _write(",
+        "manifest = sealed(address) or _write(",
+        "manifest = _write(",
         (SHARDS,),
     ),
     Fault(
