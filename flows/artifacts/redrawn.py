@@ -8,8 +8,9 @@ from threading import Thread
 from typing import Any
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 
 EVERY_SECONDS = 2.0
 PATIENCE_SECONDS = 30.0
@@ -45,10 +46,14 @@ class RedrawnArtifact:
             with get_client(sync_client=True) as client:
                 # Drawn once: what happens while the server creates the artifact is news for the first update.
                 data, described = shown = self._draw()
-                made = ArtifactCreate(
-                    type=self._kind, key=self._key, description=described, data=data, flow_run_id=self._flow_run
-                )
-                artifact = client.create_artifact(made).id
+                artifact = self._of_this_run(client)
+                if artifact is None:
+                    made = ArtifactCreate(
+                        type=self._kind, key=self._key, description=described, data=data, flow_run_id=self._flow_run
+                    )
+                    artifact = client.create_artifact(made).id
+                else:
+                    client.update_artifact(artifact, ArtifactUpdate(data=data, description=described))
                 while True:
                     ended = self._ended.wait(EVERY_SECONDS)
                     if (now := self._draw()) != shown:
@@ -59,3 +64,10 @@ class RedrawnArtifact:
         except Exception as error:
             # Whatever the server's trouble is, the run goes on without it.
             logger.warning("%s on the server any more: %s", self._what, error)
+
+    def _of_this_run(self, client: SyncPrefectClient) -> UUID | None:
+        """What the same flow run drew before it was tried again: a run has one artifact of a key."""
+        mine = ArtifactFilterFlowRunId(any_=[self._flow_run])
+        wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[self._key]), flow_run_id=mine)
+        found = client.read_artifacts(artifact_filter=wanted)
+        return found[0].id if found else None

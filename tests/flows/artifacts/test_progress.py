@@ -4,6 +4,8 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
 
 from data_specs.ids import Lineage
 from data_specs.stage import Stage
@@ -27,6 +29,9 @@ class SlowServer:
 
     def __exit__(self, *error: object) -> None:
         return None
+
+    def read_artifacts(self, **_: Any) -> list[Any]:
+        return []
 
     def create_artifact(self, artifact: Any) -> SimpleNamespace:
         self.shown.append(artifact.data)
@@ -64,3 +69,20 @@ def test_the_bars_words_move_with_the_shards_and_say_what_the_stage_waits_for(mo
     bar(Advanced("tiny", "captions", 10))
     percent, words = bar.drawn()
     assert percent == 50.0 and words.startswith("captions of tiny: 2 of 4 shards sealed, 20 of 40 captions, ")
+
+
+@pytest.mark.slow(20)
+def test_a_run_that_is_tried_again_goes_on_with_the_artifact_that_it_has(on_the_server: None):
+    with get_client(sync_client=True) as client:
+        runs = [client.create_flow_run(flow(lambda: None, name="synclr")).id for _ in range(2)]
+        for run, words in ((runs[0], "first"), (runs[0], "again"), (runs[1], "another run")):
+            drawn = module.RedrawnArtifact(
+                "markdown", "a-run-summary", str(run), lambda words=words: (words, words), "it"
+            )
+            drawn.start()
+            drawn.stop()
+        shown = {
+            artifact.flow_run_id: artifact.data for artifact in client.read_artifacts() if artifact.flow_run_id in runs
+        }
+        assert shown == {runs[0]: "again", runs[1]: "another run"}
+        assert len([artifact for artifact in client.read_artifacts() if artifact.flow_run_id in runs]) == 2
