@@ -83,7 +83,7 @@ def test_a_damaged_selection_is_put_aside_and_comes_back_to_the_byte(run):
     remake_damaged(run.root, run.name)
     assert [sealed(address) for stage in ("selection", "images") for address in shards(run, stage)] == before
     assert verify(run.root, run.name)[1] == []
-    [aside] = Path(shards(run, "selection")[1].folder, "damaged").iterdir()
+    [aside] = Path(shards(run, "selection")[1].folder, "damaged").glob("selection-000001-*")
     assert "not as sealed" in (aside / "reason.json").read_text()
 
 
