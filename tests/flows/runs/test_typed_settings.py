@@ -97,6 +97,10 @@ def test_what_is_no_text_is_yaml(text, value):
     [
         ("captions.total=many", r'captions.total: .*\(given: "many"\)'),
         ("captions.total=2026-05-01", r'captions.total: .*\(given: "2026-05-01"\)'),
+        ("captions.total=true", r'captions.total: .*valid integer.*\(given: "true"\)'),
+        ("captions.temperature=yes", r'captions.temperature: .*valid number.*\(given: "yes"\)'),
+        ("embeddings.seeds=[true]", r'embeddings.seeds.0: .*\(given: "true"\)'),
+        ("captions.strategies={concept: true}", r'captions.strategies.concept: .*\(given: "true"\)'),
         ("captions.strategies={concept: 1.0", "the value is not YAML: .*expected"),
         ("scores.protocols=!!python/name:os.x []", "the value is not YAML: .*constructor"),
         ("scores.protocols=&a [*a]", "scores.protocols.0"),
@@ -107,6 +111,13 @@ def test_a_wrong_value_is_shown_in_one_line(text, said):
     with pytest.raises(SpecError, match=said) as caught:
         resolve_recipe("tiny", read_overrides("tiny", [text]))
     assert "\n" not in str(caught.value)
+
+
+def test_a_list_of_which_nothing_is_right_is_not_called_too_short_and_an_empty_one_is():
+    with pytest.raises(SpecError, match=r"\A[^;]*\(given: 0\); [^;]*\(given: 1e-12\)\Z"):
+        resolve_recipe("tiny", read_overrides("tiny", ["scores.ridge_penalties=[0, 1e-12]"]))
+    with pytest.raises(SpecError, match="at least 1 item"):
+        resolve_recipe("tiny", read_overrides("tiny", ["scores.ridge_penalties=[]"]))
 
 
 def test_a_form_that_sends_a_number_for_a_text_is_told_to_quote_it():

@@ -193,6 +193,10 @@ def test_a_connection_refused_is_waited_for_and_then_an_engine_error():
         (Fault(400, '{"error": {"message": "maximum context length is 1024 tokens"}}'), "refused .*400.*1024 tokens"),
         (Fault(404, '{"error": {"message": "The model `x` does not exist."}}'), "does not exist"),
         (Fault(422, '{"detail": "no such field"}'), "no such field"),
+        (
+            Fault(status=308, headers={"Location": "https://127.0.0.1/v1/completions"}),
+            "refused the request .308.: it has moved to https://127.0.0.1/v1/completions",
+        ),
     ],
 )
 def test_a_request_that_is_wrong_is_refused_at_once_in_the_server_s_words(server, fault, said):
@@ -441,3 +445,15 @@ def test_an_environment_by_which_nobody_can_be_asked_is_one_line(environment, mo
         ) as refused:
             ask()
         assert SECRET not in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_where_a_proxy_may_be_what_does_not_answer_it_is_said(monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(
+        SpecError, match=r"nothing answers at http://llm.invalid/v1, asked by the proxy of HTTP_PROXY, or"
+    ):
+        require_captioner(spec("http://llm.invalid/v1"))
+    with pytest.raises(SpecError, match=r"nothing answers at http://127.0.0.1:\d+/v1 \("):
+        require_captioner(spec(f"http://127.0.0.1:{free_port()}/v1"))

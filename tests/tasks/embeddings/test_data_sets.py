@@ -134,7 +134,7 @@ def test_folders_that_cannot_be_judged_are_refused_before_any_work(folder: Path)
         fingerprint(source)
     with pytest.raises(SpecError, match=r"holds no class folders .*holds test, train"):
         fingerprint(of_folder(folder, validation="val"))
-    with pytest.raises(SpecError, match="holds nothing"):
+    with pytest.raises(SpecError, match="is no folder, or empty"):
         fingerprint(of_folder(folder / "nowhere"))
 
 
@@ -289,6 +289,16 @@ def test_columns_that_hold_no_images_or_no_classes_are_refused_before_any_work(
         fingerprint(HuggingFaceImages(name="pets", path=str(tmp_path)))
 
 
+@pytest.mark.parametrize("column", ["image", "label"])
+@pytest.mark.parametrize("form", ["arrow", "parquet"])
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, form: str, column: str) -> None:
+    once = table([1, 2], [0, 1], NAMES)
+    for split in ("train", "test"):
+        saved(tmp_path, form, split, once.append_column(column, once.column(column)))
+    with pytest.raises(SpecError, match=f"pets: .* has the column '{column}' 2 times"):
+        fingerprint(HuggingFaceImages(name="pets", path=str(tmp_path)))
+
+
 def test_classes_that_one_file_names_and_another_numbers_are_refused(tmp_path: Path) -> None:
     saved(tmp_path, "parquet", "train", table([1, 2], [0, 1], NAMES))
     saved(tmp_path, "parquet", "test", table([1, 2], [0, 1], None))
@@ -306,7 +316,7 @@ def test_classes_that_one_file_names_and_another_numbers_are_refused(tmp_path: P
         ([0, 0, 1], [2], "top1", "'test' has the class 'owl', and 'train' has none of that name"),
         ([0, 0], [0], "top1", "all images are of one class, 'cat'"),
         ([[0], [0, 1]], [[1]], "mean_per_class", "an image shows cat, dog; mean_per_class needs exactly one class"),
-        ([[0], [0, 1]], [[1], []], "map11", None),
+        ([[0], [0, 1]], [[1], [0], []], "map11", None),
     ],
 )
 def test_labels_of_which_no_score_would_come_are_refused_before_any_work(

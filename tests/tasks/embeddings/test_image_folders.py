@@ -80,6 +80,30 @@ def test_links_to_nothing_and_pipes_are_refused_by_name(folder: Path) -> None:
         fingerprint(of(folder))
 
 
+def test_a_class_that_is_a_link_to_nothing_is_refused_by_name(folder: Path) -> None:
+    for split in ("train", "test"):
+        (folder / split / "owl").symlink_to("../moved/owl")
+    with pytest.raises(SpecError, match=r"1 of 3 names in train are links to nothing, or no files \(owl\)"):
+        fingerprint(of(folder))
+
+
+def test_images_beside_the_class_folders_are_refused_by_name_and_lists_are_not(folder: Path) -> None:
+    before = fingerprint(of(folder))
+    for name in ("classes.txt", "._0.jpg", "LICENSE"):
+        (folder / "train" / name).touch()
+    assert fingerprint(of(folder)) == before
+    (folder / "train" / "loose.JPG").write_bytes(drawn(1))
+    with pytest.raises(
+        SpecError, match=r"train holds 1 images beside its class folders \(loose.JPG\), which would not"
+    ):
+        fingerprint(of(folder))
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"\('.*/nowhere' is no folder, or empty\)"):
+        fingerprint(of(tmp_path / "nowhere"))
+
+
 def test_a_link_to_an_image_or_to_a_class_is_as_good_as_it(folder: Path, tmp_path: Path) -> None:
     (folder / "train" / "cat").rename(tmp_path / "cat")
     (folder / "train" / "cat").symlink_to(tmp_path / "cat")
@@ -128,6 +152,18 @@ def test_images_that_nobody_can_open_are_told_before_hours_of_work(folder: Path)
     for path in folder.rglob("*.jpg"):
         path.write_bytes(drawn(128, (8, 8)) if path.parent.name == "dog" else drawn(0, (1, 8)))
     assert require_usable(of(folder)) == ["pets: 6 of 12 images tried are of one colour"]
+
+
+def test_what_is_not_tested_and_what_will_be_left_out_is_told_with_its_name_before_any_work(folder: Path) -> None:
+    image_folder(folder.parent / "more", ("owl",))
+    (folder.parent / "more" / "train" / "owl").rename(folder / "train" / "owl")
+    (folder / "train" / "cat" / "0.jpg").write_bytes(b"")
+    (folder / "train" / "cat" / ".DS_Store").touch()
+    assert require_usable(of(folder)) == [
+        "pets: files are left out: 1 hidden: train/cat/.DS_Store",
+        "pets: 1 of 3 classes of 'train' are not in 'test' ('owl')",
+        "pets: of 16 images tried will be left out: 1 unreadable (train/cat/0.jpg)",
+    ]
 
 
 def test_a_remote_folder_is_read_alike_and_other_sizes_are_another_data_set(folder: Path) -> None:
