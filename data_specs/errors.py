@@ -51,7 +51,9 @@ class ShardError(ContractError):
     def __str__(self) -> str:
         whose = shlex.join(["--root", self.root]) if self.root else ""
         alone = " ".join(filter(None, ("synclr repair", self.run or "RUN", "--shard", self.shard, whose)))
-        return f"synclr repair {self.run or 'RUN'}: {super().__str__()}; for this shard alone: {alone}; then run or retry"
+        return (
+            f"synclr repair {self.run or 'RUN'}: {super().__str__()}; for this shard alone: {alone}; then run or retry"
+        )
 
 
 class EngineError(SynclrError):
