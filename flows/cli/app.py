@@ -21,6 +21,7 @@ from flows.cli import (
     run_commands,
     server_commands,
     share_commands,
+    site_commands,
 )
 from flows.cli.stopping import stopped_by_signals
 from flows.server.home import settle_home
@@ -44,6 +45,7 @@ COMMANDS: Mapping[str, Commands] = {
         "coverage": inspect_commands.show_coverage,
         "quality": inspect_commands.show_quality,
         "verify": inspect_commands.verify_runs,
+        "site": site_commands.open_site,
     },
     "Repair and share": {
         "redraw": repair_commands.redraw_images,

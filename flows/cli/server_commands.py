@@ -17,18 +17,25 @@ SECONDS_TO_STOP = 30.0
 def start_ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="port on 127.0.0.1")] = 4200,
     root: Root = WORKSPACE,
+    site_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="port of our own pages [default: the next one, or any that is free]"),
+    ] = None,
 ) -> None:
-    """Start a Prefect server, a worker and our deployments on this machine, until Ctrl-C.
+    """Start a Prefect server, a worker, our deployments and our own pages on this machine, until Ctrl-C.
 
-    Open http://127.0.0.1:4200 to start, schedule, watch and retry runs; a run under way goes on at the next start. The server
-    keeps its records in an SQLite file under PREFECT_HOME, or in PostgreSQL if PREFECT_API_DATABASE_CONNECTION_URL names one.
+    Open http://127.0.0.1:4200 to start, schedule, watch and retry runs; a run under way goes on at the next start. The pages at
+    http://127.0.0.1:4201 show what runs made and where it comes from (`synclr site`). The server keeps its records in an SQLite
+    file under PREFECT_HOME, or in PostgreSQL if PREFECT_API_DATABASE_CONNECTION_URL names one.
 
     Example: synclr ui --port 4300
     """
     from flows.server.operate import operate
 
     with stopped_by_signals(SECONDS_TO_STOP):
-        operate(port, root)  # which prepares Prefect's settings by itself: its processes log more than a command does
+        operate(
+            port, root, site_port
+        )  # which prepares Prefect's settings by itself: its processes log more than a command does
 
 
 def register_deployments(

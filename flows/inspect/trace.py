@@ -10,6 +10,7 @@ from data_specs.selection import SELECTION
 from data_specs.stage import BACKGROUNDS
 from flows.inspect.show import CAPTION, CONCEPT, IMAGE, scores, unknown
 from flows.runs.lineages import RowMatch, find_rows, rows, runs_pointing_at, shard_location, stage_at, stages_under
+from flows.runs.plan import RunPlan
 from tasks.shards import sealed_shards
 
 
@@ -25,13 +26,37 @@ def trace(root: str, key: str, name: str | None = None) -> dict[str, Any]:
         SpecError: nothing under the root has this key, or it is not a caption's or image's key.
     """
     key = key.strip()
+    caption, copy = _parts(key)
+    rendered = list(find_rows(stages_under(root, "images", name), "id", caption))
+    captions = list(find_rows(stages_under(root, "captions", name), "id", caption))
+    return _traced(root, key, copy, captions, rendered, name)
+
+
+def trace_in(plan: RunPlan, key: str, shard: int) -> dict[str, Any]:
+    """The same as a run's plan has it, of which not all need be sealed; `shard` is the index that the caption stands in.
+
+    Reads that shard alone, where `trace` searches all. Raises SpecError.
+    """
+    caption, copy = _parts(key)
+    captions, rendered = (
+        list(find_rows([plan.stages[stage]], "id", caption, shard)) for stage in ("captions", "images")
+    )
+    return _traced(plan.root, key, copy, captions, rendered, plan.name)
+
+
+def _parts(key: str) -> tuple[str, int | None]:
+    """A caption's id, and which of its images; None for all."""
     image = IMAGE.fullmatch(key)
     caption, copy = (image[1], int(image[2])) if image else (key, None)
     if not CAPTION.fullmatch(caption):
         hint = f"to see a concept: `synclr show {key}`" if CONCEPT.fullmatch(key) else "`synclr show` finds others"
         raise SpecError(f"{key!r} is neither a caption's id nor <caption id>/<copy>; {hint}")
-    rendered = list(find_rows(stages_under(root, "images", name), "id", caption))
-    captions = list(find_rows(stages_under(root, "captions", name), "id", caption))
+    return caption, copy
+
+
+def _traced(
+    root: str, key: str, copy: int | None, captions: list[RowMatch], rendered: list[RowMatch], name: str | None
+) -> dict[str, Any]:
     if not captions or (copy is not None and not rendered):
         raise unknown(root, key, name)
     words = _source(rendered[0], captions) if rendered else captions[0]
@@ -43,7 +68,7 @@ def trace(root: str, key: str, name: str | None = None) -> dict[str, Any]:
         "key": key,
         "is": "caption" if copy is None else "image",
         "concept": _concept(root, words),
-        "caption": {"id": caption, "text": row["text"], "attempt": row["attempt"], **_location(root, words)},
+        "caption": {"id": row["id"], "text": row["text"], "attempt": row["attempt"], **_location(root, words)},
         "plan": {
             part: row[part]
             for part in ("strategy", "background", "relation", "other", "examples", "prompt_digest", "shard", "slot")
@@ -125,7 +150,7 @@ def _source(images: RowMatch, captions: list[RowMatch]) -> RowMatch:
 def _left_out(root: str, words: RowMatch, name: str | None) -> dict[str, Any] | None:
     """The verdict of the newest selection (of the run `name`) over these captions, if it leaves this one out."""
     tables = [each for each in stages_under(root, SELECTION, name) if each.facts["upstream"] == words.stage.lineage]
-    found = next(find_rows(tables[:1], "id", words.row["id"]), None)
+    found = next(find_rows(tables[:1], "id", words.row["id"], words.address.index), None)
     if found is None or found.row["verdict"] == "kept":
         return None
     return {**{part: found.row[part] for part in ("verdict", "repeats", "repeats_in")}, **_location(root, found)}

@@ -64,14 +64,18 @@ def runs_pointing_at(root: str, stage: Stage) -> list[str]:
     return _pointing(_recorded(root), stage)
 
 
-def find_rows(stages: Sequence[Stage], column: str, value: str) -> Iterator[RowMatch]:
-    """Rows whose `column` is `value`, at most one a lineage, read from the Parquet beside the shards: no tar is opened."""
+def find_rows(stages: Sequence[Stage], column: str, value: str, shard: int | None = None) -> Iterator[RowMatch]:
+    """Rows whose `column` is `value`, at most one a lineage, read from the Parquet beside the shards: no tar is opened.
+
+    `shard`: only in the shard of this index, where that is known.
+    """
     for stage in stages:
-        yield from _first(stage, column, value)
+        yield from _first(stage, column, value, shard)
 
 
-def _first(stage: Stage, column: str, value: str) -> Iterator[RowMatch]:
-    for address in sealed_shards(stage):
+def _first(stage: Stage, column: str, value: str, shard: int | None) -> Iterator[RowMatch]:
+    known = sealed_shards(stage) if shard is None else [each for each in [stage.shard(shard)] if sealed(each)]
+    for address in known:
         table = read_rows(address)
         for row in _dicts(table.filter(pc.equal(table[column], value)).slice(0, 1)):
             yield RowMatch(stage, address, row)

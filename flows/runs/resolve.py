@@ -175,10 +175,16 @@ def stale_fields(stage: Stage, before: Stage | None) -> list[str]:
     return list(differences(old, new)) or [CONTENTS]
 
 
-def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
+def differences(old: Any, new: Any) -> Iterator[str]:
     """Which field made a lineage stale: `spec.steps 300 -> 600`."""
+    for path, before, after in changed_fields(old, new):
+        yield f"{path} {json.dumps(before)} -> {json.dumps(after)}"
+
+
+def changed_fields(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The path of each field in which two trees differ, and its two values; None where one has no such field."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
-            yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+            yield from changed_fields(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
     elif old != new:
-        yield f"{path} {json.dumps(old)} -> {json.dumps(new)}"
+        yield path, old, new

@@ -1,16 +1,17 @@
 """The status of a run: what each of its stages has made and refused, and which fields of the recipe made it stale."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from data_specs.specs.run import RunSpec
 from data_specs.stage import STAGES, SealedStage, Stage
-from flows.runs.plan import read_plan, read_sealed
+from flows.runs.plan import RunPlan, read_plan, read_sealed
 from flows.runs.planning import replan
 from flows.runs.resolve import stale_fields
 from flows.runs.throughput import per_second
-from tasks.shards import manifests
+from tasks.shards import manifests, missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,41 @@ class StageStatus:
     @property
     def finished(self) -> bool:
         return self.made == self.planned and not self.stale
+
+
+@dataclass(frozen=True, slots=True)
+class StageProgress:
+    """How many shards of a stage are sealed, by one listing of its folder; `stale` by its plan, and not by its recipe today."""
+
+    stage: str
+    made: int
+    planned: int
+    stale: tuple[str, ...]
+
+
+def progress(plan: RunPlan) -> list[StageProgress]:
+    """How far a run is by its plan alone: quick however large it is, since no manifest, list or prompt is read."""
+    before = read_sealed(plan)
+    return [
+        StageProgress(
+            name,
+            (stage := plan.stages[name]).count - len(missing(stage)),
+            stage.count,
+            tuple(stale_fields(stage, before.get(name))),
+        )
+        for name in STAGES
+    ]
+
+
+def state(plan: RunPlan, rows: Sequence[StageProgress | StageStatus]) -> str:
+    """`finished`, `finished to images`, `captions 3/16`, `encoder is stale`: of the stages that the run was asked for."""
+    for row in rows:
+        if row.stage in plan.requested:
+            if row.stale:
+                return f"{row.stage} is stale"
+            if row.made < row.planned:
+                return f"{row.stage} {row.made}/{row.planned}"
+    return "finished" if plan.until == STAGES[-1] else f"finished to {plan.until}"
 
 
 def status(root: str, name: str) -> list[StageStatus]:

@@ -1,4 +1,4 @@
-"""Run a Prefect server, a worker and our deployments on loopback until Ctrl-C: what `synclr ui` does."""
+"""Run a Prefect server, a worker, our deployments and our own pages on loopback until Ctrl-C: what `synclr ui` does."""
 
 import contextvars
 import os
@@ -14,14 +14,18 @@ from data_specs.errors import EngineError, SpecError
 from flows.server.kept_process import KeptProcess
 from flows.server.prefect_server import PrefectServer, chosen, known
 from flows.server.settings import prepare
+from flows.server.site_process import SiteProcess
 from tasks import storage
 
 POOL = "synclr"
 LOOK_SECONDS = 3
 
 
-def operate(port: int, root: str) -> None:
-    """Blocks until Ctrl-C or SIGTERM, then ends what it started; a run under way goes on at the next start."""
+def operate(port: int, root: str, site_port: int | None = None) -> None:
+    """Blocks until Ctrl-C or SIGTERM, then ends what it started; a run under way goes on at the next start.
+
+    `site_port` is that of our own pages; None: the one after `port`. Raises SpecError for a port that is taken.
+    """
     stopping = threading.Event()
 
     def answer(_number: int, _frame: object) -> None:
@@ -40,11 +44,12 @@ def operate(port: int, root: str) -> None:
     logs = Path(PREFECT_HOME.value()) / "synclr-logs"
     logs.mkdir(parents=True, exist_ok=True)
     server = PrefectServer(port, logs / "server.log")
+    site = SiteProcess(root, server, site_port, logs / "site.log")
     with suppress(KeyboardInterrupt), _started(server) as address, known(address):
         # For the children, and for what this process asks itself: Prefect has read its settings already.
         os.environ["PREFECT_API_URL"] = f"{address}/api"
         with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
-            _keep(server, root, logs, stopping)
+            _keep(server, site, root, logs, stopping)
     print("stopped", flush=True)
 
 
@@ -102,8 +107,8 @@ def _worker(root: str, log: Path) -> KeptProcess:
     )
 
 
-def _keep(server: PrefectServer, root: str, logs: Path, stopping: threading.Event) -> None:
-    """Start server and worker again whenever they end, and look after the runs whose processes ended with them."""
+def _keep(server: PrefectServer, site: SiteProcess, root: str, logs: Path, stopping: threading.Event) -> None:
+    """Start server, worker and site again whenever they end, and look after the runs whose processes ended with them."""
     # In a thread, since a request waits for a server that is gone; with Prefect's settings as they are here.
     looking = contextvars.copy_context()
     threading.Thread(target=looking.run, args=(_look_after, stopping), daemon=True).start()
@@ -112,15 +117,24 @@ def _keep(server: PrefectServer, root: str, logs: Path, stopping: threading.Even
         worker.start()  # what was under way goes on while the deployments are registered
         print("registering the deployments ...", flush=True)
         _deploy(server, root, logs / "deploy.log")
+        site.start()
         print(f"Prefect UI: {server.address}  (Ctrl-C stops it; a run under way goes on at the next start)", flush=True)
+        print(f"runs, images and where they come from: {site.address}", flush=True)
         print(f"start a run: {server.address}/deployments, outputs under {root}, logs under {logs}", flush=True)
+        kept: list[KeptProcess] = [server, worker, site]
         while not stopping.wait(0.5):
-            for process in (server, worker):
-                if process.code is not None:
-                    print(f"the {process.name} ended with code {process.code}; starting another", flush=True)
+            for process in [each for each in kept if each.code is not None]:
+                print(f"the {process.name} ended with code {process.code}; starting another", flush=True)
+                try:
                     process.start()
+                except EngineError as error:
+                    if process is not site:
+                        raise
+                    kept.remove(site)  # runs go on without pages to look at
+                    print(f"{error}; going on without it", flush=True)
     finally:
         stopping.set()
+        site.stop()
         worker.stop()
 
 

@@ -34,8 +34,8 @@ class PrefectServer(KeptProcess):
 
     def __init__(self, port: int | None = None, log: Path | None = None, *, only_records: bool = False) -> None:
         """Raises SpecError if the port is taken, or server and clients are given other passwords."""
-        self.address = f"http://{HOST}:{port or _free_port()}"
-        if port and _taken(port):
+        self.address = f"http://{HOST}:{port or free_port()}"
+        if port and taken(port):
             raise SpecError(f"something listens at {self.address} already; choose another with --port")
         words = ["server", "start", "--host", HOST, "--port", self.address.rsplit(":", 1)[1]]
         environment = server_environment(self.address, only_records=only_records)
@@ -108,13 +108,14 @@ def _note() -> Path:
     return Path(PREFECT_HOME.value()) / "synclr-server"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind((HOST, 0))
         return int(free.getsockname()[1])
 
 
-def _taken(port: int) -> bool:
+def taken(port: int) -> bool:
+    """Whether something listens there."""
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0
 

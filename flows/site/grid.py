@@ -1,0 +1,160 @@
+"""Tell the state of shards: made, reused and by which run, missing, damaged; by listings, manifests and sizes alone."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from data_specs.errors import ContractError
+from data_specs.shard import ShardAddress, ShardManifest
+from data_specs.stage import Stage
+from flows.runs.plan import RunPlan
+from flows.site.addresses import FRONT, run_page, shard_page, stage_page
+from flows.site.commands import remake
+from flows.site.site import Site, SitePage, UnknownPageError, stage_in
+from tasks import storage
+from tasks.shards import missing, parse_manifest
+
+ShardState = Literal["made", "reused", "missing", "damaged"]
+CELLS = 500
+"""On one page of a stage."""
+LISTED = 20
+"""Of the missing and damaged shards of a page, those that are named with their command."""
+
+
+@dataclass(frozen=True, slots=True)
+class GridCell:
+    """One shard. `by` is the run that made it, as far as that is known; `page` its address, None where it has no page.
+
+    `fault` says what is wrong with a damaged one: a manifest that is none, a file that is gone or has another size.
+    """
+
+    shard: ShardAddress
+    state: ShardState
+    by: str
+    accepted: int
+    rejected: int
+    fault: str
+    page: str | None
+
+    @property
+    def tenths(self) -> int:
+        """The rejected share, rounded up, so that one reject among a million can be seen."""
+        asked = self.accepted + self.rejected
+        return -(-10 * self.rejected // asked) if asked else 0
+
+    @property
+    def says(self) -> str:
+        """`images-000003: reused, made by first; 12 accepted, 3 rejected (20.0 %)`."""
+        whose = {
+            "made": ", made here",
+            "reused": f": made by {self.by}",
+            "missing": ": missing",
+            "damaged": ": damaged",
+        }
+        counts = ""
+        if self.state in ("made", "reused"):
+            asked = self.accepted + self.rejected
+            share = f" ({100 * self.rejected / asked:.1f} %)" if self.rejected else ""
+            counts = f"; {self.accepted:,} accepted, {self.rejected:,} rejected{share}"
+        return f"{self.shard.stem}{whose[self.state]}{counts}{'; ' * bool(self.fault)}{self.fault}"
+
+
+def cells(site: Site, plan: RunPlan, stage: Stage, indices: Sequence[int]) -> list[GridCell]:
+    """The state of some shards of a stage; no tar or table is opened."""
+    sizes = {entry.name: entry.size for entry in storage.entries(stage.folder)}
+    shards, linked = [stage.shard(index) for index in indices], site.linked(stage)
+    manifests, notes = (
+        _contents([shard for shard in shards if f"{shard.stem}.{suffix}" in sizes], suffix)
+        for suffix in ("json", "made.json")
+    )
+    found = []
+    for shard in shards:
+        page = shard_page(plan.name, shard) if shard.index in linked else None
+        found.append(_cell(shard, plan.name, manifests.get(shard.index), notes.get(shard.index), sizes, page))
+    return found
+
+
+def _contents(shards: Sequence[ShardAddress], suffix: str) -> dict[int, bytes]:
+    texts = storage.read_all([shard.file(suffix) for shard in shards])
+    return {shard.index: text for shard, text in zip(shards, texts, strict=True) if text is not None}
+
+
+def _cell(
+    shard: ShardAddress,
+    run: str,
+    manifest: bytes | None,
+    note: bytes | None,
+    sizes: Mapping[str, int],
+    page: str | None,
+) -> GridCell:
+    if manifest is None:
+        return GridCell(shard, "missing", "", 0, 0, "", page)
+    try:
+        promised = parse_manifest(shard, manifest)
+    except ContractError as error:
+        return GridCell(shard, "damaged", "", 0, 0, str(error), page)
+    by, rejected = made_by(note).get("run") or "", sum(promised.rejected.values())
+    fault = "; ".join(_unlike(shard, promised, sizes))
+    state: ShardState = "damaged" if fault else "reused" if by and by != run else "made"
+    return GridCell(shard, state, by, promised.accepted, rejected, fault, page)
+
+
+def made_by(note: bytes | None) -> dict[str, Any]:
+    """Who made a shard, when and how fast; empty where that was lost, on which nothing depends."""
+    with suppress(ValueError):
+        found = json.loads(note or b"{}")
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _unlike(shard: ShardAddress, manifest: ShardManifest, sizes: Mapping[str, int]) -> list[str]:
+    faults = []
+    for suffix, promised in manifest.files.items():
+        name = f"{shard.stem}.{suffix}"
+        if name not in sizes:
+            faults.append(f"{name} is missing")
+        elif sizes[name] != promised.bytes:
+            faults.append(f"{name} has {sizes[name]:,} bytes, and {promised.bytes:,} were sealed")
+    return faults
+
+
+@dataclass(frozen=True, slots=True)
+class GridPage:
+    """Of many pages of a stage: which shards it has, and how many of them are missing."""
+
+    number: int
+    address: str
+    first: int
+    last: int
+    missing: int
+
+
+def grid_pages(run: str, stage: Stage) -> list[GridPage]:
+    absent = missing(stage)
+    found = []
+    for number, first in enumerate(range(0, max(1, stage.count), CELLS), 1):
+        last = min(first + CELLS, stage.count) - 1
+        lost = sum(first <= index <= last for index in absent)
+        found.append(GridPage(number, stage_page(run, stage.name, number), first, last, lost))
+    return found
+
+
+def stage_view(site: Site, run: str, stage: str, page: int = 1) -> SitePage:
+    """The grid of a stage's shards, `CELLS` a page, and the commands that make again what is missing or damaged."""
+    plan = site.plan(run)
+    found = stage_in(plan, stage)
+    pages = grid_pages(run, found)
+    if not 1 <= page <= len(pages):
+        raise UnknownPageError(f"stage {stage!r} of run {run!r} has {len(pages)} pages, and no page {page}")
+    here = pages[page - 1]
+    shown = cells(site, plan, found, range(here.first, here.last + 1))
+    content = {"run": run, "stage": found, "pages": pages, "page": here, "cells": shown, "faulty": faulty(plan, shown)}
+    return SitePage("stage.html", f"{stage} of {run}", (("runs", FRONT), (run, run_page(run))), content)
+
+
+def faulty(plan: RunPlan, shown: Sequence[GridCell]) -> list[tuple[GridCell, str]]:
+    """The damaged and then the missing of some shards, with the command that makes each again; at most `LISTED`."""
+    worst = [cell for state in ("damaged", "missing") for cell in shown if cell.state == state]
+    return [(cell, remake(plan, cell.shard, damaged=cell.state == "damaged")) for cell in worst[:LISTED]]

@@ -1,0 +1,113 @@
+"""The page of one run: its stages with their shards as they are sealed, what failed, and the command that goes on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from data_specs.stage import INNER_STAGES, RECORDS, STAGES, SealedStage, Stage
+from flows.inspect.stage_events import FAILED, STOPPED, StageEvent, last_events
+from flows.runs.plan import RunPlan, read_sealed
+from flows.runs.recipes import format_overrides
+from flows.runs.status import progress, state
+from flows.site.addresses import FRONT
+from flows.site.commands import run_again
+from flows.site.grid import CELLS, GridCell, cells, faulty, made_by
+from flows.site.rates import StageRate, open_rate, sealed_rate
+from flows.site.runs import thumbnails
+from flows.site.site import Site, SitePage, readable
+from tasks import storage
+from tasks.scores.summary import headline
+from tasks.shards import missing
+
+MOST_CELLS = 200
+"""Of one stage on this page, which is read again every few seconds; a larger stage has its shards on pages of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageView:
+    """One stage on the page of its run. `cells` is empty where there are more than `MOST_CELLS`; `pages` then hold them.
+
+    `trouble` says why it failed, or what made it stale; `prefect` is the address of its flow run, where a server knows it.
+    """
+
+    stage: Stage
+    inner: bool
+    rate: StageRate
+    sealed: SealedStage | None
+    records: str
+    cells: list[GridCell]
+    pages: int
+    trouble: str
+    prefect: str | None
+
+
+def run_view(site: Site, run: str) -> SitePage:
+    plan = site.plan(run)
+    rows, sealed, events = progress(plan), read_sealed(plan), last_events(plan)
+    stages = [_stage(site, plan, name, sealed, events.get(name)) for name in plan.stages]
+    words, open_ = state(plan, rows), any(row.made < row.planned for row in rows if row.stage in plan.requested)
+    broken = [found for view in stages for found in faulty(plan, view.cells)]
+    whole_run = next((event.whole_run for event in reversed(events.values()) if event.whole_run), "")
+    content = {
+        "run": run,
+        "plan": plan,
+        "state": words,
+        "kind": "open" if open_ else "made",
+        "stages": stages,
+        "images": readable(thumbnails, plan)[0] or [],
+        "headline": _headline(plan),
+        "broken": [found for found in broken if found[0].state == "damaged"],
+        "command": run_again(plan) if open_ or not words.startswith("finished") else "",
+        "changes": format_overrides(plan.source["overrides"]),
+        "prefect": flow_run_page(site, whole_run),
+        "report": "report.html" in storage.names(plan.folder),
+        "logs": storage.names(f"{plan.folder}/logs"),
+        "logs_folder": f"{plan.folder}/logs",
+    }
+    return SitePage("run.html", run, (("runs", FRONT),), content, refresh=open_)
+
+
+def flow_run_page(site: Site, flow_run: str) -> str | None:
+    return f"{site.prefect}/runs/flow-run/{flow_run}" if site.prefect and flow_run else None
+
+
+def _headline(plan: RunPlan) -> list[str]:
+    stage = plan.stages["scores"]
+    return [] if missing(stage) else readable(headline, stage)[0] or []
+
+
+def _stage(
+    site: Site, plan: RunPlan, name: str, recorded: Mapping[str, SealedStage], event: StageEvent | None
+) -> StageView:
+    stage = plan.stages[name]
+    made = stage.count - len(missing(stage))
+    record = recorded.get(name)
+    sealed = record if record and record.lineage == stage.lineage and made == stage.count else None
+    rate, fault = readable(lambda: sealed_rate(sealed, plan) if sealed else open_rate(stage, plan, made))
+    shown = cells(site, plan, stage, range(stage.count)) if stage.count <= MOST_CELLS else []
+    return StageView(
+        stage=stage,
+        inner=name in INNER_STAGES,
+        rate=rate or StageRate(made, stage.count, "shards"),
+        sealed=sealed,
+        records=f"{sealed.accepted:,} {RECORDS[name]}" if sealed else "",
+        cells=shown,
+        pages=-(-stage.count // CELLS),
+        trouble=fault or _trouble(event, whole=made == stage.count),
+        prefect=flow_run_page(site, _flow_run(stage, event)),
+    )
+
+
+def _trouble(event: StageEvent | None, *, whole: bool) -> str:
+    """Of a stage that has not been made since."""
+    if event is None or whole or event.type not in (FAILED, STOPPED):
+        return ""
+    how = "failed" if event.type == FAILED else "was stopped"
+    return f"{how} at {event.time[:16].replace('T', ' ')} UTC: {event.message}"
+
+
+def _flow_run(stage: Stage, event: StageEvent | None) -> str:
+    """By which a server knows who works on a stage, or who made its first shard."""
+    if event and event.flow_run:
+        return event.flow_run
+    note = storage.read_bytes(stage.shard(0).file("made.json")) if stage.name in STAGES else None
+    return str(made_by(note).get("flow_run") or "")
