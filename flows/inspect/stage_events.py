@@ -1,12 +1,14 @@
 """Read how a run's stages began and ended last, from the OpenLineage events that are kept beside the run."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from flows.runs.plan import RunPlan
 from tasks import storage
+from tasks.shards import missing
 
 EVENTS = "openlineage.jsonl"
 END_BYTES = 1 << 20
@@ -37,6 +39,12 @@ def last_events(plan: RunPlan) -> dict[str, StageEvent]:
             event = _parsed(json.loads(line))
             found[event.stage] = event
     return found
+
+
+def failed_stage(plan: RunPlan, events: Mapping[str, StageEvent]) -> str:
+    """The stage that failed last and has not been made since; empty if there is none."""
+    failed = [name for name, event in events.items() if event.type == FAILED and name in plan.stages]
+    return next((name for name in reversed(failed) if missing(plan.stages[name])), "")
 
 
 def _end(url: str) -> list[bytes]:

@@ -6,8 +6,9 @@ from data_specs.shard import ShardAddress
 from flows.inspect.verify import shard_faults
 from flows.runs.disk import bytes_on_disk
 from flows.runs.plan import RunPlan
+from flows.runs.status import progress, state
 from flows.site.addresses import FRONT, run_page, shard_page
-from flows.site.commands import remake, verify
+from flows.site.commands import repair, verify
 from flows.site.site import Site, SitePage, readable
 from tasks.shards import sealed_shards
 
@@ -23,13 +24,15 @@ def check_view(site: Site, run: str) -> SitePage:
     for shard in shards:
         if faults := _faults(plan, shard):
             page = shard_page(run, shard) if shard.index in site.linked(plan.stages[shard.stage]) else None
-            command = remake(plan, shard, damaged=True)
-            found.append({"stem": shard.stem, "page": page, "faults": faults, "command": command})
+            found.append({"shard": shard, "page": page, "faults": faults})
+    finished = state(plan, progress(plan)).startswith("finished")
+    commands = repair(plan, [each["shard"] for each in found], None if finished else plan.until) if found else []
     content = {
         "run": run,
         "size": size,
         "checked": len(shards),
         "found": found,
+        "commands": commands,
         "too_large": size > MOST_BYTES,
         "verify": verify(plan),
     }

@@ -11,8 +11,9 @@ from data_specs.shard import ShardAddress, ShardManifest
 from data_specs.stage import Stage
 from flows.runs.plan import RunPlan
 from flows.site.addresses import FRONT, run_page, shard_page, stage_page
-from flows.site.commands import remake
+from flows.site.commands import repair
 from flows.site.site import Site, SitePage, UnknownPageError, stage_in
+from flows.site.thumbnails import tiles
 from tasks import storage
 from tasks.shards import missing, parse_manifest
 
@@ -20,7 +21,7 @@ ShardState = Literal["made", "reused", "missing", "damaged"]
 CELLS = 500
 """On one page of a stage."""
 LISTED = 20
-"""Of the missing and damaged shards of a page, those that are named with their command."""
+"""Of the missing and damaged shards of a page, those that are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +151,23 @@ def stage_view(site: Site, run: str, stage: str, page: int = 1) -> SitePage:
         raise UnknownPageError(f"stage {stage!r} of run {run!r} has {len(pages)} pages, and no page {page}")
     here = pages[page - 1]
     shown = cells(site, plan, found, range(here.first, here.last + 1))
-    content = {"run": run, "stage": found, "pages": pages, "page": here, "cells": shown, "faulty": faulty(plan, shown)}
+    faulty = [cell for state in ("damaged", "missing") for cell in shown if cell.state == state]
+    content = {
+        "run": run,
+        "stage": found,
+        "pages": pages,
+        "page": here,
+        "cells": shown,
+        "faulty": faulty[:LISTED],
+        "more": len(faulty[LISTED:]),
+        "commands": commands_for(plan, faulty),
+        "tiles": tiles(site, plan, [cell.shard for cell in shown if cell.state in ("made", "reused")]),
+    }
     return SitePage("stage.html", f"{stage} of {run}", (("runs", FRONT), (run, run_page(run))), content)
 
 
-def faulty(plan: RunPlan, shown: Sequence[GridCell]) -> list[tuple[GridCell, str]]:
-    """The damaged and then the missing of some shards, with the command that makes each again; at most `LISTED`."""
-    worst = [cell for state in ("damaged", "missing") for cell in shown if cell.state == state]
-    return [(cell, remake(plan, cell.shard, damaged=cell.state == "damaged")) for cell in worst[:LISTED]]
+def commands_for(plan: RunPlan, faulty: Sequence[GridCell]) -> list[str]:
+    """Those that make the damaged and missing shards of one stage again, of which at most `LISTED` are damaged."""
+    damaged = [cell.shard for cell in faulty if cell.state == "damaged"][:LISTED]
+    absent = next((cell.shard.stage for cell in faulty if cell.state == "missing"), None)
+    return repair(plan, damaged, absent)

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from data_specs.stage import SealedStage, Stage
+from data_specs.stage import RECORDS, SealedStage, Stage
 from flows.artifacts.makers import MOST, makers
 from flows.report.write import duration
 from flows.runs.plan import RunPlan
@@ -29,11 +29,18 @@ class StageRate:
         return 100 * self.done // self.total if self.total else 0
 
 
+def counted(count: int, things: str) -> str:
+    """`1 checkpoint`, `21,000 concepts`."""
+    return f"{count:,} {things.removesuffix('s') if count == 1 else things}"
+
+
 def sealed_rate(stage: SealedStage, plan: RunPlan) -> StageRate:
     """Of a stage that is whole: the speed of the run that made something of it last."""
     speed = per_second(stage, plan.spec)
     words = [
-        f"{format_number(speed)} {stage.name} a second" if speed else "",
+        f"{format_number(speed)} {'images' if stage.name == 'images' else RECORDS[stage.name]} a second"
+        if speed
+        else "",
         duration(stage.seconds) if stage.seconds else "",
         busy(stage.engine_busy),
     ]

@@ -1,19 +1,19 @@
 """The page of one run: its stages with their shards as they are sealed, what failed, and the command that goes on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from data_specs.stage import INNER_STAGES, RECORDS, STAGES, SealedStage, Stage
-from flows.inspect.stage_events import FAILED, STOPPED, StageEvent, last_events
+from flows.inspect.stage_events import FAILED, STOPPED, StageEvent, failed_stage, last_events
 from flows.runs.plan import RunPlan, read_sealed
 from flows.runs.recipes import format_overrides
 from flows.runs.status import progress, state
 from flows.site.addresses import FRONT
-from flows.site.commands import run_again
-from flows.site.grid import CELLS, GridCell, cells, faulty, made_by
-from flows.site.rates import StageRate, open_rate, sealed_rate
-from flows.site.runs import thumbnails
+from flows.site.commands import repair
+from flows.site.grid import CELLS, LISTED, GridCell, cells, made_by
+from flows.site.rates import StageRate, counted, open_rate, sealed_rate
 from flows.site.site import Site, SitePage, readable
+from flows.site.thumbnails import images_of_run
 from tasks import storage
 from tasks.scores.summary import headline
 from tasks.shards import missing
@@ -26,11 +26,13 @@ MOST_CELLS = 200
 class StageView:
     """One stage on the page of its run. `cells` is empty where there are more than `MOST_CELLS`; `pages` then hold them.
 
-    `trouble` says why it failed, or what made it stale; `prefect` is the address of its flow run, where a server knows it.
+    `wanted`: the run was asked for it. `trouble` says why it failed, or why its rate cannot be told; `prefect` is the address of
+    its flow run, where a server knows it.
     """
 
     stage: Stage
     inner: bool
+    wanted: bool
     rate: StageRate
     sealed: SealedStage | None
     records: str
@@ -45,18 +47,21 @@ def run_view(site: Site, run: str) -> SitePage:
     rows, sealed, events = progress(plan), read_sealed(plan), last_events(plan)
     stages = [_stage(site, plan, name, sealed, events.get(name)) for name in plan.stages]
     words, open_ = state(plan, rows), any(row.made < row.planned for row in rows if row.stage in plan.requested)
-    broken = [found for view in stages for found in faulty(plan, view.cells)]
+    finished = words.startswith("finished")
+    broken = [cell for view in stages for cell in view.cells if cell.state == "damaged"]
+    failed = failed_stage(plan, events)
     whole_run = next((event.whole_run for event in reversed(events.values()) if event.whole_run), "")
     content = {
         "run": run,
         "plan": plan,
-        "state": words,
-        "kind": "open" if open_ else "made",
+        "state": f"{words}, failed in {failed}" if failed else words,
+        "kind": "damaged" if failed else "made" if finished else "open",
         "stages": stages,
-        "images": readable(thumbnails, plan)[0] or [],
+        "images": images_of_run(plan),
         "headline": _headline(plan),
-        "broken": [found for found in broken if found[0].state == "damaged"],
-        "command": run_again(plan) if open_ or not words.startswith("finished") else "",
+        "broken": broken[:LISTED],
+        "more": len(broken[LISTED:]),
+        "commands": repair(plan, [cell.shard for cell in broken[:LISTED]], None if finished else plan.until),
         "changes": format_overrides(plan.source["overrides"]),
         "prefect": flow_run_page(site, whole_run),
         "report": "report.html" in storage.names(plan.folder),
@@ -82,17 +87,20 @@ def _stage(
     made = stage.count - len(missing(stage))
     record = recorded.get(name)
     sealed = record if record and record.lineage == stage.lineage and made == stage.count else None
-    rate, fault = readable(lambda: sealed_rate(sealed, plan) if sealed else open_rate(stage, plan, made))
+    read, fault = readable(lambda: sealed_rate(sealed, plan) if sealed else open_rate(stage, plan, made))
+    rate = read or StageRate(made, stage.count, "shards")
+    trouble = _trouble(event, whole=made == stage.count)
     shown = cells(site, plan, stage, range(stage.count)) if stage.count <= MOST_CELLS else []
     return StageView(
         stage=stage,
         inner=name in INNER_STAGES,
-        rate=rate or StageRate(made, stage.count, "shards"),
+        wanted=INNER_STAGES.get(name, name) in plan.requested,
+        rate=replace(rate, speed="", left="") if trouble else rate,
         sealed=sealed,
-        records=f"{sealed.accepted:,} {RECORDS[name]}" if sealed else "",
+        records=counted(sealed.accepted, RECORDS[name]) if sealed else "",
         cells=shown,
         pages=-(-stage.count // CELLS),
-        trouble=fault or _trouble(event, whole=made == stage.count),
+        trouble=fault or trouble,
         prefect=flow_run_page(site, _flow_run(stage, event)),
     )
 

@@ -1,18 +1,12 @@
 """The front page: every run under the root, and which two are to be compared."""
 
-from itertools import islice
 from typing import Any
 
-from data_specs import image_group
 from flows.inspect.runs import runs_under
-from flows.inspect.stage_events import FAILED, last_events
-from flows.report.galleries import GalleryImage, images_of
-from flows.runs.plan import RunPlan
+from flows.inspect.stage_events import failed_stage, last_events
 from flows.site.addresses import FRONT, compare_page, run_page
-from flows.site.site import Site, SitePage, UnknownPageError, readable
-from tasks.shards import read_shard, sealed_shards
-
-THUMBNAILS = 4
+from flows.site.site import Site, SitePage, UnknownPageError
+from flows.site.thumbnails import images_of_run
 
 
 def runs_view(site: Site) -> SitePage:
@@ -27,21 +21,13 @@ def _row(site: Site, run: dict[str, Any]) -> dict[str, Any]:
         return found
     plan = site.plan(run["run"])
     done = str(run["state"]).startswith("finished")
-    failed = "" if done else next((e.stage for e in last_events(plan).values() if e.type == FAILED), "")
+    failed = "" if done else failed_stage(plan, last_events(plan))
     return found | {
-        "images": readable(thumbnails, plan)[0] or (),
+        "images": images_of_run(plan),
         "recipe": plan.source["recipe"],
         "state": f"{run['state']}, failed in {failed}" if failed else run["state"],
         "kind": "made" if done else "damaged" if failed else "open",
     }
-
-
-def thumbnails(plan: RunPlan) -> list[GalleryImage]:
-    """One image each of the first captions of the first sealed shard; none that is flagged as unsafe."""
-    for address in sealed_shards(plan.stages["images"])[:1]:
-        groups = islice(read_shard(address, image_group.CONTRACT), THUMBNAILS)
-        return [image for group in groups for image in images_of(group)[:1]]
-    return []
 
 
 def choose_view(site: Site, left: str) -> SitePage:

@@ -34,6 +34,7 @@ def sample_view(site: Site, run: str, shard: int, caption: str) -> SitePage:
         "run": run,
         "shard": home,
         "traced": traced,
+        "captions": shard_page(run, plan.stages["captions"].shard(shard)),
         "turns": turns,
         "note": note,
         "again": redraw_sample(plan, caption),

@@ -12,7 +12,7 @@ from flows.report.galleries import GalleryImage, images_of, prompt_target
 from flows.runs.lineages import rows
 from flows.runs.plan import RunPlan
 from flows.site.addresses import FRONT, run_page, sample_page, shard_page, stage_page
-from flows.site.commands import remake
+from flows.site.commands import repair
 from flows.site.grid import CELLS, GridCell, cells, made_by
 from flows.site.site import Site, SitePage, UnknownPageError, readable, shard_in
 from tasks import storage
@@ -60,9 +60,7 @@ def shard_view(site: Site, run: str, stage: str, stem: str, page: int = 1) -> Si
         "cell": cell,
         "made": made_by(storage.read_bytes(shard.file("made.json"))),
         "faults": faults,
-        "command_line": remake(plan, shard, damaged=cell.state != "missing")
-        if faults or cell.state == "missing"
-        else "",
+        "commands": repair(plan, [shard] if faults else [], stage if cell.state == "missing" else None),
         "page": page,
         "addresses": [shard_page(run, shard, number) for number in range(1, content["pages"] + 1)],
         "neighbours": _neighbours(site, plan, shard),

@@ -6,8 +6,11 @@ if (location.protocol !== "file:") {
       const text = await (await fetch(location.href)).text();
       const page = new DOMParser().parseFromString(text, "text/html");
       const main = page.querySelector("main");
-      if (main) document.querySelector("main").replaceWith(main);
-      if (main && !page.querySelector("script")) clearInterval(again);
+      if (!main) return;
+      const focused = document.activeElement?.getAttribute("href");
+      document.querySelector("main").replaceWith(main);
+      if (focused) main.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+      if (!page.querySelector("script")) clearInterval(again);
     } catch {
       // The site is away for a moment: asked again.
     }
