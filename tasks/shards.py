@@ -214,7 +214,6 @@ def sealed_shards(stage: Stage) -> list[ShardAddress]:
 
 
 def parse_manifest(address: ShardAddress, text: bytes) -> ShardManifest:
-    """Raises ContractError if it is not the manifest of this address."""
     try:
         manifest = ShardManifest.model_validate_json(text)
     except ValidationError as error:

@@ -25,7 +25,7 @@ ONE_HOME = {
     "tensorboardX": ("tasks/encoder/metrics.py",),
     "datasketch": ("tasks/captions/near_duplicates.py",),
 }
-WITHOUT_PREFECT = ("flows/runs", "flows/inspect", "flows/repair", "flows/report", "data_specs", "models")
+WITHOUT_PREFECT = ("flows/runs", "flows/inspect", "flows/repair", "flows/report", "flows/site", "data_specs", "models")
 MOST_LINES = 400
 MOST_LINES_OF_A_FLOW = 40
 BANNED_NAMES = re.compile(r"(^|_)(utils?|common|helpers?|misc|manager|handler|core)(_|$)")
@@ -127,7 +127,7 @@ def _tops(path: Path) -> set[str]:
 
 
 LOOKING = ("cli.app", "runs.request", "runs.status", "inspect.verify", "inspect.show", "inspect.trace",
-           "inspect.coverage", "inspect.plan_concepts", "inspect.plan_captions")  # fmt: skip
+           "inspect.coverage", "inspect.plan_concepts", "inspect.plan_captions", "site.app")  # fmt: skip
 RUNNING = ("synclr", "by_stage", "launch.run", "server.deployments")
 
 

@@ -21,7 +21,7 @@ def print_result(value: Any, as_json: bool, for_people: Callable[[], None]) -> N
 
 def print_json(value: Any) -> None:
     json.dump(value, sys.stdout, indent=2)  # piece by piece: a shard of concepts may be 100 MB
-    sys.stdout.write("\n")
+    print(flush=True)
 
 
 def print_line(text: str, style: str | None = None) -> None:

@@ -103,8 +103,16 @@ def shard_location(address: ShardAddress) -> dict[str, Any]:
         "lineage": address.lineage,
         "folder": address.folder,
         "sha256": tar.sha256 if tar else None,
-        "made": json.loads(made) if made else None,
+        "made": made_by(made),
     }
+
+
+def made_by(note: bytes | None) -> dict[str, Any] | None:
+    """`{"run", "flow_run", "unix_time", "seconds"}` of a shard's `made.json`; None where it is lost, on which nothing depends."""
+    with suppress(ValueError):
+        found = json.loads(note or b"null")
+        return found if isinstance(found, dict) and {"run", "unix_time", "seconds"} <= found.keys() else None
+    return None
 
 
 def stage_of(stem: str) -> tuple[str, int] | None:

@@ -1,14 +1,13 @@
 """Tell the state of shards: made, reused and by which run, missing, damaged; by listings, manifests and sizes alone."""
 
-import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from data_specs.errors import ContractError
 from data_specs.shard import ShardAddress, ShardManifest
 from data_specs.stage import Stage
+from flows.runs.lineages import made_by
 from flows.runs.plan import RunPlan
 from flows.site.addresses import FRONT, run_page, shard_page, stage_page
 from flows.site.commands import repair
@@ -96,18 +95,10 @@ def _cell(
         promised = parse_manifest(shard, manifest)
     except ContractError as error:
         return GridCell(shard, "damaged", "", 0, 0, str(error), page)
-    by, rejected = made_by(note).get("run") or "", sum(promised.rejected.values())
+    by, rejected = (made_by(note) or {}).get("run") or "", sum(promised.rejected.values())
     fault = "; ".join(_unlike(shard, promised, sizes))
     state: ShardState = "damaged" if fault else "reused" if by and by != run else "made"
     return GridCell(shard, state, by, promised.accepted, rejected, fault, page)
-
-
-def made_by(note: bytes | None) -> dict[str, Any]:
-    """Who made a shard, when and how fast; empty where that was lost, on which nothing depends."""
-    with suppress(ValueError):
-        found = json.loads(note or b"{}")
-        return found if isinstance(found, dict) else {}
-    return {}
 
 
 def _unlike(shard: ShardAddress, manifest: ShardManifest, sizes: Mapping[str, int]) -> list[str]:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 
 from data_specs.stage import INNER_STAGES, RECORDS, STAGES, SealedStage, Stage
 from flows.inspect.stage_events import FAILED, STOPPED, StageEvent, failed_stage, last_events
+from flows.runs.lineages import made_by
 from flows.runs.plan import RunPlan, read_sealed
 from flows.runs.recipes import format_overrides
 from flows.runs.status import progress, state
 from flows.site.addresses import FRONT
 from flows.site.commands import repair
-from flows.site.grid import CELLS, LISTED, GridCell, cells, made_by
+from flows.site.grid import CELLS, LISTED, GridCell, cells
 from flows.site.rates import StageRate, counted, open_rate, sealed_rate
 from flows.site.site import Site, SitePage, readable
 from flows.site.thumbnails import images_of_run
@@ -118,4 +119,4 @@ def _flow_run(stage: Stage, event: StageEvent | None) -> str:
     if event and event.flow_run:
         return event.flow_run
     note = storage.read_bytes(stage.shard(0).file("made.json")) if stage.name in STAGES else None
-    return str(made_by(note).get("flow_run") or "")
+    return str((made_by(note) or {}).get("flow_run") or "")

@@ -12,10 +12,10 @@ from flows.runs.plan import RunPlan, read_plan
 from flows.site.addresses import FRONT, image_file, part_page, run_page, shard_page, stage_page
 from flows.site.commands import redraw_sample
 from flows.site.grid import CELLS
-from flows.site.shard import group_of
+from flows.site.shard import group_of, members_of
 from flows.site.site import Site, SitePage, UnknownPageError, readable
 from tasks.scores.summary import headline
-from tasks.shards import missing, open_shard, sealed
+from tasks.shards import missing, sealed
 
 MEDIA = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 
@@ -57,10 +57,9 @@ def image_bytes(site: Site, run: str, shard: int, caption: str, copy: int, form:
     address = plan.stages["images"].shard(shard)
     if shard >= plan.stages["images"].count or not sealed(address):
         raise UnknownPageError(f"{address.stem} is not there")
-    opened = open_shard(address)
-    if caption not in opened.members:
+    if caption not in members_of(address):
         raise UnknownPageError(f"{address.stem} has no caption {caption!r}")
-    group = group_of(opened, caption)
+    group = group_of(address, caption)
     if copy >= len(group.images) or group.images[copy].format != form:
         raise UnknownPageError(f"{caption} has no image {copy}.{form}")
     return group.pixels[copy], MEDIA[form]

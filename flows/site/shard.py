@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from data_specs import image_group
@@ -9,20 +10,21 @@ from data_specs.image_group import ImageGroup
 from data_specs.shard import ShardAddress
 from flows.inspect.verify import CONTRACTS
 from flows.report.galleries import GalleryImage, images_of, prompt_target
-from flows.runs.lineages import rows
+from flows.runs.lineages import made_by, rows
 from flows.runs.plan import RunPlan
 from flows.site.addresses import FRONT, run_page, sample_page, shard_page, stage_page
 from flows.site.commands import repair
-from flows.site.grid import CELLS, GridCell, cells, made_by
+from flows.site.grid import CELLS, GridCell, cells
 from flows.site.site import Site, SitePage, UnknownPageError, readable, shard_in
 from tasks import storage
-from tasks.shards import OpenShard, open_shard, read_rejects, verify_shard
+from tasks.shards import open_shard, read_rejects, require_sealed, verify_shard
 
+Members = dict[str, dict[str, slice]]
 GROUPS, RECORDS = 24, 100
 """Captions with their images, and records of other stages, on one page."""
 REJECTS = 50
-MOST_BYTES = 256_000_000
-"""Of a shard that is read whole to be checked: a second of work."""
+MOST_BYTES = 64_000_000
+"""Of a shard that is read whole to be checked: half a second of work."""
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "backgrounds": ("concept", "text", "attempt"),
     "concepts": ("name", "kind", "category", "weight", "id"),
@@ -94,23 +96,37 @@ def _records(site: Site, plan: RunPlan, cell: GridCell, page: int) -> dict[str, 
 
 
 def _sheet(site: Site, plan: RunPlan, shard: ShardAddress, page: int) -> dict[str, Any]:
-    opened = open_shard(shard)
-    keys = list(opened.members)[: site.captions]
-    here = keys[(page - 1) * GROUPS : page * GROUPS]
-    found = [readable(group_of, opened, key) for key in here]
+    keys = list(members_of(shard))
+    listed = keys[: site.captions]
+    found = [readable(group_of, shard, key) for key in listed[(page - 1) * GROUPS : page * GROUPS]]
     return {
         "sheet": [_sheet_row(plan, shard, group) for group, _ in found if group],
         "fault": "; ".join(fault for _, fault in found if fault),
-        "pages": -(-len(keys) // GROUPS),
-        "of": len(opened.members),
-        "listed": len(keys),
+        "pages": -(-len(listed) // GROUPS),
+        "of": len(keys),
+        "listed": len(listed),
     }
 
 
-def group_of(opened: OpenShard, key: str) -> ImageGroup:
-    """One caption with its images, of an open shard. Raises ContractError if it is not as sealed, KeyError if it is not there."""
-    members = {extension: opened.data[where] for extension, where in opened.members[key].items()}
-    return image_group.decode({"__key__": key, **members}, check_digests=True)
+def members_of(shard: ShardAddress) -> Members:
+    """Where in the tar each member of each sample lies. Raises ContractError if the shard is damaged, or is not sealed."""
+    return _indexed(shard, require_sealed(shard).files["tar"].sha256)
+
+
+@lru_cache(maxsize=16)
+def _indexed(shard: ShardAddress, _sha256: str) -> Members:
+    """Kept by what was sealed: to index a thousand captions takes a second, and each image of a page asks for it."""
+    return open_shard(shard).members
+
+
+def group_of(shard: ShardAddress, key: str) -> ImageGroup:
+    """One caption with its images. Raises ContractError if they are not as they were sealed, KeyError if it is not there."""
+    sample: dict[str, Any] = {"__key__": key}
+    with storage.open_read(shard.file("tar")) as stream:
+        for extension, where in members_of(shard)[key].items():
+            stream.seek(where.start)
+            sample[extension] = stream.read(where.stop - where.start)
+    return image_group.decode(sample, check_digests=True)
 
 
 def _sheet_row(plan: RunPlan, shard: ShardAddress, group: ImageGroup) -> SheetRow:

@@ -173,6 +173,24 @@ def test_a_damaged_tar_is_refused_before_its_first_record_on_request(address):
         list(read_shard(address(), CONTRACT))
 
 
+@pytest.mark.parametrize("cut", [0, 8, 400, -5, None])
+def test_a_table_that_is_damaged_or_gone_is_told_by_its_name(address, cut):
+    make_shard(address(), CONTRACT, lambda: [*CAPTIONS, Rejection("x", "empty")])
+    table = storage.local_path(address().file("parquet"))
+    data = table.read_bytes()
+    table.unlink() if cut is None else table.write_bytes(data[:cut] if cut >= 0 else data[:-12] + b"xxxx" + data[-8:])
+    with pytest.raises(ContractError, match=r"captions-000000\.parquet cannot be read"):
+        read_rows(address())
+
+
+@pytest.mark.parametrize("line", [b'{"key": "x"', b"\xff", b'{"key": "x", "other": 1}', b"[]"])
+def test_rejects_that_are_damaged_are_told_by_their_name(address, line):
+    make_shard(address(), CONTRACT, lambda: CAPTIONS)
+    storage.local_path(address().file("rejects.jsonl")).write_bytes(line)
+    with pytest.raises(ContractError, match=r"captions-000000\.rejects\.jsonl cannot be read"):
+        read_rejects(address())
+
+
 def test_members_are_found_where_they_lie(address, tmp_path):
     far = address().model_copy(update={"folder": f"memory://{tmp_path.name}"})
     for place in (address(), far):

@@ -41,7 +41,7 @@ def test_every_command_says_what_it_does(words: tuple[str, ...]) -> None:
 def test_the_commands_are_those_of_the_documentation() -> None:
     assert {" ".join(words) for words in ALL} == {
         *("run", "reproduce", "recipes", "schema", "plan", "plan concepts", "plan captions"),
-        *("status", "show", "trace", "coverage", "quality", "verify"),
+        *("status", "show", "trace", "coverage", "quality", "verify", "site"),
         *("redraw", "list-images", "rebuild", "export", "ui", "deploy", "watch"),
     }
 

@@ -72,3 +72,9 @@ def test_status_without_a_name_is_a_table_that_fits_80_columns(root: str) -> Non
     stages = status("whole").splitlines()
     assert max(map(len, stages)) <= 80
     assert "12 concepts" in stages[1] and "48 captions" in stages[2] and "1 checkpoint " in stages[4]
+
+
+def test_as_planned_no_recipe_is_read_again(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    today = runs_under(root)
+    monkeypatch.setattr("flows.runs.status.replan", lambda _plan: pytest.fail("resolved again"))
+    assert runs_under(root, as_planned=True) == today

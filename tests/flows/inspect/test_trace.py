@@ -6,9 +6,11 @@ import pytest
 
 from data_specs import image_group
 from data_specs.errors import SpecError
-from flows.inspect.trace import lines, trace
+from flows.inspect.trace import lines, trace, trace_in
 from flows.runs.lineages import stages_under
+from flows.runs.plan import SEALED
 from support.made_up_run import looked_at, make_run
+from tasks import storage
 from tasks.shards import read_shard
 
 
@@ -107,3 +109,23 @@ def test_what_is_no_caption_or_image_is_refused_with_a_way_on(root, key):
 def test_an_unknown_caption_is_a_wrong_request(root):
     with pytest.raises(SpecError, match="has the key"):
         trace(root, f"{'0' * 10}-{'0' * 16}")
+
+
+def test_a_run_that_is_under_way_has_the_same_trace_read_from_one_shard(tmp_path):
+    plan = make_run(str(tmp_path))
+    whole = trace(str(tmp_path), groups(str(tmp_path), 2)[0].caption.id)
+    assert trace_in(plan, whole["key"], 2) == whole
+    storage.remove(f"{plan.folder}/{SEALED}")
+    assert trace_in(plan, f"{whole['key']}/1", 2)["images"]["images"] == whole["images"]["images"][1:2]
+    with pytest.raises(SpecError, match="has the key"):
+        trace_in(plan, whole["key"], 1)
+
+
+def test_who_made_a_shard_may_be_lost_and_the_trace_goes_on(tmp_path):
+    plan = make_run(str(tmp_path))
+    key = groups(str(tmp_path), 2)[0].caption.id
+    for damaged in (b"{", b"\xff", b"[]", b'{"run": 1}'):
+        storage.write_bytes(plan.stages["images"].shard(2).file("made.json"), damaged)
+        traced = trace(str(tmp_path), key)
+        assert traced["images"]["shard"]["made"] is None and traced["caption"]["shard"]["made"]["run"] == "made-up"
+        assert lines(traced)

@@ -1,0 +1,43 @@
+"""How a stage ended last is read from the events beside the run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from flows.inspect.stage_events import EVENTS, failed_stage, last_events
+from support.made_up_run import make_run
+from tasks import storage
+
+
+def event(stage: str, kind: str, time: str, **facets: Any) -> bytes:
+    known = {"synclr_stage": {"stage": stage, "flowRun": "f-1"}, "parent": {"run": {"runId": "w-1"}}}
+    return json.dumps({"eventType": kind, "eventTime": time, "run": {"facets": known | facets}}).encode() + b"\n"
+
+
+def test_the_newest_event_of_each_stage_counts_and_lines_cut_short_do_not(tmp_path: Path) -> None:
+    plan = make_run(str(tmp_path), until="captions")
+    why = {"message": "a disk is full", "programmingLanguage": "PYTHON"}
+    lines = [
+        event("captions", "FAIL", "1", errorMessage=why),
+        event("captions", "COMPLETE", "2"),
+        event("images", "START", "3"),
+        event("images", "FAIL", "4", errorMessage=why),
+    ]
+    storage.write_bytes(f"{plan.folder}/{EVENTS}", b"".join(lines) + lines[0][:50])
+    found = last_events(plan)
+    assert [(each.stage, each.type, each.time) for each in found.values()] == [
+        ("captions", "COMPLETE", "2"),
+        ("images", "FAIL", "4"),
+    ]
+    assert (found["images"].message, found["images"].flow_run, found["images"].whole_run) == (
+        "a disk is full",
+        "f-1",
+        "w-1",
+    )
+    assert failed_stage(plan, found) == "images"
+    make_run(str(tmp_path), until="images")
+    assert failed_stage(plan, found) == "", "it was made since"
+
+
+def test_a_run_without_events_has_none(tmp_path: Path) -> None:
+    assert last_events(make_run(str(tmp_path), until="concepts")) == {}
