@@ -1,15 +1,15 @@
 """The command for pages over a root of runs: served on this machine, or written as files."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from data_specs.errors import SpecError
 from data_specs.specs.run import WORKSPACE
-from flows.cli.options import AsJson, Root, at_home
+from flows.cli.options import AsJson, Root
 from flows.cli.printing import print_json, print_line, print_result
 from flows.server.settings import prepare
+from tasks import storage
 
 
 def open_site(
@@ -21,8 +21,12 @@ def open_site(
         ),
     ] = None,
     write: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", callback=at_home, help="write the pages to this new folder, and serve nothing"),
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            callback=lambda folder: folder and storage.expanded(folder),
+            help="write the pages to this new folder or URL (s3://...), and serve nothing",
+        ),
     ] = None,
     shards: Annotated[int, typer.Option(min=1, help="with --write: of so many shards of a stage, spread over it")] = 24,
     captions: Annotated[int, typer.Option(min=1, help="with --write: of the first so many captions of a shard")] = 48,
@@ -48,8 +52,10 @@ def open_site(
     if write is not None:
         from flows.site.write import write_site
 
-        written = write_site(Site(root, prefect and prefect.rstrip("/"), shards, captions), str(write))
-        said = f"{written['pages']} pages, {written['files']} images and other files: {written['folder']}/index.html"
+        written = write_site(Site(root, prefect and prefect.rstrip("/"), shards, captions), write)
+        said = (
+            f"{written['pages']:,} pages, {written['files']:,} images and other files: {written['folder']}/index.html"
+        )
         print_result(written, as_json, lambda: print_line(said))
         return
     from flows.site.serve import serve_site

@@ -13,6 +13,9 @@ from tasks.encoder.metrics import newest_row
 QUIET_SECONDS = 120.0
 """Without a new shard or step for so long, or for ten times as long as one takes, nothing is foretold."""
 
+FEWEST = 4
+"""Shards that tell a rate: two engines seal their first ones within the same second."""
+
 
 @dataclass(frozen=True, slots=True)
 class StageRate:
@@ -52,7 +55,7 @@ def open_rate(stage: Stage, plan: RunPlan, made: int) -> StageRate:
     if stage.name == "encoder":
         return _steps(stage, plan)
     latest = next((maker for maker in makers(stage) if maker.last), None)
-    if not made or latest is None or latest.shards < 2 or latest.last <= latest.first:
+    if not made or latest is None or latest.shards < FEWEST or latest.last <= latest.first:
         return StageRate(made, stage.count, "shards")
     of_all = max(1.0, stage.count / MOST)  # `makers` reads so many
     each = (latest.last - latest.first) / (latest.shards - 1) / of_all
@@ -71,4 +74,4 @@ def _foretold(done: int, total: int, unit: str, each: float, quiet: float) -> St
     speed = f"{format_number(1 / each)} {unit} a second" if 0 < each <= 1 else f"{duration(each)} a {unit[:-1]}"
     if quiet > max(QUIET_SECONDS, 10 * each):
         return StageRate(done, total, unit, f"nothing new for {duration(quiet)}")
-    return StageRate(done, total, unit, speed, f"{duration(each * (total - done))} left")
+    return StageRate(done, total, unit, speed, f"{duration(each * (total - done))} left" if done < total else "")

@@ -37,6 +37,9 @@ def test_the_ui_answers_on_loopback_alone_and_is_gone_after(tmp_path, sent):
         assert any(f"http://127.0.0.1:{port}" in line for line in iter(process.stdout.readline, ""))
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=60) as answer:
             assert answer.status == 200
+        pages = process.stdout.readline().split()[-1]
+        assert pages.startswith("http://127.0.0.1:") and not pages.endswith(f":{port}")
+        assert httpx.HTTPTransport(retries=8).handle_request(httpx.Request("GET", pages)).status_code == 200
         family = psutil.Process(process.pid).children(recursive=True)
         connections: list[Any] = []
         for member in [psutil.Process(process.pid), *family]:
