@@ -69,7 +69,7 @@ def test_no_page_is_wider_than_its_window_and_nothing_outside_is_asked(
         person.page.set_viewport_size({"width": width, "height": 800})
         person.page.goto(served.address)
         for said in click_through(person.page):
-            assert person.page.evaluate("document.documentElement.scrollWidth") <= width, person.page.url
+            assert said and person.page.evaluate("document.documentElement.scrollWidth") <= width, person.page.url
         assert "this encoder" in said and not person.trouble
 
 
