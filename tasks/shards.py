@@ -188,7 +188,7 @@ def _digest(stream: IO[bytes]) -> FileDigest:
 def sealed(address: ShardAddress) -> ShardManifest | None:
     """The manifest of a finished shard, or None. Raises ContractError if it is not the manifest of this address."""
     text = storage.read_bytes(address.file("json"))
-    return None if text is None else parse_manifest(address, text)
+    return None if text is None else as_sealed(address, text)
 
 
 def manifests(stage: Stage) -> list[ShardManifest | None]:
@@ -198,7 +198,7 @@ def manifests(stage: Stage) -> list[ShardManifest | None]:
 
 def _sealed_all(addresses: Sequence[ShardAddress]) -> list[ShardManifest | None]:
     texts = storage.read_all([address.file("json") for address in addresses])
-    return [None if text is None else parse_manifest(address, text) for address, text in zip(addresses, texts, strict=True)]
+    return [None if text is None else as_sealed(address, text) for address, text in zip(addresses, texts, strict=True)]
 
 
 def missing(stage: Stage) -> list[int]:
@@ -213,7 +213,7 @@ def sealed_shards(stage: Stage) -> list[ShardAddress]:
     return [stage.shard(index) for index in range(stage.count) if index not in absent]
 
 
-def parse_manifest(address: ShardAddress, text: bytes) -> ShardManifest:
+def as_sealed(address: ShardAddress, text: bytes) -> ShardManifest:
     try:
         manifest = ShardManifest.model_validate_json(text)
     except ValidationError as error:

@@ -14,7 +14,7 @@ from flows.site.commands import repair
 from flows.site.site import Site, SitePage, UnknownPageError, stage_in
 from flows.site.thumbnails import tiles
 from tasks import storage
-from tasks.shards import missing, parse_manifest
+from tasks.shards import as_sealed, missing
 
 ShardState = Literal["made", "reused", "missing", "damaged"]
 CELLS = 500
@@ -92,7 +92,7 @@ def _cell(
     if manifest is None:
         return GridCell(shard, "missing", "", 0, 0, "", page)
     try:
-        promised = parse_manifest(shard, manifest)
+        promised = as_sealed(shard, manifest)
     except ContractError as error:
         return GridCell(shard, "damaged", "", 0, 0, str(error), page)
     by, rejected = (made_by(note) or {}).get("run") or "", sum(promised.rejected.values())

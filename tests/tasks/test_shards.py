@@ -187,7 +187,7 @@ def test_a_table_that_is_damaged_or_gone_is_told_by_its_name(address, cut):
 def test_rejects_that_are_damaged_are_told_by_their_name(address, line):
     make_shard(address(), CONTRACT, lambda: CAPTIONS)
     storage.local_path(address().file("rejects.jsonl")).write_bytes(line)
-    with pytest.raises(ContractError, match=r"captions-000000\.rejects\.jsonl cannot be read"):
+    with pytest.raises(ContractError, match=r"captions-000000\.rejects\.jsonl is damaged"):
         read_rejects(address())
 
 
