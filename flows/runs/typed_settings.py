@@ -74,7 +74,12 @@ def _key(key: Any, types: Types) -> Any:
 
 
 def _takes_text(types: Types, scalar: YamlScalar) -> bool:
-    """Where both a text and a number would do (`scheduler_options`), YAML decides; what is unknown stays as written."""
+    """Where both a text and a number would do (`scheduler_options`), YAML decides; what is unknown stays as written.
+
+    So does a truth value where none is due: as a number, `captions.total=yes` would be 1.
+    """
+    if isinstance(scalar.value, bool) and bool not in types and Any not in types:
+        return True
     return not types or (any(map(_is_text, types)) and type(scalar.value) not in types)
 
 

@@ -97,6 +97,10 @@ def test_what_is_no_text_is_yaml(text, value):
     [
         ("captions.total=many", r'captions.total: .*\(given: "many"\)'),
         ("captions.total=2026-05-01", r'captions.total: .*\(given: "2026-05-01"\)'),
+        ("captions.total=true", r'captions.total: .*valid integer.*\(given: "true"\)'),
+        ("captions.temperature=yes", r'captions.temperature: .*valid number.*\(given: "yes"\)'),
+        ("embeddings.seeds=[true]", r'embeddings.seeds.0: .*\(given: "true"\)'),
+        ("captions.strategies={concept: true}", r'captions.strategies.concept: .*\(given: "true"\)'),
         ("captions.strategies={concept: 1.0", "the value is not YAML: .*expected"),
         ("scores.protocols=!!python/name:os.x []", "the value is not YAML: .*constructor"),
         ("scores.protocols=&a [*a]", "scores.protocols.0"),
