@@ -40,27 +40,36 @@ def list_files(source: ImageFolder) -> list[ListedFile]:
     """Sorted.
 
     Raises SpecError for a split or class without images, a class that is tested and not trained on, a folder in a class
-    folder, a link to nothing, and a name that is not UTF-8; OSError for a folder that cannot be read.
+    folder, an image beside the class folders, a link to nothing, and a name that is not UTF-8; OSError for a folder that
+    cannot be read.
     """
     found = [one for group, split in splits(source).items() for one in _split(source, group, split)]
-    require_testable(
-        source,
-        {group: {(one.label,) for one in found if one.group == group and not one.reason} for group in splits(source)},
-    )
+    require_testable(source, shown_classes(source, found))
     return found
 
 
+def shown_classes(source: ImageFolder, files: Sequence[ListedFile]) -> dict[str, set[tuple[str, ...]]]:
+    """Which classes the images of each split show, by our name for it."""
+    return {group: {(one.label,) for one in files if one.group == group and not one.reason} for group in splits(source)}
+
+
 def _split(source: ImageFolder, group: str, split: str) -> Iterator[ListedFile]:
-    folder = f"{source.path.rstrip('/')}/{split}"
-    labels = [each.name for each in _entries(source, folder) if each.kind == "folder" and not each.name.startswith(".")]
+    folder, known = f"{source.path.rstrip('/')}/{split}", image_suffixes()
+    inside = _entries(source, folder)
+    labels = [each.name for each in inside if each.kind == "folder" and not each.name.startswith(".")]
     if not labels:
-        there = ", ".join(storage.names(source.path)[:10]) or "nothing"
+        there = (
+            f"holds {', '.join(storage.names(source.path)[:10])}"
+            if storage.names(source.path)
+            else "is no folder, or empty"
+        )
         raise refusal(
             source,
-            f"{folder!r} holds no class folders ({source.path!r} holds {there}); it must be <split>/<class>/<image>, and "
+            f"{folder!r} holds no class folders ({source.path!r} {there}); it must be <split>/<class>/<image>, and "
             "train, validation and test name the splits",
         )
-    known = image_suffixes()
+    _require_no_lost(source, split, inside)
+    _require_no_loose(source, split, [each.name for each in inside if each.kind == "file"], known)
     for label in labels:
         here = _entries(source, f"{folder}/{label}")
         _require_files(source, f"{split}/{label}", here)
@@ -91,11 +100,25 @@ def _require_files(source: ImageFolder, folder: str, here: Sequence[Entry]) -> N
             f"the class folder {folder} holds {len(deeper)} folders ({_few(deeper)}), whose images would not be seen; it must "
             "be <split>/<class>/<image>: move the images up, or the folders out",
         )
+    _require_no_lost(source, folder, here)
+
+
+def _require_no_lost(source: ImageFolder, folder: str, here: Sequence[Entry]) -> None:
     if lost := [each.name for each in here if each.kind == "other"]:
         raise refusal(
             source,
             f"{len(lost)} of {len(here)} names in {folder} are links to nothing, or no files ({_few(lost)}); restore or "
             "remove them",
+        )
+
+
+def _require_no_loose(source: ImageFolder, folder: str, names: Sequence[str], known: frozenset[str]) -> None:
+    """Other files, such as a list of the classes, may lie beside them."""
+    if loose := [name for name in names if "." in name and not _reason(name, known)]:
+        raise refusal(
+            source,
+            f"{folder} holds {len(loose)} images beside its class folders ({_few(loose)}), which would not be seen; it must be "
+            "<split>/<class>/<image>: move them into a class folder, or out",
         )
 
 

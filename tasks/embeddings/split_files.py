@@ -30,11 +30,11 @@ def split_files(source: HuggingFaceImages, split: str) -> list[str]:
     within = saved or [name for name in storage.names(own) if DATA_FILE.fullmatch(name)]
     found = {folder: names for folder, names in (beside | {own: within}).items() if names}
     if not found:
-        there = ", ".join(storage.names(path)[:10]) or "nothing"
+        there = f"holds {', '.join(storage.names(path)[:10])}" if storage.names(path) else "is no folder, or empty"
         raise refusal(
             source,
-            f"no Arrow or Parquet files of the split {split!r} in {path!r}, which holds {there}; train, validation and test "
-            "name the splits",
+            f"no Arrow or Parquet files of the split {split!r} in {path!r}, which {there}; train, validation and test name "
+            "the splits",
         )
     if len(found) > 1:
         raise refusal(source, f"the split {split!r} is there twice, in {' and in '.join(found)}; remove one of them")

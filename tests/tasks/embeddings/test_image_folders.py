@@ -80,6 +80,30 @@ def test_links_to_nothing_and_pipes_are_refused_by_name(folder: Path) -> None:
         fingerprint(of(folder))
 
 
+def test_a_class_that_is_a_link_to_nothing_is_refused_by_name(folder: Path) -> None:
+    for split in ("train", "test"):
+        (folder / split / "owl").symlink_to("../moved/owl")
+    with pytest.raises(SpecError, match=r"1 of 3 names in train are links to nothing, or no files \(owl\)"):
+        fingerprint(of(folder))
+
+
+def test_images_beside_the_class_folders_are_refused_by_name_and_lists_are_not(folder: Path) -> None:
+    before = fingerprint(of(folder))
+    for name in ("classes.txt", "._0.jpg", "LICENSE"):
+        (folder / "train" / name).touch()
+    assert fingerprint(of(folder)) == before
+    (folder / "train" / "loose.JPG").write_bytes(drawn(1))
+    with pytest.raises(
+        SpecError, match=r"train holds 1 images beside its class folders \(loose.JPG\), which would not"
+    ):
+        fingerprint(of(folder))
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"\('.*/nowhere' is no folder, or empty\)"):
+        fingerprint(of(tmp_path / "nowhere"))
+
+
 def test_a_link_to_an_image_or_to_a_class_is_as_good_as_it(folder: Path, tmp_path: Path) -> None:
     (folder / "train" / "cat").rename(tmp_path / "cat")
     (folder / "train" / "cat").symlink_to(tmp_path / "cat")
