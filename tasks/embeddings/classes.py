@@ -49,5 +49,16 @@ def require_testable(source: SplitDataSet, shown: Mapping[str, Iterable[Shown]])
         )
 
 
+def untested(source: SplitDataSet, shown: Mapping[str, Iterable[Shown]]) -> str:
+    """Which classes of `train` the tested split lacks, in words; empty where it has all: half of a copy looks so."""
+    trained, tested = ({name for names in shown[group] for name in names} for group in (TRAIN, TEST))
+    if not (absent := sorted(trained - tested)):
+        return ""
+    return (
+        f"{len(absent)} of {len(trained)} classes of {source.train!r} are not in {source.test!r} ({absent[0]!r}"
+        f"{', ...' if absent[1:] else ''})"
+    )
+
+
 def _others(names: Collection[str]) -> str:
     return f" (and {len(names) - 1} others)" if len(names) > 1 else ""

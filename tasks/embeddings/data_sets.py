@@ -8,7 +8,7 @@ import hashlib
 import io
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from PIL import Image
 
@@ -18,7 +18,7 @@ from data_specs.ids import digest
 from data_specs.rejection import Rejection
 from data_specs.specs.embeddings import DataSet, HuggingFaceImages, ImageFolder, ImageShards, OwnBenchmark
 from tasks.embeddings import hugging_face, image_folders, image_shards
-from tasks.embeddings.classes import require_testable
+from tasks.embeddings.classes import require_testable, untested
 from tasks.embeddings.pixels import PixelKindError, as_rgb, is_constant, resize_and_crop
 from tasks.embeddings.raw_sample import RawSample
 from tasks.embeddings.refusals import refusal
@@ -51,21 +51,34 @@ def require_usable(source: OwnBenchmark) -> list[str]:
     match source:
         case ImageFolder():
             files = image_folders.list_files(source)
-            known = image_folders.told(files)
+            told = [f"files are left out: {known}"] if (known := image_folders.told(files)) else []
+            told += filter(None, [untested(source, image_folders.shown_classes(source, files))])
             samples = image_folders.read_files(source, files[:: max(1, len(files) // TRIED)])
         case HuggingFaceImages():
+            told = []
             if (shown := hugging_face.shown_classes(source)) is not None:
                 require_testable(source, shown)
-            known, samples = "", hugging_face.spread_samples(source, TRIED)
+                told += filter(None, [untested(source, shown)])
+            samples = hugging_face.spread_samples(source, TRIED)
         case ImageShards():  # which were sealed by this project
             return []
-    tried = list(_prepared(samples, source))
-    rejected = Counter(one.reason for one in tried if isinstance(one, Rejection))
-    require_most(source.name, "images tried", len(tried) - rejected.total(), rejected)
-    constant = sum(one.constant for one in tried if isinstance(one, BenchmarkImage))
-    told = [f"files are left out: {known}"] * bool(known)
-    told += [f"{constant} of {len(tried)} images tried are of one colour"] * bool(constant)
-    return [f"{source.name}: {text}" for text in told]
+    return [f"{source.name}: {text}" for text in [*told, *_tried(source, list(_prepared(samples, source)))]]
+
+
+def _tried(source: OwnBenchmark, tried: Sequence[BenchmarkImage | Rejection]) -> Iterator[str]:
+    """What to tell of the images that were tried; those that are none by their names are told already."""
+    images = [one for one in tried if isinstance(one, BenchmarkImage)]
+    rejects = [one for one in tried if isinstance(one, Rejection) and one.reason not in image_folders.BY_NAME]
+    rejected, total = Counter(one.reason for one in rejects), len(images) + len(rejects)
+    require_most(source.name, "images tried", len(images), rejected)
+    if rejects:
+        listed = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in rejected.most_common())
+        named = ", ".join(one.key for one in rejects[: image_folders.NAMED]) + ", ..." * (
+            len(rejects) > image_folders.NAMED
+        )
+        yield f"of {total} images tried will be left out: {listed} ({named})"
+    if constant := sum(one.constant for one in images):
+        yield f"{constant} of {total} images tried are of one colour"
 
 
 def require_most(name: str, what: str, accepted: int, rejected: Counter[str]) -> None:

@@ -154,6 +154,18 @@ def test_images_that_nobody_can_open_are_told_before_hours_of_work(folder: Path)
     assert require_usable(of(folder)) == ["pets: 6 of 12 images tried are of one colour"]
 
 
+def test_what_is_not_tested_and_what_will_be_left_out_is_told_with_its_name_before_any_work(folder: Path) -> None:
+    image_folder(folder.parent / "more", ("owl",))
+    (folder.parent / "more" / "train" / "owl").rename(folder / "train" / "owl")
+    (folder / "train" / "cat" / "0.jpg").write_bytes(b"")
+    (folder / "train" / "cat" / ".DS_Store").touch()
+    assert require_usable(of(folder)) == [
+        "pets: files are left out: 1 hidden: train/cat/.DS_Store",
+        "pets: 1 of 3 classes of 'train' are not in 'test' ('owl')",
+        "pets: of 16 images tried will be left out: 1 unreadable (train/cat/0.jpg)",
+    ]
+
+
 def test_a_remote_folder_is_read_alike_and_other_sizes_are_another_data_set(folder: Path) -> None:
     remote = fsspec.filesystem("memory")
     remote.put(str(folder), "/own-images", recursive=True)
