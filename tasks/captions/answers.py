@@ -12,10 +12,13 @@ _ENTITY = re.compile(r"&(?:#\d{1,6}|#x[\da-f]{1,5}|[a-z]{2,8}\d{0,2});", re.IGNO
 _TOKEN = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>|<eos>")
 """Special tokens that a server sends as text: what follows one is another turn."""
 _FENCE = re.compile(r"\A(?:`{3,}\w*|[-*_=]{3,})\Z")
-_MARKUP = re.compile(r"\*\*|__|`|\A[#>]+\s+")
-_ITEM = re.compile(r"\A(?:\(?\d{1,2}[.)]|[-*•–])\s+")
+_MARKUP = re.compile(
+    r"\*\*|__|`|\A[#>]+\s+|</?(?:p|b|i|u|em|strong|span|div|br|h[1-6]|(?:fig)?caption)\s*/?>", re.IGNORECASE
+)
+_ITEM = re.compile(r"\A(?:\(?\d{1,2}[.)]|\(?[a-h]\)|#\d{1,2}\b[.:)]?|[-*•–])\s+", re.IGNORECASE)
 _COURTESY = re.compile(
-    r"\A(?:sure(?: thing)?|certainly|of course|absolutely|okay|ok|al(?:l )?right|gladly|no problem|got it|understood|great|yes)"
+    r"\A(?:sure(?: thing)?|certainly|of course|absolutely|okay|ok|al(?:l )?right|gladly|no problem|got it|understood|yes"
+    r"|(?:great|good|nice|excellent)(?: (?:choice|idea|question))?)"
     r"(?:[!.:,]+(?:\s+|\Z)|\s+[-–—]\s+)",
     re.IGNORECASE,
 )
@@ -28,18 +31,20 @@ _HERE = re.compile(
 _LABEL = re.compile(
     r"\A(?:(?:the|a|an|my|your|one|final|photo|image|picture|short|simple|possible|suggested)\s+)*"
     rf"(?:{_ONE}|answer|output|response|assistant)(?:\s+(?:for|of)\s+[^:.!?]{{1,80}})?(?:\s+\d{{1,2}})?"
-    r"\s*(?::(?:\s+|\Z)|\Z)",
+    r"(?:\s+(?:is|are|(?:could|would|might|may|can) be))?\s*(?::(?:\s+|\Z)|\Z)"
+    r"|\A(?:photo|image|picture|scene|prompt)\s*:\s+",
     re.IGNORECASE,
 )
 _CHATTER = re.compile(
     r"\A(?:i['’]?m (?:sorry|unable|not able)|i am (?:sorry|unable|not able)|sorry\b|i apologi[sz]e"
     r"|i (?:can ?not|can['’]?t) (?:help|write|provide|create|generate|assist|fulfil|comply|answer|describe|see|do)"
+    r"|i['’]?d (?:suggest|say|go with|describe|be happy)|(?:how|what) about\b|[{\[]\s*[\"'{]"
     r"|as an? (?:ai|language)|unfortunately, i\b|<think(?:ing)?>)"
     r"|\b(?:let me know|feel free to|hope (?:this|that) helps|happy to help|language model|the user"
     r"|(?:this|the|a|your) captions?)\b",
     re.IGNORECASE,
 )
-_QUOTES = {'"': '"', "“": "”", "‘": "’", "'": "'", "«": "»", "„": "“", "*": "*", "_": "_"}
+_QUOTES = {'"': '"', "“": "”", "‘": "’", "'": "'", "«": "»", "„": "“", "*": "*", "_": "_", "(": ")", "[": "]"}
 
 
 @dataclass(frozen=True, slots=True)
