@@ -12,6 +12,9 @@ from data_specs.model_identity import ModelIdentity
 
 LOOK_SECONDS = 15.0
 COMMIT = re.compile("[0-9a-f]{40}")
+DESCRIPTIONS = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
+"""Any one of them, as the libraries look for them."""
 
 
 def identify(model: str, revision: str | None, *, setting: str, file: str | None = None) -> ModelIdentity:
@@ -78,6 +81,9 @@ def require_whole(model: str, *, setting: str) -> None:
         inner = sorted(path.parent for path in folder.glob("*/config.json"))
         hint = f"; {str(inner[0])!r} does" if inner else ": fetch it whole"
         raise SpecError(f"{setting}: folder {model!r} holds no config.json{hint}")
+    for name in DESCRIPTIONS:
+        if (folder / name).is_file() and not _is_json(folder / name):
+            raise SpecError(f"{setting}: {name} of {model!r} cannot be read as JSON: fetch it again")
     whole = folder / "model.safetensors"
     index = folder / "model.safetensors.index.json"
     if not whole.is_file() and index.is_file():
@@ -87,6 +93,21 @@ def require_whole(model: str, *, setting: str) -> None:
     for path in folder.glob("*.safetensors"):
         if wrong := damage(path):
             raise SpecError(f"{setting}: {path.name} of {model!r} {wrong}: fetch it again")
+
+
+def require_tokenizer_files(model: str, *, setting: str) -> None:
+    """Of a local folder of a language model: raises SpecError if it has none of the files that a tokenizer is made of."""
+    folder = Path(model).expanduser()
+    if folder.is_dir() and not any((folder / name).is_file() for name in TOKENIZERS):
+        raise SpecError(f"{setting}: folder {model!r} holds no tokenizer ({', '.join(TOKENIZERS)}): fetch it whole")
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def shards(index: Path, *, setting: str) -> set[str]:

@@ -8,7 +8,7 @@ from data_specs.specs.language_model import LanguageModelSpec
 from models.captioner.chat import has_chat_template
 from models.captioner.protocol import Captioner
 from models.captioner.smollm2 import NAME, smollm2_folder, smollm2_revision
-from models.weights import identify, place, require_reachable, require_whole
+from models.weights import identify, place, require_reachable, require_tokenizer_files, require_whole
 
 
 def identify_captioner(spec: LanguageModelSpec) -> ModelIdentity:
@@ -54,6 +54,7 @@ def require_captioner(spec: LanguageModelSpec) -> None:
             if spec.model != NAME:
                 require_reachable(spec.model, spec.revision, setting=f"{spec.at}.model")
                 require_whole(spec.model, setting=f"{spec.at}.model")
+                require_tokenizer_files(spec.model, setting=f"{spec.at}.model")
                 if spec.chat and has_chat_template(spec.model, spec.revision) is False:
                     raise SpecError(
                         f"{spec.at}.chat: {spec.model!r} has no chat template, so it holds no chats; {spec.at}.chat=false has it "

@@ -52,6 +52,8 @@ class Access:
     def reason(self, answer: httpx.Response) -> str:
         """The server's error message in one line, with the key masked should it repeat it."""
         words = _message(self.body(answer)) or answer.text
+        if answer.is_redirect:
+            words = f"it has moved to {answer.headers['Location']}, which the setting is to name"
         words = words.replace(self.key, "***") if self.key else words
         return " ".join(words.split())[:MOST_CHARACTERS] or "no reason given"
 

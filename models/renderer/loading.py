@@ -25,6 +25,8 @@ CALLED_WITH = frozenset(
     {"prompt", "generator", "num_inference_steps", "guidance_scale", "width", "height", "output_type"}
 )
 """Arguments of every call. A pipeline whose call lacks one of these is of another kind."""
+LIBRARIES = ("diffusers", "transformers")
+"""Which of a pipeline's parts come from where; safety checkers, which come from its own module, are not loaded."""
 WITHOUT = {**UNUSED, "requires_safety_checker": False, "add_watermarker": False}
 """Nothing may change rendered pixels: a blackened or marked image would be a positive like any other."""
 
@@ -70,6 +72,14 @@ def _require_named(kind: Any, layout: Layout, spec: ImagesSpec) -> None:
             raise SpecError(
                 f"{SETTING}: {INDEX} of {spec.model!r} says {json.dumps(index[name])} for {name!r}, which diffusers cannot read; "
                 "write [null, null] for a part that is left out"
+            )
+        library, part = index[name]
+        # Without loading it: both libraries list their classes, and import each where it is first used.
+        if library in LIBRARIES and name not in UNUSED and part and part not in dir(importlib.import_module(library)):
+            known_by = f"{library} {importlib.import_module(library).__version__}"
+            raise SpecError(
+                f"{SETTING}: {INDEX} of {spec.model!r} names {part} for {name!r}, which {known_by} does not have: install "
+                "the version that it was made with, or name another model"
             )
     if absent := sorted(parts - layout.parts.keys() - UNUSED.keys() - optional):
         raise SpecError(f"{SETTING}: {INDEX} of {spec.model!r} leaves out {absent[0]!r}, which {layout.pipeline} needs")

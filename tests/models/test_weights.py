@@ -67,7 +67,8 @@ def test_a_name_that_no_hub_could_know_is_refused_without_asking(monkeypatch):
 def language_model(tmp_path):
     folder = tmp_path / "llm"
     folder.mkdir()
-    (folder / "config.json").write_text("{}")
+    for name in ("config.json", "tokenizer.json"):
+        (folder / name).write_text("{}")
     shards = {f"model-0000{number}-of-00002.safetensors" for number in (1, 2)}
     for name in shards:
         save_file({"a": np.zeros(3)}, folder / name)
@@ -90,6 +91,9 @@ def language_model(tmp_path):
         ),
         (lambda model: (model / "model.safetensors.index.json").write_text("{}"), "is no index of weights"),
         (lambda model: (model / "config.json").unlink(), "holds no config.json: fetch it whole"),
+        (lambda model: (model / "config.json").write_text("{"), "config.json of .* cannot be read as JSON: fetch it"),
+        (lambda model: (model / "tokenizer.json").write_text("<html>"), "tokenizer.json of .* cannot be read as JSON"),
+        (lambda model: (model / "tokenizer.json").unlink(), r"holds no tokenizer \(tokenizer.json, tokenizer.model"),
     ],
 )
 @pytest.mark.parametrize("engine", ["vllm", "transformers"])

@@ -49,6 +49,7 @@ def folder(tmp_path):
     """A model's folder as far as it is looked at before work."""
     save_file({}, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "tokenizer.json").write_text("{}")
     (tmp_path / "tokenizer_config.json").write_text("{}")
     return tmp_path
 

@@ -193,6 +193,10 @@ def test_a_connection_refused_is_waited_for_and_then_an_engine_error():
         (Fault(400, '{"error": {"message": "maximum context length is 1024 tokens"}}'), "refused .*400.*1024 tokens"),
         (Fault(404, '{"error": {"message": "The model `x` does not exist."}}'), "does not exist"),
         (Fault(422, '{"detail": "no such field"}'), "no such field"),
+        (
+            Fault(status=308, headers={"Location": "https://127.0.0.1/v1/completions"}),
+            "refused the request .308.: it has moved to https://127.0.0.1/v1/completions",
+        ),
     ],
 )
 def test_a_request_that_is_wrong_is_refused_at_once_in_the_server_s_words(server, fault, said):

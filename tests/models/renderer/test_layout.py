@@ -100,6 +100,14 @@ def inpainting(model):
         (named(safety_checker=None), "says null for 'safety_checker', which diffusers cannot read; write .null, null."),
         (named(vae=None), "says null for 'vae', which diffusers cannot read"),
         (named(tokenizer=[None, None]), "leaves out 'tokenizer', which StableDiffusionPipeline needs"),
+        (
+            named(unet=["diffusers", "UNetOfTomorrow"]),
+            "names UNetOfTomorrow for 'unet', which diffusers [0-9.]+ does not have: install the version",
+        ),
+        (
+            named(text_encoder=["transformers", "TextModelOfTomorrow"]),
+            "names TextModelOfTomorrow for 'text_encoder', which transformers [0-9.]+ does not have",
+        ),
         (named(unet=[None, None]), "names neither a unet nor a transformer"),
         (
             cut,
