@@ -1,5 +1,7 @@
 """Only what may succeed at another try is tried again."""
 
+from types import SimpleNamespace
+
 import pytest
 from prefect.states import Failed
 
@@ -22,3 +24,17 @@ def test_an_engine_that_failed_is_asked_again_and_a_wrong_request_or_broken_cont
     bundle = bundle_task("a bundle")(lambda: None)
     assert bundle.retries == RETRIES > 0 and bundle.retry_condition_fn is engine_failed
     assert engine_failed(bundle, None, Failed(data=error)) is again
+
+
+@pytest.mark.parametrize(("error", "told"), [(EngineError("the server sleeps"), 1), (SpecError("no such model"), 0)])
+def test_what_a_bundle_is_tried_again_for_is_told_while_it_happens(error, told):
+    said = []
+
+    def make(work, engine, emit):
+        raise error
+
+    bundle = bundle_task("a bundle")(make)
+    work = SimpleNamespace(made_by=SimpleNamespace(run="mine"), stage=SimpleNamespace(name="captions"))
+    with pytest.raises(type(error)):
+        bundle.fn(work, None, said.append)
+    assert [str(one.text) for one in said] == [f"an engine failed and is tried again: {error}"] * told
