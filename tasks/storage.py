@@ -313,7 +313,10 @@ def require_writable(root: str) -> None:
             # Other files in the root may be anybody's.
             _remove_left(*local_path(root).glob(".writable.part-*"))
     except (OSError, EngineError) as error:
-        raise SpecError(f"cannot write to root {root!r}: {error}; choose another with --root or SYNCLR_ROOT") from error
+        theirs = unwritable(local_path(root)) if is_local(root) else None
+        raise SpecError(
+            f"cannot write to root {root!r}: {owned(theirs) if theirs else error}; choose another with --root or SYNCLR_ROOT"
+        ) from error
 
 
 def require_ours(folders: Iterable[str]) -> None:
