@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -98,7 +99,8 @@ def require_served(spec: LanguageModelSpec, environment: Mapping[str, str] = os.
                 )
         except httpx.HTTPError as error:
             raise SpecError(
-                f"{spec.at}.server: nothing answers at {server} ({in_one_line(error)}); start it, or name another"
+                f"{spec.at}.server: nothing answers at {server}{_asked_by(server)} ({in_one_line(error)}); start it, or name "
+                "another"
             ) from error
         if answer.status_code in (401, 403):
             raise known.refusal(server, answer)
@@ -122,6 +124,14 @@ def is_elsewhere(server: str) -> bool:
     except ValueError:
         return host != "localhost" and not host.endswith(".localhost")
     return not (address.is_loopback or address.is_unspecified)
+
+
+def _asked_by(server: str) -> str:
+    """Where a proxy stands between, it may be the one that does not answer."""
+    named = [f"{kind.upper()}_PROXY" for kind in (urlsplit(server).scheme, "all") if kind in getproxies()]
+    if not named or not is_elsewhere(server) or proxy_bypass(urlsplit(server).hostname or ""):
+        return ""
+    return f", asked by the proxy of {' or '.join(named)}, or the proxy does not"
 
 
 @contextmanager

@@ -445,3 +445,15 @@ def test_an_environment_by_which_nobody_can_be_asked_is_one_line(environment, mo
         ) as refused:
             ask()
         assert SECRET not in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_where_a_proxy_may_be_what_does_not_answer_it_is_said(monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(
+        SpecError, match=r"nothing answers at http://llm.invalid/v1, asked by the proxy of HTTP_PROXY, or"
+    ):
+        require_captioner(spec("http://llm.invalid/v1"))
+    with pytest.raises(SpecError, match=r"nothing answers at http://127.0.0.1:\d+/v1 \("):
+        require_captioner(spec(f"http://127.0.0.1:{free_port()}/v1"))
