@@ -1,5 +1,6 @@
 """Read every source of the recipe, and seal the concepts in one table."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -45,7 +46,11 @@ def ingest(spec: ConceptsSpec) -> list[Concept | Rejection]:
                 key, name, entry.kind, entry.category, 0.0, (entry.source,), tuple(dict.fromkeys(entry.backgrounds))
             )
     if not concepts:
-        raise SpecError(f"concepts.sources: no usable name among {len(rejects)} entries; give a list of names")
+        why = ", ".join(f"{count:,} {reason}" for reason, count in Counter(one.reason for one in rejects).most_common())
+        raise SpecError(
+            f"concepts.sources: no usable name among {len(rejects):,} entries ({why or 'the lists are empty'}); give a list of "
+            "names"
+        )
     table = list(concepts.values())
     weighted = [replace(concept, weight=weight) for concept, weight in zip(table, weights(table, spec), strict=True)]
     return [*weighted, *rejects]

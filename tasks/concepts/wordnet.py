@@ -80,6 +80,11 @@ def _chosen(source: WordNetSource, lines: list[str], version: str) -> Iterator[s
     ids = [offset for _, offset in listed if offset]
     unknown = [offset for offset in ids if offset not in known]
     if 2 * len(unknown) > len(ids):
+        if 2 * len(verbs := [offset for offset in unknown if not offset.isdecimal()]) > len(unknown):
+            raise SpecError(
+                f"concepts.sources: {len(verbs):,} of {len(ids):,} synsets of {source.synsets!r}, such as {verbs[0]}, are no "
+                f"nouns, which {source.path!r} holds alone; list synsets of nouns (n02084071)"
+            )
         raise SpecError(
             f"concepts.sources: {len(unknown):,} of {len(ids):,} synsets of {source.synsets!r}, such as {unknown[0]}, are not in "
             f"{source.path!r}, {version}; ids are places in one version's file: take the data.noun of the version that "

@@ -78,7 +78,8 @@ def test_hostile_names_are_counted_rejects(tmp_path):
         ("wrong.csv", b"label\ndog\n", "no column 'name'; it has label"),
         ("wrong.parquet", b"not parquet", "not a Parquet file"),
         ("list.xls", b"dog", "use .txt, .csv"),
-        ("nothing.csv", b"name\n\n", "no usable name"),
+        ("nothing.csv", b"name\n\n", r"no usable name among 0 entries \(the lists are empty\)"),
+        ("ids.txt", b"n02084071\nn02121620\n--\n", r"no usable name among 3 entries \(2 synset_unknown, 1 empty\)"),
     ],
 )
 def test_a_list_that_cannot_be_read_is_refused_in_one_line(tmp_path, name, content, said):

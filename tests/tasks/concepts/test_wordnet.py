@@ -41,6 +41,11 @@ def test_ids_of_another_version_are_refused_with_the_version_of_the_file(outcome
         outcomes(ids, DATA)
 
 
+def test_ids_of_other_parts_of_speech_are_refused_as_what_they_are(outcomes):
+    with pytest.raises(SpecError, match=r"2 of 3 synsets of '.*synsets.txt', such as 02084071-v, are no nouns"):
+        outcomes(["v02084071", "02121620-a", "n02084071"])
+
+
 def test_a_few_unknown_ids_are_rejects(outcomes):
     kept, rejects = outcomes(["n02084071", "02121620-n", "n99999999"])
     assert (kept, rejects) == (["dog", "cat"], [("synset_unknown", "n99999999")])
