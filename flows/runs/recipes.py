@@ -83,11 +83,18 @@ def checked(tree: dict[str, Any]) -> RunSpec:
         spec = RunSpec.model_validate(tree)
         json.dumps(tree, ensure_ascii=False, default=str).encode()
     except ValidationError as error:
-        raise SpecError("; ".join(_sentence(fault) for fault in error.errors())) from error
+        raise SpecError("; ".join(_sentence(fault) for fault in _true_faults(error))) from error
     except UnicodeEncodeError as error:
         place = ascii(error.object[max(0, error.start - 60) : error.end])
         raise SpecError(f"a setting holds half of a character: {place}") from error
     return spec
+
+
+def _true_faults(error: ValidationError) -> list[Any]:
+    """Without those that follow from others: a list all of whose items are wrong is not too short as well."""
+    faults = error.errors()
+    inner = {fault["loc"][:-1] for fault in faults}
+    return [fault for fault in faults if fault["type"] != "too_short" or fault["loc"] not in inner]
 
 
 def schema() -> dict[str, Any]:

@@ -113,6 +113,13 @@ def test_a_wrong_value_is_shown_in_one_line(text, said):
     assert "\n" not in str(caught.value)
 
 
+def test_a_list_of_which_nothing_is_right_is_not_called_too_short_and_an_empty_one_is():
+    with pytest.raises(SpecError, match=r"\A[^;]*\(given: 0\); [^;]*\(given: 1e-12\)\Z"):
+        resolve_recipe("tiny", read_overrides("tiny", ["scores.ridge_penalties=[0, 1e-12]"]))
+    with pytest.raises(SpecError, match="at least 1 item"):
+        resolve_recipe("tiny", read_overrides("tiny", ["scores.ridge_penalties=[]"]))
+
+
 def test_a_form_that_sends_a_number_for_a_text_is_told_to_quote_it():
     with pytest.raises(SpecError, match=r"captions.revision: .*put it in quotes \(given: 7890123\)"):
         resolve_recipe("tiny", {"captions": {"revision": 7890123}})
