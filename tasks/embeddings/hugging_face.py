@@ -64,6 +64,12 @@ def _require_columns(source: HuggingFaceImages, url: str, schema: pa.Schema) -> 
             f"{url} has no column {sorted(lacking)[0]!r}; its columns are "
             f"{', '.join(schema.names)}: set image_column and label_column",
         )
+    if twice := [name for name in (source.image_column, source.label_column) if schema.names.count(name) > 1]:
+        raise refusal(
+            source,
+            f"{url} has the column {twice[0]!r} {schema.names.count(twice[0])} times, so which one is meant cannot be told: "
+            "rename the others",
+        )
     image, label = schema.field(source.image_column).type, schema.field(source.label_column).type
     data = image.field("bytes").type if types.is_struct(image) and image.get_field_index("bytes") >= 0 else image
     if not _any(data, "binary", "large_binary", "binary_view"):

@@ -45,6 +45,7 @@ def names(*args, **settings):
             {},
             "line 2: 3 cells for 2 columns, cell 3 is 'owl'; put a cell that holds a tab",
         ),
+        ("csv", b"PK\x03\x04\0\0name\n", {}, "holds zero bytes, as no text does"),
         ("csv", "\n\nname,category\n\nfox,a,b\n", {}, "line 5: 3 cells"),
         ("csv", 'name,note\nfox,"two\nlines"\nowl,a,b\n', {}, "line 4: 3 cells"),
         (

@@ -289,6 +289,16 @@ def test_columns_that_hold_no_images_or_no_classes_are_refused_before_any_work(
         fingerprint(HuggingFaceImages(name="pets", path=str(tmp_path)))
 
 
+@pytest.mark.parametrize("column", ["image", "label"])
+@pytest.mark.parametrize("form", ["arrow", "parquet"])
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, form: str, column: str) -> None:
+    once = table([1, 2], [0, 1], NAMES)
+    for split in ("train", "test"):
+        saved(tmp_path, form, split, once.append_column(column, once.column(column)))
+    with pytest.raises(SpecError, match=f"pets: .* has the column '{column}' 2 times"):
+        fingerprint(HuggingFaceImages(name="pets", path=str(tmp_path)))
+
+
 def test_classes_that_one_file_names_and_another_numbers_are_refused(tmp_path: Path) -> None:
     saved(tmp_path, "parquet", "train", table([1, 2], [0, 1], NAMES))
     saved(tmp_path, "parquet", "test", table([1, 2], [0, 1], None))
