@@ -57,7 +57,8 @@ def test_a_shard_of_which_any_file_is_gone_is_moved_whole(plan, suffix):
     rest = files(plan, "images-000000")
     [moved] = put_damaged_aside(plan.root, "first", "images-000000")["put_aside"]
     assert f"images-000000.{suffix} is missing" in moved["faults"][0]
-    assert files(plan, "images-000000", moved["folder"]) == rest and missing(plan.stages["images"]) == [0]
+    assert files(plan, "images-000000", moved["folder"]) == rest and files(plan, "images-000000") == {}
+    assert missing(plan.stages["images"]) == [0]
 
 
 def test_a_shard_that_is_named_is_looked_at_alone_and_one_that_there_is_not_is_refused(plan):
