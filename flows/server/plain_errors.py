@@ -19,10 +19,13 @@ WAYS_OUT = {
     errno.ESTALE: "the network file system has lost it: mount it again",
     errno.ENAMETOOLONG: "choose a root with a shorter path",
     errno.ENOENT: "it has been taken away, or its disk",
+    errno.EAGAIN: "allow more processes (ulimit -u, or the container's limit) and memory (ulimit -v)",
     errno.ENOMEM: "use fewer engines at once (execution.workers) or smaller models",
 }
 CODES = re.compile(r"(?:[Ee]rrno|os error|code:)\s*(\d+)")
 """How Arrow and safetensors tell the number of an error that the kernel has given them."""
+NO_THREAD = "can't start new thread"
+"""All that Python says where the kernel gives no thread."""
 STORES = ("botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "adlfs", "fsspec")
 
 
@@ -39,6 +42,8 @@ def explained(error: BaseException) -> str | None:
         return f"{os.strerror(number)}: {where or said}" + (f"; {way_out}" if way_out else "")
     if isinstance(error, MemoryError):
         return f"memory ran out ({said}); {WAYS_OUT[errno.ENOMEM]}"
+    if isinstance(error, RuntimeError) and said == NO_THREAD:
+        return f"{said}: the kernel gives no more; {WAYS_OUT[errno.EAGAIN]}"
     if home in STORES:
         return f"the object storage of the root cannot be used: {type(error).__name__}: {said}"
     if home in ("httpx", "httpcore") or type(error).__name__ == "PrefectHTTPStatusError":

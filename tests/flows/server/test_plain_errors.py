@@ -52,6 +52,8 @@ def of_library(module, name="Error", base=Exception):
             of_library("safetensors_rust")('Error while serializing: I/O error: No space left on device (os error 28)'),
             "No space left on device: Error while serializing",
         ),
+        (RuntimeError("can't start new thread"), "can't start new thread: the kernel gives no more; allow more processes"),
+        (BlockingIOError(errno.EAGAIN, "x"), "Resource temporarily unavailable: .*; allow more processes"),
         (MemoryError(), "memory ran out .MemoryError.; use fewer engines at once"),
         (of_library("botocore.exceptions", "NoCredentialsError")("Unable to\nlocate"), "NoCredentialsError: Unable to"),
         (httpx.ConnectError("All connection attempts failed"), "Prefect's server does not answer as it should: All connection"),
