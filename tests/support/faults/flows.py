@@ -144,7 +144,9 @@ FAULTS = (
         "flows/execution/start.py",
         "        page.report(_report(plan))\n",
         "",
-        (f"{ON_THE_SERVER}::test_the_runs_page_shows_one_artifact_that_was_there_first_and_links_to_those_of_this_run",),
+        (
+            f"{ON_THE_SERVER}::test_the_runs_page_shows_one_artifact_that_was_there_first_and_links_to_those_of_this_run",
+        ),
         slow=True,
     ),
     Fault(
