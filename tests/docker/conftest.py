@@ -19,7 +19,8 @@ def tool() -> Callable[..., "subprocess.CompletedProcess[str]"]:
         return subprocess.run(
             command,
             cwd=PROJECT,
-            env={"PATH": "/usr/bin:/bin"} | environment,
+            # This tree, also where the installed one is another: planted faults stand in copies.
+            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(PROJECT)} | environment,
             capture_output=True,
             text=True,
             timeout=300,
