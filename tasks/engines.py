@@ -27,7 +27,7 @@ from pydantic import BaseModel
 from data_specs.errors import EngineError, StoppedError
 from data_specs.specs.run import ExecutionSpec
 from tasks.events import Alive, Emit, Event, ignore
-from tasks.processes import KILL_SECONDS, end_with_starter, kill_group, state
+from tasks.processes import ENDED, KILL_SECONDS, end_with_starter, kill_group, state
 
 Result = TypeVar("Result")
 Engine = TypeVar("Engine")
@@ -128,8 +128,8 @@ class EngineProcess:
                 if process.pid and process.is_alive():
                     kill_group(process.pid)
                 process.join(KILL_SECONDS)
-                if process.is_alive():
-                    shown = state(process.pid or 0)
+                # One that another thread has waited for counts as alive here.
+                if process.is_alive() and (shown := state(process.pid or 0)) != ENDED:
                     logger.warning("the engine's process %s cannot be ended: it is %s", process.pid, shown)
             starter.shutdown(wait=False)  # last: its thread's end is the process's
 

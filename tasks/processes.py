@@ -13,13 +13,14 @@ GONE = (FileNotFoundError, ProcessLookupError)
 KILL_SECONDS = 2.0
 """After SIGKILL a process is gone at once, unless the kernel holds it: a driver or a network file system that hangs."""
 
+ENDED = "gone"
 STATES = {
     "R": "computing",
     "S": "waiting",
     "D": "held by the kernel, which waits for a disk, a network file system or a driver",
     "T": "stopped by a signal",
     "t": "stopped by a debugger",
-    "Z": "gone",
+    "Z": ENDED,
 }
 
 
@@ -58,7 +59,7 @@ def state(pid: int) -> str:
     with suppress(*GONE):
         letter = status_fields(pid)[0]
         return STATES.get(letter, f"in state {letter}")
-    return "gone"
+    return ENDED
 
 
 def _descendants(pid: int) -> list[int]:
