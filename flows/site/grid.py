@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from data_specs.errors import ContractError
-from data_specs.shard import ShardAddress, ShardManifest
+from data_specs.shard import ShardAddress
 from data_specs.stage import Stage
 from flows.runs.commands import repair
 from flows.runs.lineages import made_by
@@ -14,6 +14,7 @@ from flows.site.addresses import FRONT, run_page, shard_page, stage_page
 from flows.site.site import Site, SitePage, UnknownPageError, stage_in
 from flows.site.thumbnails import tiles
 from tasks import storage
+from tasks.shard_faults import unlike_sealed
 from tasks.shards import as_sealed, missing
 
 ShardState = Literal["made", "reused", "missing", "damaged"]
@@ -96,20 +97,9 @@ def _cell(
     except ContractError as error:
         return GridCell(shard, "damaged", "", 0, 0, str(error), page)
     by, rejected = (made_by(note) or {}).get("run") or "", sum(promised.rejected.values())
-    fault = "; ".join(_unlike(shard, promised, sizes))
+    fault = "; ".join(unlike_sealed(shard, promised, sizes))
     state: ShardState = "damaged" if fault else "reused" if by and by != run else "made"
     return GridCell(shard, state, by, promised.accepted, rejected, fault, page)
-
-
-def _unlike(shard: ShardAddress, manifest: ShardManifest, sizes: Mapping[str, int]) -> list[str]:
-    faults = []
-    for suffix, promised in manifest.files.items():
-        name = f"{shard.stem}.{suffix}"
-        if name not in sizes:
-            faults.append(f"{name} is missing")
-        elif sizes[name] != promised.bytes:
-            faults.append(f"{name} has {sizes[name]:,} bytes, and {promised.bytes:,} were sealed")
-    return faults
 
 
 @dataclass(frozen=True, slots=True)
