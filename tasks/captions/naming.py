@@ -78,8 +78,16 @@ def forms(word: str) -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def _english() -> Any:
-    import inflect  # here: it takes a quarter of a second, which `status` need not
+    # Here, and without the checks of types that inflect has typeguard write into itself: 1.7 s of an import of 1.9, and a
+    # half of every call.
+    import typeguard
 
+    checks: Any = typeguard
+    checked, checks.typechecked = checks.typechecked, lambda function: function
+    try:
+        import inflect
+    finally:
+        checks.typechecked = checked
     engine = inflect.engine()
     engine.classical(all=True)  # cacti and fungi
     return engine
