@@ -3,7 +3,6 @@
 import io
 import os
 import re
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,14 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, Response, Route
+from playwright.sync_api import Browser, Locator, Page, Response, expect
 
 from flows.runs.form import ADVANCED, CHANGED
 
 SECONDS = 1000.0
 CLICK_SECONDS = 60
-WRITES = re.compile(r"/api/(deployments/[^/]+/(schedules|create_flow_run)|flow_runs/[^/]+/set_state)$")
-TRIES = 5
 FINAL = re.compile("Completed|Failed|Crashed|Cancelled")
 IMAGES = os.environ.get("SYNCLR_TEST_IMAGES")
 IMAGE_WIDTH, IMAGE_COLOURS, IMAGE_BYTES = 1200, 96, 120_000
@@ -30,27 +27,17 @@ class Person:
     def __init__(self, page: Page, address: str) -> None:
         self.page, self.address = page, address
         self.asked: set[str] = set()
+        self.refused: list[str] = []
         self.trouble: list[str] = []
-        page.context.route(WRITES, self._click_again_where_turned_away)
         page.context.on("request", lambda request: self.asked.add(request.url))
         page.context.on("response", self._hear)
         page.context.on("requestfailed", lambda request: self.trouble.append(f"{request.failure} {request.url}"))
         page.context.on("page", lambda opened: opened.on("websocket", lambda socket: self.asked.add(socket.url)))
         page.on("websocket", lambda socket: self.asked.add(socket.url))
 
-    def _click_again_where_turned_away(self, route: Route) -> None:
-        """A write meets another one in SQLite and gets 503; Prefect's client asks again, its pages say `Oops` to the person."""
-        for _ in range(TRIES):
-            answer = route.fetch(timeout=CLICK_SECONDS * SECONDS)
-            if answer.status != 503:
-                break
-            self.trouble.append(f"503 {route.request.url}")
-            time.sleep(1)
-        route.fulfill(response=answer)
-
     def _hear(self, response: Response) -> None:
-        if response.status >= 500:
-            self.trouble.append(f"{response.status} {response.url}")
+        if response.status >= 500:  # the page says `Oops` to the person
+            self.refused.append(f"{response.status} {response.request.method} {response.url}")
 
     @property
     def asked_outside(self) -> set[str]:
@@ -165,14 +152,11 @@ class Person:
         self.page = opened.value
         self.page.locator(".p-tab", has_text="Raw").wait_for()
 
-    def watch_it_end(self, seconds: float) -> str:
-        """In the list of runs: the graph of a run, drawn without a GPU, would take the cores from the run."""
-        until = time.monotonic() + seconds
+    def see_how_it_ended(self) -> str:
+        """In the list of runs, looked at anew: drawn without a GPU while a run works, a page would take the cores from it."""
+        self.page.reload()
         badge = self.page.locator(".state-badge").first
-        while not FINAL.search(badge.inner_text()) and time.monotonic() < until:
-            self.page.wait_for_timeout(5 * SECONDS)
-            self.page.reload()
-            badge.wait_for()
+        expect(badge).to_have_text(FINAL)
         return badge.inner_text().strip()
 
     def tab(self, name: str) -> None:
@@ -200,8 +184,11 @@ def browsing(browser: Browser, address: str, folder: Path) -> Iterator[Person]:
     except BaseException as error:
         person.page.screenshot(path=folder / "page.png")
         (folder / "page.txt").write_text(f"{person.page.url}\n\n{person.page.locator('body').inner_text()}")
-        error.add_note(f"the page at that moment: {folder}/page.png; the server's trouble: {person.trouble}")
+        error.add_note(
+            f"the page at that moment: {folder}/page.png; the server's trouble: {person.refused + person.trouble}"
+        )
         raise
     finally:
         page.context.close()
     assert not person.asked_outside, "a page of ours asks something of the outside"
+    assert not person.refused, "what a person asked for was not done"

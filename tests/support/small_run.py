@@ -7,13 +7,14 @@ from support.person import IMAGES
 ONE_WORKER = {"settings.execution.workers": 1}
 """A second engine of each stage takes longer to load than it saves."""
 CAPTIONS: dict[str, Any] = {"settings.captions.total": 16, "settings.captions.per_shard": 8}
-if (
-    not IMAGES
-):  # which show what a person would see; tests are about the pages, and the language model loads half a minute
+DRAWN_AT_ONCE: dict[str, Any] = {}
+if not IMAGES:  # which show what a person would see; tests are about the pages, and real engines take a minute to load
     CAPTIONS |= {"settings.captions.engine": "fake"}
+    DRAWN_AT_ONCE = {"settings.images.engine": "fake"}
 SMALL_RUN: dict[str, Any] = {
     "recipe": "tiny",
     **CAPTIONS,
+    **DRAWN_AT_ONCE,
     "settings.encoder.steps": 6,
     "settings.encoder.warmup_steps": 2,
     "settings.encoder.captions_per_step": 8,

@@ -103,7 +103,7 @@ def test_where_no_proxy_is_asked_nothing_changes(environment, monkeypatch):
 
 
 @pytest.mark.slow(20)
-@pytest.mark.parametrize("proxy", [NOWHERE, "socks5://127.0.0.1:9"])
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", pytest.param(NOWHERE, marks=pytest.mark.long(20))])
 def test_a_run_is_made_beside_its_own_server_with_a_proxy_that_leads_nowhere(proxy, tmp_path):
     environment = os.environ | {
         "HTTP_PROXY": proxy,

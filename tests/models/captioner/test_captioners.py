@@ -33,7 +33,7 @@ def asks(chat):
         {"fox": "A red fox.", "kettle": "A kettle on a stove."},
         {"fox": LONG.format("fox"), "tram": LONG.format("tram")},
     )
-    names = enumerate(["swan", "tram", "daisy", "otter"] * 2, 2**62)
+    names = enumerate(["swan", "tram", "daisy", "otter", "swan"], 2**62)
     return (
         [Ask(prompt(short, name, chat), seed) for seed, name in names],
         [Ask(prompt(short, name, chat), 7) for name in ("harp", "mango", "moose")],

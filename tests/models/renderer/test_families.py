@@ -24,7 +24,14 @@ def spec(family, **settings):
     return ImagesSpec(**(said | settings))
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+EVERY_DAY = {"sd15", "flux"}
+"""A U-Net and a transformer; the others take as long each and come in when all tests run."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[] if name in EVERY_DAY else pytest.mark.long(10)) for name in FAMILIES],
+)
 def drawn(request):
     renderer = build_renderer(spec(request.param))
     return request.param, renderer, renderer.render(REQUESTS)

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from support.person import IMAGES, SECONDS, Person, browsing
-from support.small_run import CAPTIONS, ONE_WORKER, SMALL_RUN, parameters, rendered_otherwise
+from support.small_run import CAPTIONS, DRAWN_AT_ONCE, ONE_WORKER, SMALL_RUN, parameters, rendered_otherwise
 from support.stack import RUN_SECONDS, Stack, wait_until
 
 pytestmark = pytest.mark.slow(60)
@@ -70,7 +70,8 @@ def run_from_the_form(person: Person, stack: Stack) -> str:
         person.image("watch")
         person.open_deployment("run")
         person.tab("Runs")
-    assert person.watch_it_end(RUN_SECONDS) == "Completed", stack.explain(run)()
+    stack.wait_for_end(run)
+    assert person.see_how_it_ended() == "Completed", stack.explain(run)()
     return run
 
 
@@ -154,9 +155,10 @@ def test_a_stage_that_failed_goes_on_by_retry_without_touching_what_is_sealed(
     with browse() as person, ExitStack() as mended:
         mended.enter_context(damaged(next(path for path in captions if path.name == "captions-000001.tar")))
         person.open_form("images")
-        person.fill_in({"name": "mended", **CAPTIONS, **ONE_WORKER, "settings.images.steps": 7})
+        person.fill_in({"name": "mended", **CAPTIONS, **DRAWN_AT_ONCE, **ONE_WORKER, "settings.images.steps": 7})
         run = person.start()
-        assert person.watch_it_end(RUN_SECONDS) == "Failed", stack.explain(run)()
+        stack.wait_for_end(run)
+        assert person.see_how_it_ended() == "Failed", stack.explain(run)()
         person.open_listed_run()
         person.tab("Details")
         person.page.get_by_text("See More").click()
@@ -175,7 +177,8 @@ def test_a_stage_that_failed_goes_on_by_retry_without_touching_what_is_sealed(
         expect(person.page.locator(".state-badge").first).not_to_have_text(re.compile("Failed"))
         person.open_deployment("images")
         person.tab("Runs")
-        assert person.watch_it_end(RUN_SECONDS) == "Completed", stack.explain(run)()
+        stack.wait_for_end(run)
+        assert person.see_how_it_ended() == "Completed", stack.explain(run)()
     assert shards(stack, "captions") == captions
     assert {path: sealed_images(stack, steps=7)[path] for path in made} == made
     assert stack.command_line.json("verify", "mended")["faults"] == []
