@@ -13,6 +13,13 @@ PAUSE_SECONDS = 2.0
 Answer = TypeVar("Answer")
 
 
+def lost_its_server(error: BaseException) -> bool:
+    """Whether no server answered, or one that could not: some of Prefect's calls are tried once (a stage's first)."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code >= 500
+    return isinstance(error, httpx.TransportError)
+
+
 def outlast(ask: Callable[[], Answer], seconds: float = OUTAGE_SECONDS) -> Answer:
     """What `ask()` returns, called again while no server answers. Raises what it raised last after so many seconds."""
     until = time.monotonic() + seconds
