@@ -5,6 +5,7 @@ and wants to write after another has written, is refused at once ("database is l
 long SQLite may wait for a lock. Those that begin as writers wait for each other, a minute at most.
 
 Its newer pages are not served, nor offered by a banner: they ask an outside host, and show a sheet of images as a broken one.
+The others may show no images from elsewhere: that for a new work pool asks an outside host for logos.
 """
 
 from collections.abc import AsyncGenerator
@@ -13,10 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import prefect
+from prefect.server.api import server
 from prefect.server.database.configurations import AioSqliteConfiguration
 from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
+from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
 
 NOT_SERVED = Path(__file__).parent / "no-such-pages"
+OWN_IMAGES = {"Content-Security-Policy": "img-src 'self' data: blob:"}
+_create_ui_app = server.create_ui_app
 _begin_transaction = AioSqliteConfiguration.begin_transaction
 
 
@@ -29,7 +37,20 @@ async def _begin_as_writer(
         yield transaction
 
 
+def _create_ui_app_of_own_images(ephemeral: bool) -> Starlette:
+    pages = _create_ui_app(ephemeral)
+    pages.add_middleware(BaseHTTPMiddleware, dispatch=_forbid_others)
+    return pages
+
+
+async def _forbid_others(request: Request, answer: RequestResponseEndpoint) -> Response:
+    response = await answer(request)
+    response.headers.update(OWN_IMAGES)
+    return response
+
+
 def main() -> Any:
+    server.create_ui_app = _create_ui_app_of_own_images  # type: ignore[assignment]
     prefect.__ui_v2_static_path__ = NOT_SERVED
     AioSqliteConfiguration.begin_transaction = _begin_as_writer  # type: ignore[method-assign]
     from prefect.cli import app

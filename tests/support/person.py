@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, Response, expect
+from playwright.sync_api import Browser, Locator, Page, Request, Response, expect
 
 from flows.runs.form import ADVANCED, CHANGED
 
@@ -31,13 +31,18 @@ class Person:
         self.trouble: list[str] = []
         page.context.on("request", lambda request: self.asked.add(request.url))
         page.context.on("response", self._hear)
-        page.context.on("requestfailed", lambda request: self.trouble.append(f"{request.failure} {request.url}"))
+        page.context.on("requestfailed", self._hear_failure)
         page.context.on("page", lambda opened: opened.on("websocket", lambda socket: self.asked.add(socket.url)))
         page.on("websocket", lambda socket: self.asked.add(socket.url))
 
     def _hear(self, response: Response) -> None:
         if response.status >= 500:  # the page says `Oops` to the person
             self.refused.append(f"{response.status} {response.request.method} {response.url}")
+
+    def _hear_failure(self, request: Request) -> None:
+        self.trouble.append(f"{request.failure} {request.url}")
+        if request.failure == "csp":  # the browser may not ask there, and has not
+            self.asked.discard(request.url)
 
     @property
     def asked_outside(self) -> set[str]:
@@ -190,5 +195,5 @@ def browsing(browser: Browser, address: str, folder: Path) -> Iterator[Person]:
         raise
     finally:
         page.context.close()
-    assert not person.asked_outside, "a page of ours asks something of the outside"
+    assert not person.asked_outside, f"a page of ours asks something of the outside: {person.asked_outside}"
     assert not person.refused, "what a person asked for was not done"

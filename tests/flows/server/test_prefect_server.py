@@ -16,7 +16,6 @@ import httpx
 import psutil
 import pytest
 
-from flows.server.prefect_server import running
 from support.command_line import free_port
 
 ROOT = Path(__file__).parents[3]
@@ -69,19 +68,22 @@ def test_a_port_that_is_taken_is_refused_in_one_line(tmp_path):
 
 
 @pytest.mark.slow(15)
-@pytest.mark.xdist_group("prefect server")
 def test_prefects_newer_pages_are_neither_served_nor_offered(prefect_server):
     said = httpx.get(f"{prefect_server}/ui-settings").raise_for_status().json()
     assert said["available_uis"] == ["v1"] and said["v2_base_url"] is None, said
 
 
+@pytest.mark.slow(15)
+def test_a_browser_may_ask_no_other_host_for_images(prefect_server):
+    """Prefect's page for a new work pool shows logos from an outside host."""
+    page = httpx.get(f"{prefect_server}/work-pools/create").raise_for_status()
+    assert "<html" in page.text and page.headers["content-security-policy"] == "img-src 'self' data: blob:"
+
+
 @pytest.mark.slow(30)
-def test_many_who_write_at_once_are_all_answered(tmp_path, monkeypatch):
+def test_many_who_write_at_once_are_all_answered(prefect_server, server_log):
     """What a page would show as "Oops": an answer that is no success. Prefect's own client would ask again, and hide it."""
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
-    monkeypatch.setenv("PREFECT_SERVER_LOG_RETRYABLE_ERRORS", "true")
-    monkeypatch.setenv("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
-    with running(log=tmp_path / "log") as address, httpx.Client(base_url=f"{address}/api", timeout=300) as api:
+    with httpx.Client(base_url=f"{prefect_server}/api", timeout=300) as api:
         flow = api.post("/flows/", json={"name": "synclr"}).json()["id"]
 
         def click(number):
@@ -97,4 +99,4 @@ def test_many_who_write_at_once_are_all_answered(tmp_path, monkeypatch):
         with ThreadPoolExecutor(8) as clicking:
             codes = Counter(code for answered in clicking.map(click, range(60)) for code in answered)
     assert all(code < 300 for code in codes), codes
-    assert "database is locked" not in (tmp_path / "log").read_text(errors="replace")
+    assert "database is locked" not in server_log.read_text(errors="replace")
