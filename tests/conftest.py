@@ -38,7 +38,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     seconds: dict[str, float] = defaultdict(float)
     for item in items:
         if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(config.rootpath))))
+            file = str(item.path.relative_to(config.rootpath))
+            shares = "prefect_server" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("prefect server" if shares else file))
         item.user_properties.append((SAID, said_seconds(item)))
         item.add_marker(pytest.mark.timeout(max(LEAST_PATIENCE_SECONDS, PATIENCE * said_seconds(item))))
         seconds[group(item)] += said_seconds(item) if said_seconds(item) > QUICK_SECONDS else 0.1
@@ -78,14 +80,22 @@ def collected(pytestconfig: pytest.Config) -> frozenset[str]:
 
 
 @pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the shared Prefect server says."""
+    return tmp_path_factory.mktemp("prefect-server") / "server.log"
+
+
+@pytest.fixture(scope="session")
+def prefect_server(server_log: Path) -> Iterator[str]:
     """The address of a Prefect server for whoever needs one and kills none: it takes ten seconds to start."""
     from flows.server.prefect_server import running
 
-    home = tmp_path_factory.mktemp("prefect-server")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFECT_HOME", str(home))
-        with running(log=home / "server.log") as address:
+        patch.setenv("PREFECT_HOME", str(server_log.parent))
+        # What Prefect hides of "database is locked", it is to write down.
+        patch.setenv("PREFECT_SERVER_LOG_RETRYABLE_ERRORS", "true")
+        patch.setenv("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
+        with running(log=server_log) as address:
             patch.undo()
             yield address
 

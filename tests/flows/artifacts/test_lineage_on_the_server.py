@@ -17,7 +17,6 @@ from ruamel.yaml import YAML
 
 from data_specs.stage import STAGES
 from flows.runs.plan import read_plan
-from flows.server.prefect_server import running
 from support.command_line import CommandLine
 from support.made_up_run import make_run
 from support.open_lineage_specification import faults
@@ -73,7 +72,7 @@ class SecondRun:
 
 
 @pytest.fixture(scope="module")
-def second(tmp_path_factory) -> Iterator[SecondRun]:
+def second(tmp_path_factory, prefect_server) -> Iterator[SecondRun]:
     """All was made by run `first` without a server but one image shard; run `second` makes that on a server."""
     home, root = tmp_path_factory.mktemp("prefect"), tmp_path_factory.mktemp("root")
     recipe = tmp_path_factory.mktemp("recipe") / "small.yaml"
@@ -84,11 +83,10 @@ def second(tmp_path_factory) -> Iterator[SecondRun]:
         patch.setenv("PREFECT_HOME", str(home))
         for name in [name for name in os.environ if name.startswith("OPENLINEAGE")]:
             patch.delenv(name)
-        with running(log=home / "server.log") as address:
-            patch.setenv("PREFECT_API_URL", f"{address}/api")
-            server, synclr = Server(address), CommandLine(root, home)
-            synclr("run", str(recipe), "--name", "second", "--json")
-            yield SecondRun(server, synclr, recipe, server.newest("synclr"))
+        patch.setenv("PREFECT_API_URL", f"{prefect_server}/api")
+        server, synclr = Server(prefect_server), CommandLine(root, home)
+        synclr("run", str(recipe), "--name", "second", "--json")
+        yield SecondRun(server, synclr, recipe, server.newest("synclr"))
 
 
 def seal_of(second: SecondRun, stage: str) -> dict[str, Any]:

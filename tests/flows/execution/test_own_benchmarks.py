@@ -25,7 +25,7 @@ from tasks.events import Event, Notice
 from tasks.scores.summary import scored
 from tasks.shards import make_shard
 
-pytestmark = [pytest.mark.slow(30), pytest.mark.xdist_group("prefect server"), pytest.mark.usefixtures("on_the_server")]
+pytestmark = [pytest.mark.slow(30), pytest.mark.usefixtures("on_the_server")]
 
 
 def folder(path: Path) -> Path:

@@ -131,7 +131,6 @@ def test_without_its_lists_the_paper_recipe_names_every_file_that_is_missing_and
 
 
 @pytest.mark.slow(30)
-@pytest.mark.xdist_group("prefect server")
 def test_the_papers_concepts_stage_is_made_from_the_command_line(tmp_path, prefect_server):
     synclr = CommandLine(tmp_path / "root", tmp_path / "prefect", prefect_server)
     words = ("run", "paper", "--until", "concepts", "--json", *NO_ENGINES)

@@ -11,7 +11,7 @@ from flows.runs.request import Request
 from flows.runs.status import status
 from tasks.events import Event, Finished, Started
 
-pytestmark = [pytest.mark.slow(30), pytest.mark.xdist_group("prefect server"), pytest.mark.usefixtures("on_the_server")]
+pytestmark = [pytest.mark.slow(30), pytest.mark.usefixtures("on_the_server")]
 
 
 def test_a_list_that_is_edited_during_a_run_changes_nothing_of_it(tmp_path: Path, monkeypatch) -> None:

@@ -1,22 +1,15 @@
-"""A Prefect server for the tests of a file, without runs and slots at the begin of each."""
+"""The shared Prefect server, without runs and slots at the begin of each test."""
 
 from collections.abc import Iterator
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.settings import PREFECT_API_URL, temporary_settings
-
-from flows.server.prefect_server import running
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture
+def server(prefect_server: str, on_the_server: None) -> str:
     """Its API, which Prefect asks meanwhile."""
-    home = tmp_path_factory.mktemp("server")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFECT_HOME", str(home))
-        with running(log=home / "server.log") as address, temporary_settings({PREFECT_API_URL: f"{address}/api"}):
-            yield f"{address}/api"
+    return f"{prefect_server}/api"
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from support.command_line import (
     times,
 )
 
-pytestmark = [pytest.mark.slow(50), pytest.mark.xdist_group("prefect server")]
+pytestmark = pytest.mark.slow(50)
 RANDOM_KILLS = int(os.environ.get("SYNCLR_TEST_KILLS", "1"))
 
 
