@@ -1,5 +1,8 @@
 """The whole run as one flow run a stage, each on a worker of its kind."""
 
+from prefect.runtime import flow_run
+
+from flows.artifacts.run_page import RunPage
 from flows.execution.plain_flow import plain_flow
 from flows.execution.stage_elsewhere import run_stage_elsewhere
 from flows.execution.start import begin_flow_run, name_of_run, request_of
@@ -24,7 +27,16 @@ def synclr_by_stage(
     begin_flow_run()
     settings = form.with_first_boxes(settings, total=total, steps=steps, workers=workers, device=device)
     plan = resolve_plan(request_of(recipe, name, root, since, until, None, settings))
-    for stage in plan.requested:
-        alone = plan.model_copy(update={"since": stage, "until": stage}).model_dump(mode="json")
-        words = {"recipe": recipe, "name": plan.name, "root": plan.root, "since": stage, "until": stage, "plan": alone}
-        run_stage_elsewhere(stage, words)
+    with RunPage(plan, str(flow_run.id)) as page:
+        for stage in plan.requested:
+            alone = plan.model_copy(update={"since": stage, "until": stage}).model_dump(mode="json")
+            words = {
+                "recipe": recipe,
+                "name": plan.name,
+                "root": plan.root,
+                "since": stage,
+                "until": stage,
+                "plan": alone,
+            }
+            with page.handed_over(stage):
+                run_stage_elsewhere(stage, words)

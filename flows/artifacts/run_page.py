@@ -1,8 +1,10 @@
 """Show a whole run on one page of the server, from its first second to its end: its stages, what it waits for, its scores."""
 
+import math
 import shlex
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from threading import Lock
@@ -22,6 +24,8 @@ from tasks.events import Event, Finished, Published, Started, Waiting
 from tasks.scores.summary import headline
 from tasks.shards import read_rows
 
+LOOK_SECONDS = 10.0
+"""Between two lists of a folder that another process fills: it may be a bucket's."""
 HEAD = ("stage", "now", "shards", "see", "accepted", "rejected", "made last", "in")
 
 
@@ -37,7 +41,9 @@ class RunPage:
         self._sealed: dict[str, SealedStage] = {}
         self._published: dict[str, dict[str, str]] = {}
         self._waits: dict[str, str] = {}
+        self._elsewhere = ""
         self._passed: set[str] = set()
+        self._looked: dict[str, tuple[float, int]] = {}
         self._failure, self._report, self._ended = "", "", False
         what = f"the page of run {plan.name} is not kept"
         self._artifact = RedrawnArtifact("markdown", key(plan.name, "run", "summary"), flow_run, self.drawn, what)
@@ -71,6 +77,16 @@ class RunPage:
         self._failure, self._ended = one_line(error) if error else "", True
         self._artifact.stop()
 
+    @contextmanager
+    def handed_over(self, stage: str) -> Iterator[None]:
+        """While the block runs, a flow run of its own works on the stage: what is seen of it are its shards."""
+        self._elsewhere = stage
+        yield
+        with self._lock:
+            self._elsewhere = ""
+            self._passed.add(stage)
+            self._sealed = sealed_stages(self._plan)
+
     def report(self, url: str) -> None:
         """Where the report lies, once it is written."""
         self._report = url
@@ -92,6 +108,8 @@ class RunPage:
             return f"failed: {self._failure}"
         if self._meters:
             return "; ".join(f"{name}: {meter.described()}" for name, meter in self._meters.items())
+        if self._elsewhere and not self._ended:
+            return f"{self._elsewhere}: a flow run of its own works on it, on the worker that took it"
         following = next((name for name in self._plan.requested if name not in self._passed), "")
         if self._ended or not following:
             return "done" if self._ended else "writes its report"
@@ -104,16 +122,16 @@ class RunPage:
                 shards = f"{done.count:,} of {done.count:,}"
                 yield name, "sealed", shards, ", ".join(self._links(name)), *_made(done)
             else:
-                there = meter.sealed if meter else self._there.get(name, 0)
+                there = meter.sealed if meter else self._there(name)
                 yield name, self._state(name), f"{there:,} of {stage.count:,}", "", "", "", "", ""
 
     def _state(self, stage: str) -> str:
         """A word, so that the table fits; the line above it says more."""
-        if stage in self._meters and self._failure:
+        if (stage in self._meters or stage == self._elsewhere) and self._failure:
             return "failed"
         if self._waits.get(stage):
             return "waits"
-        if stage in self._meters:
+        if stage in self._meters or stage == self._elsewhere:
             return "at work"
         return "to come" if stage in self._plan.requested else "not asked for"
 
@@ -126,10 +144,12 @@ class RunPage:
             elif what in published:
                 yield artifact_link(published[what], what)
 
-    @cached_property
-    def _there(self) -> dict[str, int]:
-        """How many shards each stage had when the run began: by their names, since manifests may be many thousands."""
-        return {name: _named(self._plan.stages[name]) for name in STAGES}
+    def _there(self, stage: str) -> int:
+        """How many shards it has: by their names, since manifests may be many thousands, and looked at now and then."""
+        looked, there = self._looked.get(stage, (-math.inf, 0))
+        if stage == self._elsewhere and looked < time.monotonic() - LOOK_SECONDS or looked < 0:
+            self._looked[stage] = (time.monotonic(), there := _named(self._plan.stages[stage]))
+        return there
 
     @cached_property
     def _scores(self) -> list[str]:

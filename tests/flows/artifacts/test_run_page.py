@@ -75,6 +75,26 @@ def test_it_says_for_whom_a_stage_waits_and_the_wait_is_no_part_of_the_rate(tmp_
         assert "20 of 48 captions, 2/s, 0:00:14 left" in now(page) and "waits" not in now(page)
 
 
+def test_of_a_stage_that_a_flow_run_of_its_own_works_on_it_shows_the_shards(tmp_path, monkeypatch):
+    plan = make_run(str(tmp_path), until="captions").model_copy(update={"since": "images", "until": "images"})
+    with RunPage(plan, FLOW_RUN) as page:
+        with page.handed_over("images"):
+            assert now(page).startswith("images: a flow run of its own works on it")
+            assert line(page, "images")[1:3] == ["at work", "0 of 4"]
+            make_run(str(tmp_path), until="images")
+            monkeypatch.setattr(module, "LOOK_SECONDS", 0.0)
+            assert line(page, "images")[1:3] == ["at work", "4 of 4"]
+        assert line(page, "images")[1:3] == ["sealed", "4 of 4"]
+    assert now(page) == "done"
+
+
+def test_a_stage_that_failed_elsewhere_is_shown_as_failed(tmp_path):
+    plan = make_run(str(tmp_path), until="captions").model_copy(update={"since": "images", "until": "images"})
+    with pytest.raises(ContractError), RunPage(plan, FLOW_RUN) as page, page.handed_over("images"):
+        raise ContractError("captions-000001.tar is damaged")
+    assert now(page) == "failed: captions-000001.tar is damaged" and line(page, "images")[1] == "failed"
+
+
 def test_between_two_stages_it_names_the_next_one_and_for_whom_that_waits_before_it_counts_anything(tmp_path):
     plan = make_run(str(tmp_path), until="encoder").model_copy(update={"since": "encoder", "until": "embeddings"})
     with RunPage(plan, FLOW_RUN) as page:
