@@ -29,14 +29,5 @@ def synclr_by_stage(
     plan = resolve_plan(request_of(recipe, name, root, since, until, None, settings))
     with RunPage(plan, str(flow_run.id)) as page:
         for stage in plan.requested:
-            alone = plan.model_copy(update={"since": stage, "until": stage}).model_dump(mode="json")
-            words = {
-                "recipe": recipe,
-                "name": plan.name,
-                "root": plan.root,
-                "since": stage,
-                "until": stage,
-                "plan": alone,
-            }
             with page.handed_over(stage):
-                run_stage_elsewhere(stage, words)
+                run_stage_elsewhere(plan, stage, recipe)

@@ -2,7 +2,7 @@
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
@@ -11,6 +11,7 @@ from prefect.deployments import run_deployment
 from prefect.runtime import flow_run
 
 from data_specs.errors import StageFailedError
+from flows.runs.plan import RunPlan
 from flows.server.outage import outlast
 
 POLL_SECONDS = 5.0
@@ -18,13 +19,18 @@ PUT_BACK = timedelta(minutes=5)
 """A crashed run is put back within seconds by whoever looks after runs (`flows/server/recovery.py`), if anybody does."""
 
 
-def run_stage_elsewhere(stage: str, parameters: dict[str, Any]) -> None:
-    """Returns when the deployment `synclr/<stage>` has completed. Raises StageFailedError if it ends otherwise."""
+def run_stage_elsewhere(plan: RunPlan, stage: str, recipe: str) -> None:
+    """Returns when the deployment `synclr/<stage>` has completed by this plan. Raises StageFailedError if it ends otherwise."""
+    alone = plan.model_copy(update={"since": stage, "until": stage}).model_dump(mode="json")
+    words = {"recipe": recipe, "name": plan.name, "root": plan.root, "since": stage, "until": stage, "plan": alone}
     # One run for each attempt, however often the request is sent. A retry asks anew: a failed run stays failed, and one
     # that is still under way shares its shards.
     key = f"{flow_run.id}-{stage}-{flow_run.run_count}"
     asked = outlast(
-        lambda: cast(FlowRun, run_deployment(f"synclr/{stage}", parameters=parameters, idempotency_key=key, timeout=0))
+        lambda: cast(
+            FlowRun,
+            run_deployment(f"synclr/{stage}", parameters=words, idempotency_key=key, timeout=0),
+        )
     )
     ended = wait_for_end(asked.id)
     if ended.state is None or not ended.state.is_completed():
