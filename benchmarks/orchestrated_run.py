@@ -38,7 +38,8 @@ IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 BARE_SHARDS = 2000
 PAGE_SECONDS = 120
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
-BUNDLE = "fill a bundle"
+BUNDLE = "captions 0"
+"""How the names of bundles' task runs begin (`bundle_name`)."""
 
 
 def measure(shards: int, most_bundles: int | None, page: bool, image: Path | None) -> dict[str, Any]:
@@ -122,9 +123,8 @@ def _flow() -> Callable[[RunPlan], SealedStage]:
 
     from flows.execution.run_bundles import run_bundles
     from flows.execution.stage_run import StageRun
-    from tasks.bundles import Work, bundle_task
+    from tasks.bundles import Work
 
-    @bundle_task(f"{BUNDLE} of shards")
     def fill_bundle(work: Work[CaptionsSpec, None], engine: EngineProcess, emit: Emit) -> int:
         total = 0
         for address in missing_first(work.shards, work.made_by, emit):

@@ -4,6 +4,7 @@ from typing import Any
 
 from prefect.futures import PrefectFuture
 
+from flows.execution.bundle_task import bundle_task
 from flows.execution.inputs import embedding_inputs
 from flows.execution.run_bundles import cores, engines
 from flows.execution.stage_run import StageRun
@@ -19,6 +20,7 @@ def seal_missing_benchmarks(stage_run: StageRun) -> list[PrefectFuture[Any]]:
     indices, made_by, inputs = tuple(stage_run.missing), stage_run.made_by, embedding_inputs(plan)
     work = Work(stage_run.stage, indices, plan.spec.embeddings, inputs, plan.spec.seed, made_by)
     with engines(stage_run, cores(), threads=1) as started:
-        sealing: PrefectFuture[Any] = seal_benchmarks.submit(work, started, stage_run.emit)
+        task = bundle_task("seal the benchmarks", seal_benchmarks)
+        sealing: PrefectFuture[Any] = task.submit(work, started, stage_run.emit)
         sealing.result()
     return [sealing]

@@ -9,18 +9,19 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from prefect.futures import PrefectFuture, wait
-from prefect.tasks import Task
 from prefect.utilities.annotations import quote
 
 from data_specs.errors import EngineError, SpecError
 from data_specs.shard import neighbours
 from data_specs.stage import SealedStage
+from flows.execution.bundle_task import bundle_task
 from flows.execution.seal import seal
 from flows.execution.stage_run import StageRun
 from flows.runs.plan import RunPlan
 from flows.server.engine_slots import engine_slot
 from tasks.bundles import Work
 from tasks.engines import EngineProcess, Watch, engine_threads
+from tasks.events import Emit
 from tasks.shards import unclaimed
 
 MOST_BUNDLES = 100
@@ -34,12 +35,14 @@ MOST_GROUPS = 3
 Settings = TypeVar("Settings")
 Inputs = TypeVar("Inputs")
 Bundle = Work[Any, Any]
+Make = Callable[[Bundle, EngineProcess, Emit], int]
+"""Makes the shards of a bundle; returns how many units it made."""
 Submit = Callable[[Bundle, EngineProcess], PrefectFuture[Any]]
 
 
 def run_bundles(
     stage_run: StageRun,
-    task: Task[Any, Any],
+    make: Make,
     settings: Settings,
     inputs: Callable[[RunPlan], Inputs],
     *,
@@ -48,7 +51,7 @@ def run_bundles(
     found: int | None = None,
     wait_for: Sequence[PrefectFuture[Any]] = (),
 ) -> SealedStage:
-    """Make what is missing of a stage by `task(work, engine, emit)`. Raises what a bundle raised, after all have ended.
+    """Make what is missing of a stage by `make(work, engine, emit)`. Raises what a bundle raised, after all have ended.
 
     `inputs(plan)` reads what the stage works from; it is called where something is missing. Progress counts `per_shard` units a
     shard; `found` are units that were there before, where a shard can be made in part.
@@ -61,6 +64,7 @@ def run_bundles(
         work = Work(stage, tuple(missing), settings, inputs(plan), plan.spec.seed, stage_run.made_by)
         workers = min(plan.spec.execution.workers, len(missing))
         threads = engine_threads(plan.spec.execution, stage.count)
+        task = bundle_task(f"make a bundle of {stage.name}", make)
         with engines(stage_run, workers, threads) as started:
 
             def submit(bundle: Bundle, engine: EngineProcess) -> PrefectFuture[Any]:

@@ -15,7 +15,7 @@ from data_specs.shard import UNNAMED, MadeBy, ShardAddress, ShardManifest
 from data_specs.specs.captions import CaptionsSpec
 from models.captioner.build import build_captioner
 from models.captioner.protocol import Ask, Captioner, prompt_digest
-from tasks.bundles import Work, bundle_task, require_planned
+from tasks.bundles import Work, require_planned
 from tasks.captions.chat_advice import chat_advice
 from tasks.captions.near_duplicates import AcceptedCaptions
 from tasks.captions.planning import CaptionPlan, Planner, ask_seed, examples_for
@@ -158,7 +158,6 @@ def compose_here(work: Work[CaptionsSpec, CaptionInputs], index: int, *, emit: E
     return compose_shard(work.inputs, address, captioner, work.settings, seed=seed, made_by=made_by, emit=emit)
 
 
-@bundle_task("compose a bundle of caption shards")
 def compose_bundle(work: Work[CaptionsSpec, CaptionInputs], engine: EngineProcess, emit: Emit) -> int:
     """Makes the shards one after the other in one engine process; returns how many captions were made."""
     total = 0

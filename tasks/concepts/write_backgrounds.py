@@ -15,7 +15,7 @@ from data_specs.specs.concepts import BackgroundsSpec
 from data_specs.stage import Stage
 from models.captioner.build import build_captioner
 from models.captioner.protocol import Ask, Captioner, prompt_digest
-from tasks.bundles import Work, bundle_task, require_planned
+from tasks.bundles import Work, require_planned
 from tasks.concepts.background_answers import AnswerReader, RefusedAnswer, answer_in_one_line, fingerprint
 from tasks.concepts.background_prompts import examples_for, prompt_for, write_example
 from tasks.engines import EngineProcess, loaded
@@ -141,7 +141,6 @@ def write_here(
     return write_shard(objects, prompt, stage.shard(index), captioner, spec, seed=seed, made_by=made_by, emit=emit)
 
 
-@bundle_task("write a bundle of background shards")
 def write_bundle(work: Work[BackgroundsSpec, BackgroundInputs], engine: EngineProcess, emit: Emit) -> int:
     """Makes the shards one after the other in one engine process; returns how many backgrounds were written."""
     spec, total = work.settings, 0

@@ -24,7 +24,7 @@ from models.embedder.build import build_embedder
 from models.embedder.protocol import Embedder, JointEmbedder, PatchEmbedder
 from models.probes.labels import Features
 from tasks import storage
-from tasks.bundles import Work, bundle_task
+from tasks.bundles import Work
 from tasks.embeddings import patch_images
 from tasks.embeddings.benchmark_counts import count_benchmark
 from tasks.embeddings.benchmarks import benchmark_of, benchmark_shards, seal_part
@@ -54,7 +54,6 @@ class EmbeddingInputs:
 EmbeddingsWork = Work[EmbeddingsSpec, EmbeddingInputs]
 
 
-@bundle_task("seal the benchmarks")
 def seal_benchmarks(work: EmbeddingsWork, engines: Sequence[EngineProcess], emit: Emit) -> int:
     """Seal the benchmark images that this work embeds and nobody has sealed, spread over engines; returns how many shards."""
     jobs = [work.inputs.jobs[index] for index in work.indices]
@@ -76,7 +75,6 @@ def seal_benchmarks(work: EmbeddingsWork, engines: Sequence[EngineProcess], emit
     return len(missing)
 
 
-@bundle_task("extract a bundle of embedding shards")
 def extract_bundle(work: EmbeddingsWork, engine: EngineProcess, emit: Emit) -> int:
     """Make the shards one after the other in one engine process; returns how many embeddings were made."""
     total = 0

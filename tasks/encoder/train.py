@@ -16,7 +16,7 @@ from data_specs.shard import ShardManifest
 from data_specs.specs.encoder import EncoderSpec
 from data_specs.stage import Stage
 from tasks import storage
-from tasks.bundles import Work, bundle_task
+from tasks.bundles import Work
 from tasks.encoder import checkpoints
 from tasks.encoder.metrics import MetricsRow, hours_trained, newest_row, read_metrics
 from tasks.encoder.training_job import TrainingJob
@@ -39,7 +39,6 @@ class EncoderInputs:
 EncoderWork = Work[EncoderSpec, EncoderInputs]
 
 
-@bundle_task("train the encoder")
 def train_bundle(work: EncoderWork, engine: EngineProcess, emit: Emit) -> int:
     """Train in an engine's process, and meanwhile emit what its metrics log says; returns how many checkpoints are sealed.
 

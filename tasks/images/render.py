@@ -17,7 +17,7 @@ from data_specs.shard import ShardAddress, ShardManifest
 from data_specs.specs.images import ImagesSpec
 from data_specs.stage import Stage
 from models.renderer.protocol import RenderRequest
-from tasks.bundles import Work, bundle_task, require_planned
+from tasks.bundles import Work, require_planned
 from tasks.engines import EngineProcess, loaded
 from tasks.events import Advanced, Emit, Worked, ignore
 from tasks.images.candidates import FAULTS, Candidates
@@ -153,7 +153,6 @@ def render_here(work: Work[ImagesSpec, ImageInputs], *, emit: Emit = ignore) -> 
     return made * work.settings.per_caption
 
 
-@bundle_task("render a bundle of image shards")
 def render_bundle(work: Work[ImagesSpec, ImageInputs], engine: EngineProcess, emit: Emit) -> int:
     """Makes the shards in one engine process; returns how many images were made."""
     return engine.call(render_here, work, emit=emit)

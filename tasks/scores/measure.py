@@ -10,7 +10,7 @@ from data_specs.score import Score
 from data_specs.shard import ShardAddress, ShardManifest
 from data_specs.specs.scores import ScoresSpec
 from data_specs.stage import Stage
-from tasks.bundles import Work, bundle_task
+from tasks.bundles import Work
 from tasks.engines import EngineProcess
 from tasks.events import Advanced, Emit, ignore
 from tasks.scores.jobs import EvaluationJob
@@ -29,7 +29,6 @@ class ScoreInputs:
 ScoresWork = Work[ScoresSpec, ScoreInputs]
 
 
-@bundle_task("measure a bundle of score shards")
 def measure_bundle(work: ScoresWork, engine: EngineProcess, emit: Emit) -> int:
     """Make the shards one after the other in one engine process; returns how many scores were made.
 

@@ -68,6 +68,7 @@ def test_ones_own_images_are_scored_with_and_without_text(tmp_path: Path) -> Non
             "data_sets": [pets | {"metric": "mean_per_class"}],
         },
         "scores": {"protocols": ["knn", "few_shot"], "few_shots": [1], "few_shot_repeats": 2},
+        "execution": {"workers": 1},  # a second engine of each stage takes longer to load than it saves
     }
     train(make_run(root, until="images", **settings))
     plan = read_plan(root, "made-up")

@@ -119,10 +119,10 @@ def test_a_bundle_that_is_tried_again_makes_only_what_is_not_sealed(tmp_path):
     stage, engine = plan.stages["captions"], InThisProcess(4)
     work = Work(stage, tuple(range(5)), plan.spec.captions, caption_inputs(plan), 0)
     with pytest.raises(EngineError):
-        compose_bundle.fn(work, engine, ignore)
+        compose_bundle(work, engine, ignore)
     before = {path: path.stat().st_mtime_ns for path in Path(stage.folder).glob("*.tar")}
     assert len(before) == 3
-    assert compose_bundle.fn(work, engine, ignore) == 2
+    assert compose_bundle(work, engine, ignore) == 2
     assert engine.calls == 4 + 2
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -135,7 +135,7 @@ def test_a_model_that_is_not_the_planned_one_makes_nothing(tmp_path):
     stage = plan.stages["captions"].model_copy(update={"facts": facts})
     work = Work(stage, (0,), plan.spec.captions, caption_inputs(plan), 0)
     with pytest.raises(SpecError, match="the model fake is .* here and was another when the run was planned"):
-        compose_bundle.fn(work, InThisProcess(), ignore)
+        compose_bundle(work, InThisProcess(), ignore)
     assert missing(stage) == [0]
 
 
@@ -147,5 +147,5 @@ def test_events_name_their_run_and_reach_the_listener_that_was_handed_over(tmp_p
     inputs = caption_inputs(plan)
     work = Work(plan.stages["captions"], (0,), plan.spec.captions, inputs, 0, MadeBy("mine"))
     events: list[Event] = []
-    compose_bundle.fn(work, engine, events.append)
+    compose_bundle(work, engine, events.append)
     assert events == [ShardSealed("mine", "captions", 0), Advanced("mine", "captions", 2)]

@@ -98,10 +98,10 @@ FAULTS = (
     ),
     Fault(
         "wrong-request-is-retried",
-        "tasks/bundles.py",
+        "flows/execution/bundle_task.py",
         "return isinstance(state.result(raise_on_failure=False), EngineError)",
         "return isinstance(state.result(raise_on_failure=False), Exception)",
-        ("tests/tasks/test_bundles.py",),
+        ("tests/flows/execution/test_bundle_task.py",),
     ),
     Fault(
         "another-model-of-the-same-name",

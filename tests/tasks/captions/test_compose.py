@@ -212,8 +212,8 @@ def test_a_bundle_is_made_in_one_engine_from_what_it_was_handed(tmp_path, inputs
     captions = Stage(name="captions", lineage="abc", folder=str(tmp_path / "here"), count=3, facts={})
     work = Work(captions, (0, 2), spec, inputs, 0, MadeBy("r", "f"))
     events = []
-    made = compose_bundle.fn(work, engine, events.append)
-    assert compose_bundle.fn(work, engine, events.append) == 0
+    made = compose_bundle(work, engine, events.append)
+    assert compose_bundle(work, engine, events.append) == 0
     assert made == sum(sealed(captions.shard(index)).accepted for index in (0, 2)) and not sealed(captions.shard(1))
     assert [event for event in events if isinstance(event, Advanced)] == [Advanced("r", "captions", 40)] * 2
     assert [event.index for event in events if isinstance(event, ShardSealed)] == [0, 2, 0, 2]

@@ -138,7 +138,7 @@ def test_each_shard_of_a_bundle_is_about_its_own_objects(tmp_path, monkeypatch):
     stage = Stage(name="backgrounds", lineage="b", folder=str(tmp_path), count=2, facts={})
     inputs, events = BackgroundInputs(tuple(OBJECTS), PROMPT), []
     work = Work(stage, (0, 1), SPEC.model_copy(update={"per_shard": 1}), inputs, 0, MadeBy("r"))
-    assert write_bundle.fn(work, InThisProcess(), events.append) == 6
+    assert write_bundle(work, InThisProcess(), events.append) == 6
     assert engine.calls == [["fox"], ["tram"]]
     assert list(read_backgrounds([stage.shard(1)])) == [OBJECTS[1].id]
     assert [event for event in events if isinstance(event, Advanced)] == [Advanced("r", "backgrounds", 1)] * 2

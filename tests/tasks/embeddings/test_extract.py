@@ -92,9 +92,9 @@ def test_benchmarks_of_missing_shards_alone_are_sealed_each_once(tmp_path: Path,
     work = work_of(
         tmp_path, *(EmbeddingJob(encoder, "styles", seed) for encoder in ("hog", "trained") for seed in (0, 1))
     )
-    assert seal_benchmarks.fn(replace(work, indices=(0, 2)), [engine], ignore) == PARTS
-    assert seal_benchmarks.fn(work, [engine], ignore) == PARTS
-    assert seal_benchmarks.fn(work, [engine], ignore) == 0
+    assert seal_benchmarks(replace(work, indices=(0, 2)), [engine], ignore) == PARTS
+    assert seal_benchmarks(work, [engine], ignore) == PARTS
+    assert seal_benchmarks(work, [engine], ignore) == 0
 
 
 def test_every_image_gets_one_embedding_in_order(tmp_path: Path) -> None:

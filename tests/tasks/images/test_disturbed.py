@@ -58,8 +58,14 @@ def manifests(work: Work):
 @pytest.fixture(scope="module")
 def undisturbed(sources, engine, tmp_path_factory):
     work = work_in(tmp_path_factory.mktemp("undisturbed"), sources)
-    render_bundle.fn(work, engine, ignore)
+    render_bundle(work, engine, ignore)
     return work
+
+
+@pytest.fixture(scope="module")
+def other():
+    with EngineProcess(1) as engine:
+        yield engine
 
 
 def _killed_midway(work, *, emit):
@@ -83,16 +89,15 @@ def test_an_engine_killed_in_the_middle_of_a_shard_leaves_nothing_and_the_next_m
     with pytest.raises(EngineError, match="died"):
         engine.call(_killed_midway, work)
     assert list(tmp_path.rglob("*.part-*")) and sealed(work.stage.shard(2)) is None
-    render_bundle.fn(work, engine, ignore)
+    render_bundle(work, engine, ignore)
     assert manifests(work) == manifests(undisturbed)
     assert not list(tmp_path.rglob("*.part-*"))
 
 
 @pytest.mark.slow(15)
-def test_two_workers_make_the_bytes_that_one_makes(sources, engine, undisturbed, tmp_path):
+def test_two_workers_make_the_bytes_that_one_makes(sources, engine, other, undisturbed, tmp_path):
     work = work_in(tmp_path, sources)
-    with EngineProcess(1) as other:
-        shared_out(work, engine, other)
+    shared_out(work, engine, other)
     assert manifests(work) == manifests(undisturbed)
 
 
@@ -134,11 +139,10 @@ def test_memory_that_runs_out_in_the_middle_of_a_shard_loses_and_doubles_no_imag
 
 
 @pytest.mark.slow(15)
-def test_images_and_captions_match_one_to_one_whoever_drew_them(sources, tmp_path):
+def test_images_and_captions_match_one_to_one_whoever_drew_them(sources, engine, other, tmp_path):
     """The fake's images tell their text and seed: no other caption, and no other seed, makes these pixels."""
     work = work_in(tmp_path, sources, FAKE)
-    with EngineProcess(1) as one, EngineProcess(1) as other:
-        shared_out(work, one, other)
+    shared_out(work, engine, other)
     seen = set()
     for index in work.indices:
         captions = list(read_shard(sources.shard(index), caption_record.CONTRACT))
@@ -157,7 +161,7 @@ def shared_out(work: Work, one: EngineProcess, other: EngineProcess) -> None:
     """Two engines at once: one takes the first shard, the other the rest."""
     with ThreadPoolExecutor(2) as pool:
         calls = [
-            pool.submit(render_bundle.fn, replace(work, indices=indices), engine, ignore)
+            pool.submit(render_bundle, replace(work, indices=indices), engine, ignore)
             for engine, indices in ((one, work.indices[:1]), (other, work.indices[1:]))
         ]
         for call in calls:
