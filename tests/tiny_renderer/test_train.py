@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tiny_renderer.train import main
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -31,8 +33,11 @@ def test_a_short_training_exports_weights_that_draw(tmp_path: Path) -> None:
     assert exported.returncode == 0 and (tmp_path / "out" / "model_index.json").exists()
 
 
-def test_an_export_before_any_training_says_what_is_missing(tmp_path: Path) -> None:
-    refused = run("--work", str(tmp_path), "--export", str(tmp_path / "out"))
-    assert refused.returncode == 1
-    assert "vocabulary" in refused.stderr or "not there yet" in refused.stderr
+def test_an_export_before_any_training_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["train", "--work", str(tmp_path), "--export", str(tmp_path / "out")])
+    assert main() == 1
+    said = capsys.readouterr().err
+    assert "vocabulary" in said or "not there yet" in said
     assert not (tmp_path / "out").exists()

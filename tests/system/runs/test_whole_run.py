@@ -1,7 +1,9 @@
 """The run as a person runs it, with every real engine: complete, repeatable, inspected, and as README says."""
 
+import json
 import re
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from support.command_line import ROOT, sets, times
 from tasks.captions.naming import names
 from tasks.shards import read_rejects, read_shard
 
+ENCODER = "--set encoder.steps="
 pytestmark = [pytest.mark.slow(120), pytest.mark.xdist_group("whole run")]
 
 
@@ -63,16 +66,6 @@ def test_the_same_command_again_makes_nothing(finished, synclr):
     assert times(synclr.root, *STAGES) == before
 
 
-def test_changing_the_encoder_touches_nothing_before_it_and_says_which_field(finished, synclr):
-    before = times(synclr.root, "concepts", "captions", "images")
-    encoders = set((synclr.root / "encoder").iterdir())
-    changed = synclr.json("run", "tiny", *sets(encoder__steps=7), "--until", "encoder")
-    assert [stage["made"] for stage in changed["stages"]] == [0, 0, 0, 1]
-    assert changed["stages"][3]["stale"] == ["spec.steps 6 -> 7"]
-    assert times(synclr.root, "concepts", "captions", "images") == before
-    assert len(set((synclr.root / "encoder").iterdir()) - encoders) == 1
-
-
 def test_status_show_trace_and_verify_agree(finished, synclr):
     status = synclr.json("status", "tiny")
     assert {row["stage"] for row in status} == set(STAGES)
@@ -98,11 +91,21 @@ def test_a_damaged_shard_is_found(finished, synclr, tmp_path):
         path.write_bytes(sound)
 
 
-def test_every_command_of_the_readme_runs(finished, synclr, tmp_path):
+@dataclass
+class Readme:
+    """What each of its commands said, and when the files of the first stages were written before it and after."""
+
+    said: dict[str, str]
+    before: dict[str, dict[Path, int]]
+    after: dict[str, dict[Path, int]]
+
+
+@pytest.fixture(scope="module")
+def readme(finished, synclr, tmp_path_factory) -> Readme:
     fences = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     commands = [line for fence in fences for line in fence.strip().splitlines()]
-    assert len(commands) >= 8
-    targets = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets, folder = (ROOT / "Makefile").read_text(encoding="utf-8"), tmp_path_factory.mktemp("readme")
+    seen = Readme({}, {}, {})
     for command in commands:
         program, *arguments = shlex.split(command)
         if program == "make":
@@ -110,6 +113,22 @@ def test_every_command_of_the_readme_runs(finished, synclr, tmp_path):
             continue
         assert program == ".venv/bin/synclr", command
         if arguments[0] == "run":  # as it stands, and cut small by what follows
-            arguments += sets()
+            arguments += [*(sets(encoder__steps=7) if ENCODER in command else sets()), "--until", "encoder", "--json"]
         made = {"sheet.png", "drawn"}
-        synclr(*[str(tmp_path / argument) if argument in made else argument for argument in arguments])
+        seen.before[command] = times(synclr.root, "concepts", "captions", "images")
+        seen.said[command] = synclr(*[str(folder / word) if word in made else word for word in arguments])
+        seen.after[command] = times(synclr.root, "concepts", "captions", "images")
+    return seen
+
+
+def test_every_command_of_the_readme_runs(readme):
+    assert len(readme.said) >= 8
+
+
+def test_changing_the_encoder_touches_nothing_before_it_and_says_which_field(readme, synclr):
+    [command] = [command for command in readme.said if ENCODER in command]
+    changed = json.loads(readme.said[command])
+    assert [stage["made"] for stage in changed["stages"]] == [0, 0, 0, 1]
+    assert changed["stages"][3]["stale"] == ["spec.steps 6 -> 7"]
+    assert readme.after[command] == readme.before[command]
+    assert len([encoder for encoder in (synclr.root / "encoder").iterdir() if encoder.is_dir()]) == 2
