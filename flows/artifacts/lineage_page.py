@@ -12,6 +12,7 @@ from data_specs.stage import SealedStage, Stage
 from flows.artifacts.keys import history_link, run_link, shown_of
 from flows.artifacts.makers import MOST, Maker, makers
 from flows.runs.lineages import rows, runs_pointing_at, stages_under
+from flows.runs.own_pages import site_link
 from flows.runs.plan import RunPlan
 from tasks.shards import sealed_shards
 
@@ -108,7 +109,7 @@ def _maker_table(stage: Stage, run_link: RunLink, flow_run: str | None = None) -
             f"{maker.shards:,}" + (", now" if flow_run and maker.flow_run == flow_run else ""),
             _span(maker),
             f"{maker.seconds:.1f}",
-            run_link(maker.flow_run, "its page") if maker.flow_run else "",
+            _links_of(maker, run_link),
         )
         for maker in found[:MOST_MAKERS]
     ]
@@ -116,6 +117,12 @@ def _maker_table(stage: Stage, run_link: RunLink, flow_run: str | None = None) -
     if len(found) > MOST_MAKERS:
         text += f"\n\nand {len(found) - MOST_MAKERS} earlier flow runs."
     return text + (f"\n\nCounted over {MOST:,} of {stage.count:,} shards." if stage.count > MOST else "")
+
+
+def _links_of(maker: Maker, run_link: RunLink) -> str:
+    """To its flow run, if this server knows that, and to its shards in our own pages, which need no server."""
+    page = run_link(maker.flow_run, "its page") if maker.flow_run else ""
+    return ", ".join(filter(None, (page, site_link(maker.run, "its shards") if maker.run else "")))
 
 
 def _shards(count: int) -> str:

@@ -16,6 +16,7 @@ from flows.artifacts.keys import artifact_link, history_link, key, shown_of
 from flows.artifacts.lineage_page import table
 from flows.artifacts.redrawn import Drawing, RedrawnArtifact
 from flows.runs.meter import Meter
+from flows.runs.own_pages import site_link
 from flows.runs.plan import RunPlan, sealed_stages
 from flows.runs.throughput import busy
 from flows.server.plain_errors import one_line
@@ -99,6 +100,10 @@ class RunPage:
             if self._report:
                 parts.append(f"Report: `{self._report}`")
             parts.append(f"Outputs: `{self._plan.root}`")
+            if pages := site_link(self._plan.name, "its own pages"):
+                parts.append(
+                    f"Every shard and image of this run, with its prompt, seeds, encoders and their scores: {pages}"
+                )
             if "scores" in self._sealed and "scores" not in self._meters:
                 parts += ["## Scores", "\n".join(f"* {line}" for line in self._scores)]
         return "\n\n".join(parts) + "\n", f"the whole run {self._plan.name}: {now}"

@@ -42,9 +42,11 @@ def last_events(plan: RunPlan) -> dict[str, StageEvent]:
 
 
 def failed_stage(plan: RunPlan, events: Mapping[str, StageEvent]) -> str:
-    """The stage that failed last and has not been made since; empty if there is none."""
-    failed = [name for name, event in events.items() if event.type == FAILED and name in plan.stages]
-    return next((name for name in reversed(failed) if missing(plan.stages[name])), "")
+    """The stage in which the run ended; empty if it did not, was tried again since, or another run has made that stage."""
+    newest = max(events.values(), key=lambda event: event.time, default=None)
+    if newest is None or newest.type != FAILED or newest.stage not in plan.stages:
+        return ""
+    return newest.stage if missing(plan.stages[newest.stage]) else ""
 
 
 def _end(url: str) -> list[bytes]:

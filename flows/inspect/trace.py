@@ -1,26 +1,29 @@
 """Trace a caption or image back to its concept, and forward to the checkpoints that saw it."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from data_specs.errors import SpecError
+from data_specs.errors import ContractError, SpecError
 from data_specs.ids import background_id, category_id
 from data_specs.selection import SELECTION
-from data_specs.stage import BACKGROUNDS
+from data_specs.stage import BACKGROUNDS, Stage
+from flows.inspect.prompt import prompt_turns
 from flows.inspect.show import CAPTION, CONCEPT, IMAGE, scores, unknown
 from flows.runs.lineages import RowMatch, find_rows, rows, runs_pointing_at, shard_location, stage_at, stages_under
-from flows.runs.plan import RunPlan
-from tasks.shards import sealed_shards
+from flows.runs.plan import RunPlan, read_plan
+from tasks.scores.summary import headline
+from tasks.shards import missing, sealed_shards
 
 
 def trace(root: str, key: str, name: str | None = None) -> dict[str, Any]:
     """Where a caption or image came from, and which checkpoints saw it; JSON-able, read from metadata alone.
 
     Follows the caption as the newest run (or the run `name`) has it; `also_in` names other lineages that hold the same key.
-    Keys: `key`, `is`, `caption`, `plan`, `background` (None where no LLM wrote one), `captioner`, `concept`, `left_out`
-    (None, or why it is not rendered), `images` (None where nothing was rendered), `checkpoints`, `also_in`; each part with
-    the `shard` it stands in.
+    Keys: `key`, `is`, `caption`, `plan`, `prompt` (None where its run is gone), `background` (None where no LLM wrote one),
+    `captioner`, `concept`, `left_out` (None, or why it is not rendered), `images` (None where nothing was rendered),
+    `checkpoints`, `also_in`; each part with the `shard` it stands in.
 
     Raises:
         SpecError: nothing under the root has this key, or it is not a caption's or image's key.
@@ -73,6 +76,7 @@ def _traced(
             part: row[part]
             for part in ("strategy", "background", "relation", "other", "examples", "prompt_digest", "shard", "slot")
         },
+        "prompt": _prompt(root, words),
         "background": _background(root, words),
         "captioner": {"model": row["model"], "sampling": row["sampling"], "seed": row["seed"]},
         "left_out": None if images else _left_out(root, words, name),
@@ -96,6 +100,7 @@ def lines(traced: dict[str, Any]) -> list[str]:
         f"plan        strategy {plan['strategy']}{_prompt_target(plan)}; shard {plan['shard']}, slot {plan['slot']}",
         *(f"            example  {example}" for example in plan["examples"]),
         f"            prompt {plan['prompt_digest']}",
+        *_prompt_lines(traced["prompt"]),
         f"captioner   {_model(captioner['model'])}, seed {captioner['seed']}",
         "            " + ", ".join(f"{setting} {value:g}" for setting, value in captioner["sampling"].items()),
         f"caption     {caption['text']}",
@@ -107,6 +112,21 @@ def lines(traced: dict[str, Any]) -> list[str]:
     if traced["also_in"]:
         found.append(f"also in     {', '.join(traced['also_in'])}")
     return found
+
+
+def _plans(root: str, runs: list[str]) -> Iterator[RunPlan]:
+    for run in runs:
+        with suppress(ContractError):  # of another version
+            yield read_plan(root, run)
+
+
+def _prompt_lines(prompt: dict[str, Any] | None) -> Iterator[str]:
+    """Word by word, as the language model was given it."""
+    for turn in prompt["turns"] if prompt else ():
+        yield f"            {turn['role']}:"
+        yield from (f"            | {line}" for line in turn["text"].splitlines())
+    if prompt and prompt["note"]:
+        yield f"            {prompt['note']}"
 
 
 def _image_lines(traced: dict[str, Any]) -> list[str]:
@@ -138,6 +158,7 @@ def _checkpoint_lines(checkpoints: list[dict[str, Any]]) -> list[str]:
             f"checkpoint  {checkpoint['id']}: {checkpoint['architecture']}, step {checkpoint['step']} of "
             f"{checkpoint['steps']}{_of_runs(checkpoint['runs'])}"
         )
+        found += [f"            {line}" for line in checkpoint["scores"]]
         found += _shard_lines(checkpoint["shard"])
     return found or ["checkpoint  none has seen it"]
 
@@ -200,7 +221,28 @@ def _checkpoints(root: str, images: RowMatch) -> Iterator[dict[str, Any]]:
                 if row["images_lineage"] == images.stage.lineage and images.address.stem in row["shards"]:
                     kept = ("id", "step", "steps", "architecture", "objective", "seed", "images_seen", "files")
                     location = _location(root, RowMatch(stage, address, row))
-                    yield {**{part: row[part] for part in kept}, **location}
+                    scores = _scores(root, stage, location["runs"])
+                    yield {**{part: row[part] for part in kept}, "scores": scores, **location}
+
+
+def _scores(root: str, encoder: Stage, runs: list[str]) -> list[str]:
+    """The lines of the newest run that has scored this encoder."""
+    for plan in _plans(root, runs):
+        if plan.stages["encoder"].lineage == encoder.lineage and not missing(plan.stages["scores"]):
+            return headline(plan.stages["scores"])
+    return []
+
+
+def _prompt(root: str, words: RowMatch) -> dict[str, Any] | None:
+    """The turns that the language model was given (one, of a text to continue), built again; a note where that is not certain."""
+    for plan in _plans(root, runs_pointing_at(root, words.stage)):
+        if plan.stages["captions"].lineage == words.stage.lineage:
+            parts = {"plan": words.row, "concept": _concept(root, words), "caption": words.row}
+            if parts["concept"]["weight"] is None:  # its table is gone
+                return None
+            turns, note = prompt_turns(plan, parts)
+            return {"turns": [{"role": turn.role, "text": turn.text} for turn in turns], "note": note}
+    return None
 
 
 def _location(root: str, match: RowMatch) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 to that stage's own deployment, for clusters where every kind of stage has workers of its own. Registering again updates.
 """
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +24,7 @@ from prefect.workers.process import ProcessWorker
 
 from data_specs.stage import STAGES
 from flows.runs.form import FIRST_BOXES, settings_schema
+from flows.runs.own_pages import SITE
 from flows.server.engine_slots import set_slots
 from flows.server.recovery import WHOLE_RUNS
 from tasks import storage
@@ -51,6 +53,21 @@ def schedules(time_zone: str) -> list[Schedule]:
     ]
 
 
+def description(flow: Flow[..., Any], name: str) -> str:
+    """What a deployment's page says of it, in Markdown: what it makes, how it is scheduled, where to look at what it made."""
+    parts = [flow.description or ""]
+    if name == "run" and flow.name != WHOLE_RUNS[0]:
+        parts.append("For clusters, where each kind of stage has workers of its own; on one machine, use `synclr/run`.")
+    elif name == "run":
+        parts.append(
+            "The same `name` goes on with a run. To grow one every night, or to train on it every week, edit a schedule: `name` "
+            "in its parameters is the run, `grow` the captions. Its next runs are listed some minutes after it was switched on."
+        )
+    if site := os.environ.get(SITE):
+        parts.append(f"Runs, their shards and images, each with its prompt, seeds and scores: [{site}]({site})")
+    return "\n\n".join(parts)
+
+
 def deploy(
     root: str, pool: str, slots: int | None, time_zone: str, *, run_flow: Flow[..., Any], by_stage_flow: Flow[..., Any]
 ) -> list[str]:
@@ -75,6 +92,7 @@ def deploy(
                 parameters={"root": root, **fixed},
                 schedules=schedules,
                 tags=["synclr", name],
+                description=description(flow, name),
                 work_pool_name=pool,
                 work_queue_name=queue,
                 job_variables=_job_variables(kind, queue),

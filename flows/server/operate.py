@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from data_specs.errors import EngineError, SpecError
+from flows.runs.own_pages import SITE
 from flows.server.kept_process import KeptProcess
 from flows.server.prefect_server import PrefectServer, chosen, known
 from flows.server.settings import prepare
@@ -85,7 +86,7 @@ def _started(server: PrefectServer) -> Iterator[str]:
         server.stop()
 
 
-def _worker(root: str, log: Path) -> KeptProcess:
+def _worker(root: str, log: Path, site: str) -> KeptProcess:
     from flows.server.recovery import WORKER
 
     command = [
@@ -103,7 +104,7 @@ def _worker(root: str, log: Path) -> KeptProcess:
     ]
     # Prefect's 10 s between its looks for runs is what a person waits after Submit.
     return KeptProcess(
-        "worker", command, {"PREFECT_WORKER_QUERY_SECONDS": "3"} | os.environ | {"SYNCLR_ROOT": root}, log
+        "worker", command, {"PREFECT_WORKER_QUERY_SECONDS": "3"} | os.environ | {"SYNCLR_ROOT": root, SITE: site}, log
     )
 
 
@@ -112,11 +113,11 @@ def _keep(server: PrefectServer, site: SiteProcess, root: str, logs: Path, stopp
     # In a thread, since a request waits for a server that is gone; with Prefect's settings as they are here.
     looking = contextvars.copy_context()
     threading.Thread(target=looking.run, args=(_look_after, stopping), daemon=True).start()
-    worker = _worker(root, logs / "worker.log")
+    worker = _worker(root, logs / "worker.log", site.address)
     try:
         worker.start()  # what was under way goes on while the deployments are registered
         print("registering the deployments ...", flush=True)
-        _deploy(server, root, logs / "deploy.log")
+        _deploy(server, root, logs / "deploy.log", site.address)
         site.start()
         print(f"Prefect UI: {server.address}  (Ctrl-C stops it; a run under way goes on at the next start)", flush=True)
         print(f"runs, images and where they come from: {site.address}", flush=True)
@@ -146,12 +147,12 @@ def _look_after(stopping: threading.Event) -> None:
         stopping.wait(LOOK_SECONDS)
 
 
-def _deploy(server: PrefectServer, root: str, log: Path) -> None:
+def _deploy(server: PrefectServer, root: str, log: Path, site: str) -> None:
     """Again if the server ended meanwhile."""
     command = [sys.executable, "-m", "flows.cli", "deploy", "--pool", POOL, "--root", root]
     while True:
         with log.open("ab") as output:
-            done = subprocess.run(command, stdout=output, stderr=output)
+            done = subprocess.run(command, stdout=output, stderr=output, env=os.environ | {SITE: site})
         if done.returncode and server.code is None:
             raise EngineError(f"synclr deploy failed with code {done.returncode}; see {log}")
         if done.returncode == 0:

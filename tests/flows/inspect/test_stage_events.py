@@ -35,6 +35,8 @@ def test_the_newest_event_of_each_stage_counts_and_lines_cut_short_do_not(tmp_pa
         "w-1",
     )
     assert failed_stage(plan, found) == "images"
+    storage.write_bytes(f"{plan.folder}/{EVENTS}", b"".join(lines) + event("captions", "START", "5"))
+    assert failed_stage(plan, last_events(plan)) == "", "it is being tried again, and waits before its images"
     make_run(str(tmp_path), until="images")
     assert failed_stage(plan, found) == "", "it was made since"
 

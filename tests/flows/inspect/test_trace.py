@@ -52,10 +52,13 @@ def test_an_image_is_followed_back_to_its_concept_and_on_to_its_checkpoint(root)
         "sampling": {"temperature": 0.8, "top_p": 0.9, "max_tokens": 48},
         "seed": group.caption.seed,
     }
+    assert traced["prompt"]["turns"][0]["text"].endswith("=>"), "word by word"
+    assert "whose digest is not" in traced["prompt"]["note"], "the made-up record has a digest of nothing"
     [image] = traced["images"]["images"]
     assert image["seed"] == group.images[3].seed and image["sha256"] == group.images[3].sha256
     assert traced["images"]["shard"]["shard"] == "images-000001" and traced["images"]["shard"]["made"]["run"] == "first"
     [checkpoint] = traced["checkpoints"]
+    assert any(line.startswith("styles (ridge): this encoder ") for line in checkpoint["scores"])
     assert checkpoint["step"] == 60 and checkpoint["shard"]["lineage"] == stages_under(root, "encoder")[0].lineage
     assert traced["also_in"] == []
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -112,6 +113,16 @@ def test_contact_sheet_scores_and_lineage_are_found_by_clicking_only(finished: s
         person.open_artifact("scores", "table")
         expect(person.page.get_by_role("table").first).to_contain_text("styles")
         person.image("scores")
+
+
+def test_prefects_pages_lead_to_our_own_of_the_same_run(finished: str, stack: Stack) -> None:
+    wanted = {"artifacts": {"key": {"any_": ["first-run-summary"]}}}
+    [summary] = stack.post("/artifacts/filter", wanted)
+    described = stack.get("/deployments/name/synclr/run")["description"]
+    found = re.search(r"\((http://127\.0\.0\.1:\d+)/runs/first/index\.html\)", summary["data"])
+    assert found and f"[{found[1]}]({found[1]})" in described
+    page = httpx.get(f"{found[1]}/runs/first/index.html").raise_for_status()
+    assert "finished" in page.text and finished in page.text, "and back to the run in Prefect"
 
 
 def open_run(person: Person, image: str | None = None) -> None:

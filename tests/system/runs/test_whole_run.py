@@ -76,6 +76,7 @@ def test_status_show_trace_and_verify_agree(finished, synclr):
     traced = synclr.json("trace", key)
     for word in ("concept", "caption", "images", "checkpoints"):
         assert word in traced
+    assert traced["prompt"]["note"] == "" and traced["concept"]["name"] in traced["prompt"]["turns"][-1]["text"]
     assert synclr.json("verify", "tiny")["faults"] == []
 
 
