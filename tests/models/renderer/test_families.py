@@ -28,10 +28,12 @@ EVERY_DAY = {"sd15", "flux"}
 """A U-Net and a transformer; the others take as long each and come in when all tests run."""
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=[] if name in EVERY_DAY else pytest.mark.long(10)) for name in FAMILIES],
-)
+def some(*families):
+    """Parameters, of which those for every day run with `make test`."""
+    return [pytest.param(name, marks=[] if name in EVERY_DAY else pytest.mark.long(10)) for name in families]
+
+
+@pytest.fixture(scope="module", params=some(*FAMILIES))
 def drawn(request):
     renderer = build_renderer(spec(request.param))
     return request.param, renderer, renderer.render(REQUESTS)
@@ -97,7 +99,7 @@ def test_a_negative_prompt_is_read_where_guidance_is_classifier_free(monkeypatch
             require_renderer(spec(family, negative_prompt="a dog"))
 
 
-@pytest.mark.parametrize("family", ["sd15", "sdxl", "sd3", "flux_schnell", "pixart_sigma"])
+@pytest.mark.parametrize("family", some("sd15", "sdxl", "sd3", "flux_schnell", "pixart_sigma"))
 def test_without_guidance_every_step_looks_at_each_image_once(family):
     renderer = build_renderer(spec(family, guidance_scale=0))
     seen = []
