@@ -96,7 +96,17 @@ def test_many_who_write_at_once_are_all_answered(prefect_server, server_log):
             answers.append(api.delete(f"/variables/name/slot-{number}"))
             return [answer.status_code for answer in (run, *answers)]
 
+        def change_an_automation():
+            """As `synclr ui` does at each start: the server reads it again before it does anything else."""
+            trigger = {"type": "event", "expect": ["x"], "posture": "Reactive", "threshold": 1, "within": 0}
+            body = {"name": "of a test", "trigger": trigger, "actions": [{"type": "do-nothing"}]}
+            made = api.post("/automations/", json=body)
+            answers = [api.put(f"/automations/{made.json()['id']}", json=body) for _ in range(20)]
+            return [answer.status_code for answer in (made, *answers)]
+
         with ThreadPoolExecutor(8) as clicking:
+            changed = clicking.submit(change_an_automation)
             codes = Counter(code for answered in clicking.map(click, range(60)) for code in answered)
+            codes.update(changed.result())
     assert all(code < 300 for code in codes), codes
     assert "database is locked" not in server_log.read_text(errors="replace")
