@@ -1,6 +1,5 @@
 """Show a whole run on one page of the server, from its first second to its end: its stages, what it waits for, its scores."""
 
-import math
 import shlex
 import time
 from collections.abc import Iterator
@@ -151,9 +150,11 @@ class RunPage:
 
     def _there(self, stage: str) -> int:
         """How many shards it has: by their names, since manifests may be many thousands, and looked at now and then."""
-        looked, there = self._looked.get(stage, (-math.inf, 0))
-        if stage == self._elsewhere and looked < time.monotonic() - LOOK_SECONDS or looked < 0:
-            self._looked[stage] = (time.monotonic(), there := _named(self._plan.stages[stage]))
+        now = time.monotonic()
+        looked, there = self._looked.get(stage, (None, 0))
+        if looked is None or (stage == self._elsewhere and now - looked > LOOK_SECONDS):
+            there = _named(self._plan.stages[stage])
+            self._looked[stage] = (now, there)
         return there
 
     @cached_property

@@ -10,6 +10,7 @@ from data_specs.ids import background_id, category_id
 from data_specs.selection import SELECTION
 from data_specs.stage import BACKGROUNDS, Stage
 from flows.inspect.prompt import prompt_turns
+from flows.inspect.readable import readable
 from flows.inspect.show import CAPTION, CONCEPT, IMAGE, scores, unknown
 from flows.runs.lineages import RowMatch, find_rows, rows, runs_pointing_at, shard_location, stage_at, stages_under
 from flows.runs.plan import RunPlan, read_plan
@@ -66,17 +67,17 @@ def _traced(
     images = next((match for match in rendered if match.stage.facts["upstream"] == words.stage.lineage), None)
     if copy is not None and (images is None or copy >= len(images.row["images"])):
         raise unknown(root, key, name)
-    row = words.row
+    row, concept = words.row, _concept(root, words)
     return {
         "key": key,
         "is": "caption" if copy is None else "image",
-        "concept": _concept(root, words),
+        "concept": concept,
         "caption": {"id": row["id"], "text": row["text"], "attempt": row["attempt"], **_location(root, words)},
         "plan": {
             part: row[part]
             for part in ("strategy", "background", "relation", "other", "examples", "prompt_digest", "shard", "slot")
         },
-        "prompt": _prompt(root, words),
+        "prompt": _prompt(root, words, concept),
         "background": _background(root, words),
         "captioner": {"model": row["model"], "sampling": row["sampling"], "seed": row["seed"]},
         "left_out": None if images else _left_out(root, words, name),
@@ -116,7 +117,7 @@ def lines(traced: dict[str, Any]) -> list[str]:
 
 def _plans(root: str, runs: list[str]) -> Iterator[RunPlan]:
     for run in runs:
-        with suppress(ContractError):  # of another version
+        with suppress(SpecError, ContractError):  # it is gone, or of another version
             yield read_plan(root, run)
 
 
@@ -158,7 +159,7 @@ def _checkpoint_lines(checkpoints: list[dict[str, Any]]) -> list[str]:
             f"checkpoint  {checkpoint['id']}: {checkpoint['architecture']}, step {checkpoint['step']} of "
             f"{checkpoint['steps']}{_of_runs(checkpoint['runs'])}"
         )
-        found += [f"            {line}" for line in checkpoint["scores"]]
+        found += dict.fromkeys(f"            {line}" for scored in checkpoint["scores"] for line in scored["lines"])
         found += _shard_lines(checkpoint["shard"])
     return found or ["checkpoint  none has seen it"]
 
@@ -221,26 +222,25 @@ def _checkpoints(root: str, images: RowMatch) -> Iterator[dict[str, Any]]:
                 if row["images_lineage"] == images.stage.lineage and images.address.stem in row["shards"]:
                     kept = ("id", "step", "steps", "architecture", "objective", "seed", "images_seen", "files")
                     location = _location(root, RowMatch(stage, address, row))
-                    scores = _scores(root, stage, location["runs"])
+                    scores = list(_scores(root, stage, location["runs"]))
                     yield {**{part: row[part] for part in kept}, "scores": scores, **location}
 
 
-def _scores(root: str, encoder: Stage, runs: list[str]) -> list[str]:
-    """The lines of the newest run that has scored this encoder."""
+def _scores(root: str, encoder: Stage, runs: list[str]) -> Iterator[dict[str, Any]]:
+    """Of each run whose encoder it is, newest first: `run`, and its scores as `lines`, none if they are not there or damaged."""
     for plan in _plans(root, runs):
-        if plan.stages["encoder"].lineage == encoder.lineage and not missing(plan.stages["scores"]):
-            return headline(plan.stages["scores"])
-    return []
+        if plan.stages["encoder"].lineage == encoder.lineage:
+            scores = plan.stages["scores"]
+            yield {"run": plan.name, "lines": [] if missing(scores) else readable(headline, scores)[0] or []}
 
 
-def _prompt(root: str, words: RowMatch) -> dict[str, Any] | None:
+def _prompt(root: str, words: RowMatch, concept: dict[str, Any]) -> dict[str, Any] | None:
     """The turns that the language model was given (one, of a text to continue), built again; a note where that is not certain."""
     for plan in _plans(root, runs_pointing_at(root, words.stage)):
-        if plan.stages["captions"].lineage == words.stage.lineage:
-            parts = {"plan": words.row, "concept": _concept(root, words), "caption": words.row}
-            if parts["concept"]["weight"] is None:  # its table is gone
-                return None
-            turns, note = prompt_turns(plan, parts)
+        # Of a concept whose table is gone too little is known.
+        if plan.stages["captions"].lineage == words.stage.lineage and concept["weight"] is not None:
+            parts = {"plan": words.row, "concept": concept, "caption": words.row}
+            turns, note = readable(prompt_turns, plan, parts)[0] or ((), "")
             return {"turns": [{"role": turn.role, "text": turn.text} for turn in turns], "note": note}
     return None
 

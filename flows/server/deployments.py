@@ -38,6 +38,14 @@ QUEUES = {
     "scores": "cpu",
 }
 """Which kind of worker a stage wants. A worker that names no queue takes all of them."""
+MORE = {
+    "synclr/run": (
+        "The same `name` goes on with a run. To grow one every night, or to train on it every week, edit a schedule: `name` "
+        "in its parameters is the run, `grow` the captions. Its next runs are listed some minutes after it was switched on."
+    ),
+    "synclr-by-stage/run": "For clusters, where each kind of stage has workers of its own; on one machine, use `synclr/run`.",
+}
+"""What the descriptions of deployments say beside that of their flow."""
 SILENCE = timedelta(seconds=90)
 """Three heartbeats (`flows/server/settings.py`)."""
 SILENT = f"no heartbeat for {SILENCE.seconds} s: its process or machine is gone"
@@ -55,17 +63,9 @@ def schedules(time_zone: str) -> list[Schedule]:
 
 def description(flow: Flow[..., Any], name: str) -> str:
     """What a deployment's page says of it, in Markdown: what it makes, how it is scheduled, where to look at what it made."""
-    parts = [flow.description or ""]
-    if name == "run" and flow.name != WHOLE_RUNS[0]:
-        parts.append("For clusters, where each kind of stage has workers of its own; on one machine, use `synclr/run`.")
-    elif name == "run":
-        parts.append(
-            "The same `name` goes on with a run. To grow one every night, or to train on it every week, edit a schedule: `name` "
-            "in its parameters is the run, `grow` the captions. Its next runs are listed some minutes after it was switched on."
-        )
-    if site := os.environ.get(SITE):
-        parts.append(f"Runs, their shards and images, each with its prompt, seeds and scores: [{site}]({site})")
-    return "\n\n".join(parts)
+    site = os.environ.get(SITE)
+    pages = f"Runs, their shards and images, each with its prompt, seeds and scores: [{site}]({site})" if site else ""
+    return "\n\n".join(filter(None, (flow.description, MORE.get(f"{flow.name}/{name}"), pages)))
 
 
 def deploy(

@@ -48,7 +48,7 @@ def operate(port: int, root: str, site_port: int | None = None) -> None:
     site = SiteProcess(root, server, site_port, logs / "site.log")
     with suppress(KeyboardInterrupt), _started(server) as address, known(address):
         # For the children, and for what this process asks itself: Prefect has read its settings already.
-        os.environ["PREFECT_API_URL"] = f"{address}/api"
+        os.environ |= {"PREFECT_API_URL": f"{address}/api", SITE: site.address}
         with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
             _keep(server, site, root, logs, stopping)
     print("stopped", flush=True)
@@ -86,7 +86,7 @@ def _started(server: PrefectServer) -> Iterator[str]:
         server.stop()
 
 
-def _worker(root: str, log: Path, site: str) -> KeptProcess:
+def _worker(root: str, log: Path) -> KeptProcess:
     from flows.server.recovery import WORKER
 
     command = [
@@ -104,7 +104,7 @@ def _worker(root: str, log: Path, site: str) -> KeptProcess:
     ]
     # Prefect's 10 s between its looks for runs is what a person waits after Submit.
     return KeptProcess(
-        "worker", command, {"PREFECT_WORKER_QUERY_SECONDS": "3"} | os.environ | {"SYNCLR_ROOT": root, SITE: site}, log
+        "worker", command, {"PREFECT_WORKER_QUERY_SECONDS": "3"} | os.environ | {"SYNCLR_ROOT": root}, log
     )
 
 
@@ -113,11 +113,11 @@ def _keep(server: PrefectServer, site: SiteProcess, root: str, logs: Path, stopp
     # In a thread, since a request waits for a server that is gone; with Prefect's settings as they are here.
     looking = contextvars.copy_context()
     threading.Thread(target=looking.run, args=(_look_after, stopping), daemon=True).start()
-    worker = _worker(root, logs / "worker.log", site.address)
+    worker = _worker(root, logs / "worker.log")
     try:
         worker.start()  # what was under way goes on while the deployments are registered
         print("registering the deployments ...", flush=True)
-        _deploy(server, root, logs / "deploy.log", site.address)
+        _deploy(server, root, logs / "deploy.log")
         site.start()
         print(f"Prefect UI: {server.address}  (Ctrl-C stops it; a run under way goes on at the next start)", flush=True)
         print(f"runs, images and where they come from: {site.address}", flush=True)
@@ -147,12 +147,12 @@ def _look_after(stopping: threading.Event) -> None:
         stopping.wait(LOOK_SECONDS)
 
 
-def _deploy(server: PrefectServer, root: str, log: Path, site: str) -> None:
+def _deploy(server: PrefectServer, root: str, log: Path) -> None:
     """Again if the server ended meanwhile."""
     command = [sys.executable, "-m", "flows.cli", "deploy", "--pool", POOL, "--root", root]
     while True:
         with log.open("ab") as output:
-            done = subprocess.run(command, stdout=output, stderr=output, env=os.environ | {SITE: site})
+            done = subprocess.run(command, stdout=output, stderr=output)
         if done.returncode and server.code is None:
             raise EngineError(f"synclr deploy failed with code {done.returncode}; see {log}")
         if done.returncode == 0:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from data_specs.shard import ShardAddress
+from flows.inspect.readable import readable
 from flows.inspect.verify import shard_faults
 from flows.runs.commands import repair
 from flows.runs.disk import bytes_on_disk
@@ -10,7 +11,7 @@ from flows.runs.plan import RunPlan
 from flows.runs.status import progress, state
 from flows.site.addresses import FRONT, run_page, shard_page
 from flows.site.commands import verify
-from flows.site.site import Site, SitePage, readable
+from flows.site.site import Site, SitePage
 from tasks.shards import sealed_shards
 
 MOST_BYTES = 4_000_000_000

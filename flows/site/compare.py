@@ -6,12 +6,13 @@ from typing import Any
 
 from data_specs.embedding import JOINT
 from data_specs.stage import STAGES
+from flows.inspect.readable import readable
 from flows.inspect.runs import runs_under
 from flows.report.score_tables import ScoreRow, score_tables
 from flows.runs.plan import RunPlan
 from flows.runs.resolve import CONTENTS, changed_fields
 from flows.site.addresses import FRONT
-from flows.site.site import Site, SitePage, readable
+from flows.site.site import Site, SitePage
 from tasks.shards import missing
 
 NOT_HERE = "-"

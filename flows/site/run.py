@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from data_specs.stage import INNER_STAGES, RECORDS, STAGES, SealedStage, Stage
+from flows.inspect.readable import readable
 from flows.inspect.stage_events import FAILED, STOPPED, StageEvent, failed_stage, last_events
 from flows.runs.commands import repair
 from flows.runs.lineages import made_by
@@ -13,7 +14,7 @@ from flows.runs.status import progress, state
 from flows.site.addresses import FRONT
 from flows.site.grid import CELLS, LISTED, GridCell, cells
 from flows.site.rates import StageRate, counted, open_rate, sealed_rate
-from flows.site.site import Site, SitePage, readable
+from flows.site.site import Site, SitePage
 from flows.site.thumbnails import images_of_run
 from tasks import storage
 from tasks.scores.summary import headline

@@ -1,21 +1,17 @@
 """The page of one caption: its images, how it came to be word by word and seed by seed, and which encoders saw it."""
 
-from collections.abc import Iterator
 from typing import Any
 
-from data_specs.errors import ContractError, SpecError
-from data_specs.stage import Stage
-from flows.inspect.prompt import prompt_turns
+from data_specs.errors import SpecError
 from flows.inspect.show import CAPTION
 from flows.inspect.trace import trace_in
-from flows.runs.plan import RunPlan, read_plan
+from flows.runs.plan import RunPlan
 from flows.site.addresses import FRONT, image_file, part_page, run_page, shard_page, stage_page
 from flows.site.commands import redraw_sample
 from flows.site.grid import CELLS
 from flows.site.shard import group_of, members_of
-from flows.site.site import Site, SitePage, UnknownPageError, readable
-from tasks.scores.summary import headline
-from tasks.shards import missing, sealed
+from flows.site.site import Site, SitePage, UnknownPageError
+from tasks.shards import sealed
 
 MEDIA = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 
@@ -27,7 +23,7 @@ def sample_view(site: Site, run: str, shard: int, caption: str) -> SitePage:
         traced = trace_in(plan, caption, shard)
     except SpecError as error:
         raise UnknownPageError(str(error)) from error
-    turns, note = readable(prompt_turns, plan, traced)[0] or ((), "")
+    prompt = traced["prompt"] or {"turns": [], "note": ""}
     images = plan.stages["images"]
     home = images.shard(shard) if traced["images"] else plan.stages["captions"].shard(shard)
     content = {
@@ -35,11 +31,11 @@ def sample_view(site: Site, run: str, shard: int, caption: str) -> SitePage:
         "shard": home,
         "traced": traced,
         "captions": shard_page(run, plan.stages["captions"].shard(shard)),
-        "turns": turns,
-        "note": note,
+        "turns": prompt["turns"],
+        "note": prompt["note"],
         "again": redraw_sample(plan, caption),
         "images": _images(run, shard, traced) if traced["images"] else [],
-        "encoders": [_encoder(site, each) for each in traced["checkpoints"]],
+        "encoders": [_encoder(each) for each in traced["checkpoints"]],
     }
     crumbs = (
         ("runs", FRONT),
@@ -78,21 +74,15 @@ def _images(run: str, shard: int, traced: dict[str, Any]) -> list[dict[str, Any]
     ]
 
 
-def _encoder(site: Site, checkpoint: dict[str, Any]) -> dict[str, Any]:
+def _encoder(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint, and the runs whose encoder it is, each with its scores in words."""
-    return checkpoint | {"of": list(_runs_of(site, checkpoint))}
-
-
-def _runs_of(site: Site, checkpoint: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for run in checkpoint["runs"]:
-        try:
-            plan = read_plan(site.root, run)
-        except (SpecError, ContractError):
-            continue
-        if plan.stages["encoder"].lineage == checkpoint["shard"]["lineage"]:
-            scores = _scores(plan.stages["scores"])
-            yield {"run": run, "encoder": part_page(run, "encoder"), "page": part_page(run, "scores"), "scores": scores}
-
-
-def _scores(stage: Stage) -> list[str]:
-    return [] if missing(stage) else readable(headline, stage)[0] or []
+    of = [
+        {
+            "run": scored["run"],
+            "encoder": part_page(scored["run"], "encoder"),
+            "page": part_page(scored["run"], "scores"),
+            "scores": scored["lines"],
+        }
+        for scored in checkpoint["scores"]
+    ]
+    return checkpoint | {"of": of}

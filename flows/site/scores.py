@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_specs.embedding import JOINT
+from flows.inspect.readable import readable
 from flows.report.score_tables import score_tables
 from flows.runs.lineages import rows
 from flows.runs.plan import RunPlan
 from flows.site.addresses import FRONT, run_page
-from flows.site.site import Site, SitePage, readable
+from flows.site.site import Site, SitePage
 from flows.site.thumbnails import ShardTile, tiles
 from tasks.scores.summary import headline
 from tasks.shards import missing, sealed_shards

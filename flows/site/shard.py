@@ -8,6 +8,7 @@ from typing import Any
 from data_specs import image_group
 from data_specs.image_group import ImageGroup
 from data_specs.shard import ShardAddress
+from flows.inspect.readable import readable
 from flows.inspect.verify import CONTRACTS
 from flows.report.galleries import GalleryImage, images_of, prompt_target
 from flows.runs.commands import repair
@@ -15,7 +16,7 @@ from flows.runs.lineages import made_by, rows
 from flows.runs.plan import RunPlan
 from flows.site.addresses import FRONT, run_page, sample_page, shard_page, stage_page
 from flows.site.grid import CELLS, GridCell, cells
-from flows.site.site import Site, SitePage, UnknownPageError, readable, shard_in
+from flows.site.site import Site, SitePage, UnknownPageError, shard_in
 from tasks import storage
 from tasks.shard_faults import verify_shard
 from tasks.shards import open_shard, read_rejects, require_sealed

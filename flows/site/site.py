@@ -1,21 +1,13 @@
 """What a site is of, and the runs, stages and shards that its addresses may name: those that plans list, and no other."""
 
-from collections.abc import Callable, Container
+from collections.abc import Container
 from dataclasses import dataclass, field
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-import pyarrow as pa
-
-from data_specs.errors import SynclrError, in_one_line
 from data_specs.shard import ShardAddress
 from data_specs.stage import Stage
 from flows.runs.lineages import stage_of
 from flows.runs.plan import RunPlan, read_plan, run_folder, run_names
-
-Asked = ParamSpec("Asked")
-Found = TypeVar("Found")
-UNREADABLE = (SynclrError, OSError, pa.ArrowException, ValueError, LookupError, TypeError)
-"""What reading a file that somebody has damaged may raise."""
 
 
 class UnknownPageError(LookupError):
@@ -77,11 +69,3 @@ def shard_in(plan: RunPlan, stage: str, stem: str) -> ShardAddress:
     if named is None or named[0] != stage or named[1] >= stage_in(plan, stage).count:
         raise UnknownPageError(f"run {plan.name!r} has no shard {stem!r} of {stage!r}")
     return plan.stages[stage].shard(named[1])
-
-
-def readable(read: Callable[Asked, Found], *asked: Asked.args, **named: Asked.kwargs) -> tuple[Found | None, str]:
-    """What a function reads, or None and why it cannot be read: one damaged file hides nothing else of a page."""
-    try:
-        return read(*asked, **named), ""
-    except UNREADABLE as error:
-        return None, in_one_line(error)

@@ -6,10 +6,11 @@ from itertools import islice
 
 from data_specs import image_group
 from data_specs.shard import ShardAddress
+from flows.inspect.readable import readable
 from flows.report.galleries import GalleryImage, images_of
 from flows.runs.plan import RunPlan
 from flows.site.addresses import shard_page
-from flows.site.site import Site, readable
+from flows.site.site import Site
 from tasks.shards import read_shard, sealed_shards
 
 IMAGES = 4

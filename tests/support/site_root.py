@@ -1,7 +1,9 @@
 """A root of runs to look at through the site: whole, sharing stages, failed, damaged, of another version."""
 
 import json
+import re
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,9 @@ def _fail(plan: RunPlan, stage: str, why: str) -> None:
     }
     event = {"eventType": "FAIL", "eventTime": "2026-11-30T06:03:11.5+00:00", "run": {"runId": "x", "facets": facets}}
     storage.write_bytes(f"{plan.folder}/{EVENTS}", json.dumps(event).encode() + b"\n")
+
+
+def commands_of(page: str) -> list[str]:
+    """The commands that a page prints, one after the other, as they are typed."""
+    found = re.search(r"<pre class=\"command\"[^>]*>(.*?)</pre>", page, re.DOTALL)
+    return unescape(found[1]).split("\n\n") if found else []

@@ -1,6 +1,7 @@
 """`trace` goes from a caption or image back to its concept and on to the checkpoints that saw it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_an_image_is_followed_back_to_its_concept_and_on_to_its_checkpoint(root)
     assert image["seed"] == group.images[3].seed and image["sha256"] == group.images[3].sha256
     assert traced["images"]["shard"]["shard"] == "images-000001" and traced["images"]["shard"]["made"]["run"] == "first"
     [checkpoint] = traced["checkpoints"]
-    assert any(line.startswith("styles (ridge): this encoder ") for line in checkpoint["scores"])
+    assert any(line.startswith("styles (ridge): this encoder ") for line in checkpoint["scores"][0]["lines"])
     assert checkpoint["step"] == 60 and checkpoint["shard"]["lineage"] == stages_under(root, "encoder")[0].lineage
     assert traced["also_in"] == []
 
@@ -132,3 +133,11 @@ def test_who_made_a_shard_may_be_lost_and_the_trace_goes_on(tmp_path):
         traced = trace(str(tmp_path), key)
         assert traced["images"]["shard"]["made"] is None and traced["caption"]["shard"]["made"]["run"] == "made-up"
         assert lines(traced)
+
+
+def test_damaged_scores_hide_nothing_of_what_became_of_an_image(tmp_path):
+    plan = make_run(str(tmp_path))
+    scores = Path(plan.stages["scores"].shard(0).file("parquet"))
+    scores.write_bytes(scores.read_bytes()[:40])
+    [checkpoint] = trace(str(tmp_path), f"{groups(str(tmp_path))[0].caption.id}/1")["checkpoints"]
+    assert checkpoint["scores"] == [{"run": plan.name, "lines": []}]

@@ -20,7 +20,7 @@ from flows.site.app import site_app
 from flows.site.site import Site
 from flows.site.write import links
 from support.made_up_run import make_run
-from support.site_root import SCRIPT, SMALL, WHY, make_root
+from support.site_root import SCRIPT, SMALL, WHY, commands_of, make_root
 
 PREFECT = "http://127.0.0.1:4200"
 HERE = "http://127.0.0.1"
@@ -142,10 +142,6 @@ def test_from_a_failed_run_its_command_is_one_click_away(client: TestClient, run
     assert "synclr run tiny --name broken" in again and "--until images" in again and "captions.max_words=43" in again
     arguments = shlex.split(again)[2:]
     assert get_command(commands).commands["run"].make_context("run", arguments).params["name"] == "broken"
-
-
-def commands_of(page: str) -> list[str]:
-    return re.findall(r"<pre class=\"command\"[^>]*>(.*?)</pre>", page, re.DOTALL)[0].split("\n\n")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """The commands that a page prints do what it prints them for, typed as they stand."""
 
-import re
 import shlex
-from html import unescape
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from flows.site.app import site_app
 from flows.site.site import Site
 from support.command_line import CommandLine
 from support.made_up_run import make_run
+from support.site_root import commands_of
 
 
 @pytest.mark.slow(25)
@@ -29,15 +28,10 @@ def test_a_damaged_and_a_missing_shard_are_whole_after_what_their_pages_print(
     with TestClient(site_app(Site(str(root))), "http://127.0.0.1") as client:
         for index in (1, 3):
             address = f"/{shard_page('mine', images.shard(index))}"
-            for command in printed(client.get(address).text):
+            for command in commands_of(client.get(address).text):
                 program, *words = shlex.split(command)
                 assert program == "synclr"
                 synclr(*words)
-            assert "12 accepted" in client.get(address).text and not printed(client.get(address).text)
+            assert "12 accepted" in client.get(address).text and not commands_of(client.get(address).text)
     assert tar.read_bytes() == sound and Path(images.shard(2).file("tar")).stat().st_mtime_ns == neighbour
     assert synclr.json("verify", "mine")["faults"] == []
-
-
-def printed(page: str) -> list[str]:
-    found = re.findall(r"<pre class=\"command\"[^>]*>(.*?)</pre>", page, re.DOTALL)
-    return [command for each in found for command in unescape(each).split("\n\n")]
