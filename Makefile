@@ -6,6 +6,8 @@ BIN := .venv/bin
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 # Engines take two threads and 2 GB each: more than four at once are no faster. `JOBS=0` runs all in one process.
 JOBS ?= $(shell n=$$(nproc); echo $$((n > 4 ? 4 : n)))
+# Where it is set, each of some hundred processes compiles the same sources anew.
+unexport PYTHONDONTWRITEBYTECODE
 PARALLEL = -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 help:  ## list the commands

@@ -104,7 +104,7 @@ def _emit(count, *, emit):
     for number in range(count):
         emit(Advanced("run", "images", number, "x" * 100))
         if number == 0:
-            time.sleep(5)
+            time.sleep(2)
 
 
 @pytest.mark.parametrize("after", [0.0, 0.002, 0.02, 0.5])
@@ -166,8 +166,8 @@ def test_events_and_what_its_caller_sees_are_signs_of_life_and_only_events_to_be
     with EngineProcess(1, watch=Watch(0.6, False, told.append)) as engine, ThreadPoolExecutor(1) as pool:
         engine.call(_pid)
         del told[:]
-        engine.call(_tell_for, 2.0, emit=heard.append)
-        call = pool.submit(engine.call, _sleep, 2.0)
+        engine.call(_tell_for, 1.2, emit=heard.append)
+        call = pool.submit(engine.call, _sleep, 1.2)
         while not call.done():
             engine.alive()
             time.sleep(0.05)
