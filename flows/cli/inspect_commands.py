@@ -34,7 +34,7 @@ def show_status(name: RunNameOrAll = None, root: Root = WORKSPACE, as_json: AsJs
 
 def show_record(
     key: Annotated[
-        str, typer.Argument(help="a concept, caption or image by its key, or a shard such as images-000003")
+        str, typer.Argument(help="a concept, caption, image or checkpoint by its key, or a shard such as images-000003")
     ],
     root: Root = WORKSPACE,
     name: OfRun = None,
@@ -42,7 +42,7 @@ def show_record(
     head: Head = LISTED,
     as_json: AsJson = False,
 ) -> None:
-    """Show the record of a concept, caption, image or shard, with its images as a contact sheet (PNG).
+    """Show the record of a concept, caption, image, checkpoint or shard, with its images as a contact sheet (PNG).
 
     Of a shard: its first records and rejects, a line each. `--json` holds every record, whole.
 

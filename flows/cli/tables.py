@@ -215,6 +215,8 @@ def print_repaired(repaired: dict[str, Any]) -> None:
         print_line(f"  {shard['shard']}: moved to {shard['folder']}")
         for fault in shard["faults"]:
             print_line(f"    {fault}")
+        if shard["also_of"]:
+            print_line(f"    part of {counted(len(shard['also_of']), 'other runs')} too: {', '.join(shard['also_of'])}")
     if aside:
         print_line(f"make them again: {repaired['next']}")
         print_line("or press Retry on the page of the run that failed")

@@ -76,6 +76,7 @@ class StageRun:
             self._waited += now - self._waiting_since
         self._waiting_since = now if text else None
         self.emit(Waiting(self.plan.name, self.stage.name, text))
+        self._open_lineage.waits(text)
         if text:
             self.notice(f"{self.stage.name}: {text}")
         if self.flow_run:

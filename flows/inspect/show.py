@@ -1,4 +1,4 @@
-"""Show the record of a concept, caption, image or shard as a dict, and its images as a contact sheet."""
+"""Show the record of a concept, caption, image, checkpoint or shard as a dict, and its images as a contact sheet."""
 
 import difflib
 import re
@@ -22,7 +22,10 @@ from tasks.shards import read_rejects, read_rows, read_shard, require_sealed, se
 CONCEPT = re.compile(r"[0-9a-f]{10}")
 CAPTION = re.compile(r"[0-9a-f]{10}-[0-9a-f]{16}")
 IMAGE = re.compile(rf"({CAPTION.pattern})/(\d+)")
-FORMS = "a concept's id or name, a caption's id, <caption id>/<copy>, or a shard such as images-000003"
+CHECKPOINT = re.compile(r"[0-9a-f]{16}-\d+")
+FORMS = (
+    "a concept's id or name, a caption's id, <caption id>/<copy>, a checkpoint's id, or a shard such as images-000003"
+)
 
 
 def show(
@@ -49,6 +52,8 @@ def show(
         return _image(root, image[1], int(image[2]), out, name)
     if CAPTION.fullmatch(key):
         return _caption(root, key, out, name)
+    if CHECKPOINT.fullmatch(key):
+        return _checkpoint(root, key, name)
     return _concept(root, key, name)
 
 
@@ -66,6 +71,13 @@ def _concept(root: str, key: str, name: str | None) -> dict[str, Any]:
     names = [name for address in shards for name in read_rows(address, ["name"])["name"].to_pylist()]
     close = difflib.get_close_matches(key, names, 1)
     raise unknown(root, key, name, also=f"; did you mean {close[0]!r}?" if close else "")
+
+
+def _checkpoint(root: str, key: str, name: str | None) -> dict[str, Any]:
+    found = list(find_rows(stages_under(root, "encoder", name), "id", key))
+    if not found:
+        raise unknown(root, key, name)
+    return _answer(key, "checkpoint", [_record(root, match, {"record": match.row}) for match in found], None)
 
 
 def _caption(root: str, key: str, out: Path | None, name: str | None) -> dict[str, Any]:

@@ -13,12 +13,14 @@ from tasks.shards import missing
 EVENTS = "openlineage.jsonl"
 END_BYTES = 1 << 20
 """Read of the file's end: some hundred events."""
-FAILED, STOPPED = "FAIL", "ABORT"
+FAILED, STOPPED, RUNNING = "FAIL", "ABORT", "RUNNING"
 
 
 @dataclass(frozen=True, slots=True)
 class StageEvent:
-    """The newest event of a stage: `START`, `COMPLETE`, `FAIL` or `ABORT`; `time` is ISO 8601, `message` says why it failed.
+    """The newest event of a stage: `START`, `RUNNING`, `COMPLETE`, `FAIL` or `ABORT`; `time` is ISO 8601.
+
+    `message` says why it failed, `waits` what it waits for.
 
     `flow_run` and `whole_run` are the ids by which a Prefect server knows the stage's flow run and the one around it.
     """
@@ -27,6 +29,7 @@ class StageEvent:
     type: str
     time: str
     message: str
+    waits: str
     flow_run: str
     whole_run: str
 
@@ -43,10 +46,22 @@ def last_events(plan: RunPlan) -> dict[str, StageEvent]:
 
 def failed_stage(plan: RunPlan, events: Mapping[str, StageEvent]) -> str:
     """The stage in which the run ended; empty if it did not, was tried again since, or another run has made that stage."""
+    newest = _newest_open(plan, events)
+    return newest.stage if newest and newest.type == FAILED else ""
+
+
+def waiting_stage(plan: RunPlan, events: Mapping[str, StageEvent]) -> StageEvent | None:
+    """The newest event of the stage in which the run waits; None if it does not, or if another run has made that stage."""
+    newest = _newest_open(plan, events)
+    return newest if newest and newest.waits else None
+
+
+def _newest_open(plan: RunPlan, events: Mapping[str, StageEvent]) -> StageEvent | None:
+    """Of a stage that is not whole."""
     newest = max(events.values(), key=lambda event: event.time, default=None)
-    if newest is None or newest.type != FAILED or newest.stage not in plan.stages:
-        return ""
-    return newest.stage if missing(plan.stages[newest.stage]) else ""
+    if newest is None or newest.stage not in plan.stages or not missing(plan.stages[newest.stage]):
+        return None
+    return newest
 
 
 def _end(url: str) -> list[bytes]:
@@ -66,6 +81,7 @@ def _parsed(event: dict[str, Any]) -> StageEvent:
         event["eventType"],
         event["eventTime"],
         facets.get("errorMessage", {}).get("message", ""),
+        stage["waitsFor"] if event["eventType"] == RUNNING else "",
         stage["flowRun"],
         facets.get("parent", {}).get("run", {}).get("runId", ""),
     )

@@ -11,7 +11,7 @@ from data_specs.selection import SELECTION
 from data_specs.stage import BACKGROUNDS, Stage
 from flows.inspect.prompt import prompt_turns
 from flows.inspect.readable import readable
-from flows.inspect.show import CAPTION, CONCEPT, IMAGE, scores, unknown
+from flows.inspect.show import CAPTION, CHECKPOINT, CONCEPT, IMAGE, scores, unknown
 from flows.runs.lineages import RowMatch, find_rows, rows, runs_pointing_at, shard_location, stage_at, stages_under
 from flows.runs.plan import RunPlan, read_plan
 from tasks.scores.summary import headline
@@ -53,7 +53,8 @@ def _parts(key: str) -> tuple[str, int | None]:
     image = IMAGE.fullmatch(key)
     caption, copy = (image[1], int(image[2])) if image else (key, None)
     if not CAPTION.fullmatch(caption):
-        hint = f"to see a concept: `synclr show {key}`" if CONCEPT.fullmatch(key) else "`synclr show` finds others"
+        what = "a concept" if CONCEPT.fullmatch(key) else "a checkpoint" if CHECKPOINT.fullmatch(key) else ""
+        hint = f"to see {what}: `synclr show {key}`" if what else "`synclr show` finds others"
         raise SpecError(f"{key!r} is neither a caption's id nor <caption id>/<copy>; {hint}")
     return caption, copy
 

@@ -1,4 +1,7 @@
-"""Emit OpenLineage events of one stage run: START, then COMPLETE, FAIL or ABORT. A receiver in trouble never fails a stage."""
+"""Emit OpenLineage events of one stage run: START, RUNNING where it waits, then COMPLETE, FAIL or ABORT.
+
+A receiver in trouble never fails a stage.
+"""
 
 import os
 from collections.abc import Iterable
@@ -40,6 +43,8 @@ CONFIGURED = ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG", "OPENLINEAGE_DISABLED", "
 class StageRunFacet(RunFacet):
     """The recipe's part in a stage: its lineage, what that is the digest of, and which of its fields made the stage stale.
 
+    `waitsFor` says what keeps it from its work, empty if nothing does.
+
     Its `_schemaURL` is that of any run facet, which is what the specification lets a facet without a published schema be.
     """
 
@@ -50,6 +55,7 @@ class StageRunFacet(RunFacet):
     shards: int
     made: int
     reused: int
+    waitsFor: str  # noqa: N815 - OpenLineage's way of writing
     flowRun: str  # noqa: N815 - OpenLineage's way of writing
 
 
@@ -71,10 +77,15 @@ class Emitter:
         self._silent = self._ended = False
         self._client: OpenLineageClient | None = None
         self._facets: dict[str, Any] = {}
-        self._id = ""
+        self._id = self._waits = ""
 
     def started(self) -> None:
         self._send(RunState.START, self._stage)
+
+    def waits(self, text: str) -> None:
+        """What for, in words, whenever that changes; an empty text once the stage goes on."""
+        self._waits = text
+        self._send(RunState.RUNNING, self._stage)
 
     def completed(self, sealed: SealedStage) -> None:
         self._send(RunState.COMPLETE, sealed)
@@ -90,7 +101,7 @@ class Emitter:
             if self._client is None:
                 self._client, self._facets = _client(self._plan), self._run_facets()
             self._client.emit(self._event(state, stage, error))
-            self._ended = state is not RunState.START
+            self._ended = state not in (RunState.START, RunState.RUNNING)
         except Exception as trouble:  # no receiver of lineage is worth a stage
             self._silent = True
             text = f"{stage.name}: its OpenLineage events do not arrive: {trouble}"
@@ -128,6 +139,7 @@ class Emitter:
             shards=stage.count,
             made=made,
             reused=stage.count - made if isinstance(stage, SealedStage) else 0,
+            waitsFor=self._waits,
             flowRun=self._flow_run,
         )
 

@@ -9,6 +9,7 @@ from data_specs.errors import ContractError, SpecError
 from data_specs.shard import ShardAddress
 from flows.inspect.verify import shard_faults
 from flows.runs.commands import run_again
+from flows.runs.lineages import also_of
 from flows.runs.plan import RunPlan, read_plan
 from tasks import storage
 from tasks.embeddings.benchmarks import benchmark_of, benchmark_shards
@@ -20,9 +21,9 @@ from tasks.shards import put_aside, sealed
 def put_damaged_aside(root: str, name: str, shard: str | None = None) -> dict[str, Any]:
     """Read every shard of the run, or those called `shard`, and move the files of each that is not whole.
 
-    Returns `{"run", "checked", "put_aside", "next"}`: of each shard that was moved its `shard`, `stage`, `faults` and the
-    `folder` where its files now lie; `next` is the command that makes them again. Raises SpecError for a run or shard that
-    there is not.
+    Returns `{"run", "checked", "put_aside", "next"}`: of each shard that was moved its `shard`, `stage`, `faults`, the `folder`
+    where its files now lie, and `also_of`, the other runs that lack it until it is made again; `next` is the command that does
+    that. Raises SpecError for a run or shard that there is not.
     """
     plan = read_plan(root, name)
     addresses = [address for address in _addresses(plan) if shard in (None, address.stem)]
@@ -39,7 +40,10 @@ def put_damaged_aside(root: str, name: str, shard: str | None = None) -> dict[st
         if faults := _faults(address, plan):
             reason = {"shard": address.stem, "run": name, "unix_time": time.time(), "faults": faults}
             folder = put_aside(address, json.dumps(reason, indent=2))
-            moved.append({"shard": address.stem, "stage": address.stage, "faults": faults, "folder": folder})
+            others = also_of(plan, address)
+            moved.append(
+                {"shard": address.stem, "stage": address.stage, "faults": faults, "folder": folder, "also_of": others}
+            )
     return {"run": name, "checked": checked, "put_aside": moved, "next": run_again(plan)}
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from data_specs.ids import Lineage
 from data_specs.shard import ShardAddress
 from data_specs.stage import ALL_STAGES, Stage
-from flows.runs.plan import read_plan, read_records, run_names
+from flows.runs.plan import RunPlan, read_plan, read_records, run_names
 from tasks import storage
 from tasks.shards import read_rows, sealed, sealed_shards
 
@@ -62,6 +62,14 @@ def stage_at(root: str, name: str, lineage: str) -> Stage | None:
 def runs_pointing_at(root: str, stage: Stage) -> list[str]:
     """The runs whose last result this lineage is, newest first."""
     return _pointing(_recorded(root), stage)
+
+
+def also_of(plan: RunPlan, address: ShardAddress) -> list[str]:
+    """The other runs whose last result a shard of a run is part of, newest first."""
+    stage = plan.stages.get(address.stage)
+    if stage is None or stage.folder != address.folder:  # a benchmark's
+        return []
+    return [run for run in runs_pointing_at(plan.root, stage) if run != plan.name]
 
 
 def find_rows(stages: Sequence[Stage], column: str, value: str, shard: int | None = None) -> Iterator[RowMatch]:

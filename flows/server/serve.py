@@ -2,14 +2,16 @@
 
 On SQLite each of its transactions takes the right to write as it begins. Prefect begins most of them as readers: one that read,
 and wants to write after another has written, is refused at once ("database is locked", 503, a page that says "Oops"), however
-long SQLite may wait for a lock. Those that begin as writers wait for each other, a minute at most. What Prefect reads inside such
-a transaction's end, with its event loop held up, begins as a reader: as a writer it would wait for one that can never end.
+long SQLite may wait for a lock. Those that begin as writers wait for each other, a minute at most. And what Prefect reads again
+after an automation was changed is read beside its event loop's other work: it waits for it, and that may wait for the loop.
 
 Its newer pages are not served, nor offered by a banner: they ask an outside host, and show a sheet of images as a broken one.
 The others may show no images from elsewhere: that for a new work pool asks an outside host for logos.
 """
 
-from collections.abc import AsyncGenerator
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,29 +27,46 @@ from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoin
 from starlette.requests import Request
 from starlette.responses import Response
 
+logger = logging.getLogger("prefect.server.synclr")
 NOT_SERVED = Path(__file__).parent / "no-such-pages"
 OWN_IMAGES = {"Content-Security-Policy": "img-src 'self' data: blob:"}
 _create_ui_app = server.create_ui_app
-_begin_transaction = AioSqliteConfiguration.begin_transaction
 _automation_changed = triggers.automation_changed
+_readings: set[asyncio.Task[None]] = set()
+"""Kept, since an event loop does not keep its tasks."""
 
 
 @asynccontextmanager
 async def _begin_as_writer(
     self: AioSqliteConfiguration, session: AsyncSession, with_for_update: bool = False
 ) -> AsyncGenerator[AsyncSessionTransaction, None]:
-    del with_for_update
-    async with _begin_transaction(self, session, with_for_update=True) as transaction:
+    """At once, and this session alone: what is called or started inside would inherit the mode, and wait for this one's end."""
+    del self, with_for_update
+    async with session.begin() as transaction:
+        token = SQLITE_BEGIN_MODE.set("IMMEDIATE")
+        try:
+            await session.connection()
+        finally:
+            SQLITE_BEGIN_MODE.reset(token)
         yield transaction
 
 
-async def _read_what_changed(automation_id: UUID, event: Any) -> None:
-    """Prefect calls it as a transaction is committed, and lets nothing else of the server run until it returns."""
-    token = SQLITE_BEGIN_MODE.set(None)
-    try:
-        await _automation_changed(automation_id, event)
-    finally:
-        SQLITE_BEGIN_MODE.reset(token)
+def _read_what_changed(automation_id: UUID, event: Any) -> Awaitable[None]:
+    """Prefect calls it as a transaction is committed, and holds its event loop up until what is returned here has ended.
+
+    Prefect's own reads the automation under a lock that its `reconcile_automations` may have at that moment, which needs the loop
+    to let go of it: the server would answer nobody any more.
+    """
+    reading = asyncio.get_running_loop().create_task(_automation_changed(automation_id, event))
+    _readings.add(reading)
+    reading.add_done_callback(_read)
+    return asyncio.sleep(0)
+
+
+def _read(reading: asyncio.Task[None]) -> None:
+    _readings.discard(reading)
+    if not reading.cancelled() and (error := reading.exception()):
+        logger.error("an automation that was changed could not be read; it is within a minute: %r", error)
 
 
 def _create_ui_app_of_own_images(ephemeral: bool) -> Starlette:
@@ -66,7 +85,7 @@ def main() -> Any:
     server.create_ui_app = _create_ui_app_of_own_images  # type: ignore[assignment]
     prefect.__ui_v2_static_path__ = NOT_SERVED
     AioSqliteConfiguration.begin_transaction = _begin_as_writer  # type: ignore[method-assign]
-    triggers.automation_changed = _read_what_changed
+    triggers.automation_changed = _read_what_changed  # type: ignore[assignment]
     from prefect.cli import app
 
     return app()

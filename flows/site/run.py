@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 
 from data_specs.stage import INNER_STAGES, RECORDS, STAGES, SealedStage, Stage
 from flows.inspect.readable import readable
-from flows.inspect.stage_events import FAILED, STOPPED, StageEvent, failed_stage, last_events
+from flows.inspect.stage_events import FAILED, STOPPED, StageEvent, failed_stage, last_events, waiting_stage
 from flows.runs.commands import repair
 from flows.runs.lineages import made_by
-from flows.runs.plan import RunPlan, read_sealed
+from flows.runs.plan import RunPlan, read_sealed, run_names
 from flows.runs.recipes import format_overrides
 from flows.runs.status import progress, state
-from flows.site.addresses import FRONT
+from flows.site.addresses import FRONT, run_page
 from flows.site.grid import CELLS, LISTED, GridCell, cells
 from flows.site.rates import StageRate, counted, open_rate, sealed_rate
 from flows.site.site import Site, SitePage
@@ -51,7 +51,7 @@ def run_view(site: Site, run: str) -> SitePage:
     words, open_ = state(plan, rows), any(row.made < row.planned for row in rows if row.stage in plan.requested)
     finished = words.startswith("finished")
     broken = [cell for view in stages for cell in view.cells if cell.state == "damaged"]
-    failed = failed_stage(plan, events)
+    failed, waits = failed_stage(plan, events), waiting_stage(plan, events)
     whole_run = next((event.whole_run for event in reversed(events.values()) if event.whole_run), "")
     content = {
         "run": run,
@@ -64,6 +64,8 @@ def run_view(site: Site, run: str) -> SitePage:
         "broken": broken[:LISTED],
         "more": len(broken[LISTED:]),
         "commands": repair(plan, [cell.shard for cell in broken[:LISTED]], None if finished else plan.until),
+        "waits": waits,
+        "holder": _holder(site, waits) if waits else None,
         "changes": format_overrides(plan.source["overrides"]),
         "prefect": flow_run_page(site, whole_run),
         "report": "report.html" in storage.names(plan.folder),
@@ -75,6 +77,12 @@ def run_view(site: Site, run: str) -> SitePage:
 
 def flow_run_page(site: Site, flow_run: str) -> str | None:
     return f"{site.prefect}/runs/flow-run/{flow_run}" if site.prefect and flow_run else None
+
+
+def _holder(site: Site, event: StageEvent) -> str | None:
+    """The page of the run that is waited for, if it lies under this root too."""
+    holder = next((run for run in run_names(site.root) if f"run {run} " in event.waits), None)
+    return run_page(holder) if holder else None
 
 
 def _headline(plan: RunPlan) -> list[str]:

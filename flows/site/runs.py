@@ -3,7 +3,7 @@
 from typing import Any
 
 from flows.inspect.runs import runs_under
-from flows.inspect.stage_events import failed_stage, last_events
+from flows.inspect.stage_events import failed_stage, last_events, waiting_stage
 from flows.site.addresses import FRONT, compare_page, run_page
 from flows.site.site import Site, SitePage, UnknownPageError
 from flows.site.thumbnails import images_of_run
@@ -16,16 +16,18 @@ def runs_view(site: Site) -> SitePage:
 
 
 def _row(site: Site, run: dict[str, Any]) -> dict[str, Any]:
-    found = run | {"images": (), "kind": "damaged", "recipe": ""}
+    found = run | {"images": (), "kind": "damaged", "recipe": "", "waits": ""}
     if run["fault"]:
         return found
     plan = site.plan(run["run"])
     done = str(run["state"]).startswith("finished")
-    failed = "" if done else failed_stage(plan, last_events(plan))
+    events = {} if done else last_events(plan)
+    failed, waits = failed_stage(plan, events), waiting_stage(plan, events)
     return found | {
         "images": images_of_run(plan),
         "recipe": plan.source["recipe"],
         "state": f"{run['state']}, failed in {failed}" if failed else run["state"],
+        "waits": waits.waits if waits else "",
         "kind": "made" if done else "damaged" if failed else "open",
     }
 

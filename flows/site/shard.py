@@ -12,7 +12,7 @@ from flows.inspect.readable import readable
 from flows.inspect.verify import CONTRACTS
 from flows.report.galleries import GalleryImage, images_of, prompt_target
 from flows.runs.commands import repair
-from flows.runs.lineages import made_by, rows
+from flows.runs.lineages import also_of, made_by, rows
 from flows.runs.plan import RunPlan
 from flows.site.addresses import FRONT, run_page, sample_page, shard_page, stage_page
 from flows.site.grid import CELLS, GridCell, cells
@@ -64,6 +64,7 @@ def shard_view(site: Site, run: str, stage: str, stem: str, page: int = 1) -> Si
         "cell": cell,
         "made": made_by(storage.read_bytes(shard.file("made.json"))),
         "faults": faults,
+        "also_of": {other: run_page(other) for other in also_of(plan, shard)} if faults else {},
         "commands": repair(plan, [shard] if faults else [], stage if cell.state == "missing" else None),
         "page": page,
         "addresses": [shard_page(run, shard, number) for number in range(1, content["pages"] + 1)],

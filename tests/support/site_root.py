@@ -17,6 +17,7 @@ from tasks import storage
 
 SMALL = {"total": 12, "per_shard": 3}
 SCRIPT = "<script>alert('caption')</script>"
+WAITS = "waits for the engine slot that run first holds for scores since 07:31 UTC"
 WHY = "captions-000001.tar is damaged: sha256 0123456789ab is not the sealed one"
 
 
@@ -24,19 +25,23 @@ def make_root(root: str) -> dict[str, RunPlan]:
     """Runs by name: `first` is whole; `second` shares its captions, not its images; `scripted` has captions that hold markup;
 
     `broken` failed in its images: of its captions one is cut short, of its images one is missing and in one a byte is another.
-    `older` has a plan that cannot be read.
+    `waiting` waits for an engine for its images; `older` has a plan that cannot be read.
     """
     runs = {
         "first": make_run(root, "first", captions=SMALL),
         "second": make_run(root, "second", captions=SMALL, images={"guidance_scale": 5.0}),
         "scripted": _scripted(root),
         "broken": make_run(root, "broken", until="images", captions=SMALL | {"max_words": 43}),
+        "waiting": make_run(root, "waiting", until="images", captions=SMALL | {"max_words": 44}),
     }
     captions, images = (runs["broken"].stages[stage] for stage in ("captions", "images"))
     _cut(captions.shard(1).file("tar"))
     storage.remove(images.shard(3).file("json"))
     change_a_byte(images.shard(2).file("tar"))
-    _fail(runs["broken"], "images", WHY)
+    _write_event(runs["broken"], "images", "FAIL", why=WHY)
+    for shard in runs["waiting"].stages["images"].shards():
+        storage.remove(shard.file("json"))
+    _write_event(runs["waiting"], "images", "RUNNING", waits=WAITS)
     storage.write_bytes(f"{root}/runs/older/plan.json", b"{}")
     return runs
 
@@ -68,13 +73,13 @@ def change_a_byte(file: str) -> None:
     path.write_bytes(data)
 
 
-def _fail(plan: RunPlan, stage: str, why: str) -> None:
+def _write_event(plan: RunPlan, stage: str, kind: str, why: str = "", waits: str = "") -> None:
     facets = {
-        "synclr_stage": {"stage": stage, "flowRun": "11111111-0000-4000-8000-000000000000"},
+        "synclr_stage": {"stage": stage, "flowRun": "11111111-0000-4000-8000-000000000000", "waitsFor": waits},
         "parent": {"run": {"runId": "22222222-0000-4000-8000-000000000000"}},
         "errorMessage": {"message": why},
     }
-    event = {"eventType": "FAIL", "eventTime": "2026-11-30T06:03:11.5+00:00", "run": {"runId": "x", "facets": facets}}
+    event = {"eventType": kind, "eventTime": "2026-11-30T06:03:11.5+00:00", "run": {"runId": "x", "facets": facets}}
     storage.write_bytes(f"{plan.folder}/{EVENTS}", json.dumps(event).encode() + b"\n")
 
 

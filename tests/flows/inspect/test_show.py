@@ -81,6 +81,15 @@ def test_a_concept_is_found_by_id_and_by_name(root, group):
     assert by_id["records"][0]["record"]["name"] == group.caption.concept
 
 
+def test_a_checkpoint_is_found_by_its_id(root):
+    [encoder] = stages_under(root, "encoder")
+    [row] = show(root, "encoder-000000")["records"][0]["records"]
+    found = show(root, row["id"])
+    [record] = found["records"]
+    assert (found["is"], record["record"]["steps"], record["runs"]) == ("checkpoint", row["steps"], ["first"])
+    assert row["id"].startswith(encoder.lineage)
+
+
 def test_a_shard_is_shown_whole(root):
     shown = show(root, "images-000001", name="first")
     [record] = shown["records"]
@@ -112,6 +121,7 @@ def test_a_named_run_decides_between_lineages(tmp_path):
         (f"{'0' * 10}-{'0' * 16}", "a key is"),
         (f"{'0' * 10}-{'0' * 16}/1", "a key is"),
         ("images-000099", "a key is"),
+        (f"{'0' * 16}-100", "a key is"),
         ("", "a key is"),
     ],
 )

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from flows.inspect.stage_events import EVENTS, failed_stage, last_events
+from flows.inspect.stage_events import EVENTS, failed_stage, last_events, waiting_stage
 from support.made_up_run import make_run
 from tasks import storage
 
 
-def event(stage: str, kind: str, time: str, **facets: Any) -> bytes:
-    known = {"synclr_stage": {"stage": stage, "flowRun": "f-1"}, "parent": {"run": {"runId": "w-1"}}}
+def event(stage: str, kind: str, time: str, waits: str = "", **facets: Any) -> bytes:
+    known = {"synclr_stage": {"stage": stage, "flowRun": "f-1", "waitsFor": waits}, "parent": {"run": {"runId": "w-1"}}}
     return json.dumps({"eventType": kind, "eventTime": time, "run": {"facets": known | facets}}).encode() + b"\n"
 
 
@@ -39,6 +39,20 @@ def test_the_newest_event_of_each_stage_counts_and_lines_cut_short_do_not(tmp_pa
     assert failed_stage(plan, last_events(plan)) == "", "it is being tried again, and waits before its images"
     make_run(str(tmp_path), until="images")
     assert failed_stage(plan, found) == "", "it was made since"
+
+
+def test_a_stage_waits_until_it_goes_on_or_another_run_has_made_it(tmp_path: Path) -> None:
+    plan = make_run(str(tmp_path), until="captions")
+    slot = "waits for the engine slot that run other holds for images since 07:31 UTC"
+    lines = [event("images", "START", "3"), event("images", "RUNNING", "4", waits=slot)]
+    storage.write_bytes(f"{plan.folder}/{EVENTS}", b"".join(lines))
+    found = last_events(plan)
+    waits = waiting_stage(plan, found)
+    assert waits and (waits.stage, waits.waits, failed_stage(plan, found)) == ("images", slot, "")
+    storage.write_bytes(f"{plan.folder}/{EVENTS}", b"".join([*lines, event("images", "RUNNING", "5")]))
+    assert waiting_stage(plan, last_events(plan)) is None
+    make_run(str(tmp_path), until="images")
+    assert waiting_stage(plan, found) is None, "it was made since"
 
 
 def test_a_run_without_events_has_none(tmp_path: Path) -> None:

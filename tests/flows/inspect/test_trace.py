@@ -104,7 +104,7 @@ def test_only_checkpoints_of_the_same_images_count_and_the_others_are_named(tmp_
     assert mild["caption"] == strong["caption"] and mild["images"]["shard"] != strong["images"]["shard"]
 
 
-@pytest.mark.parametrize("key", ["dog", "0" * 10, "images-000000"])
+@pytest.mark.parametrize("key", ["dog", "0" * 10, f"{'0' * 16}-100", "images-000000"])
 def test_what_is_no_caption_or_image_is_refused_with_a_way_on(root, key):
     with pytest.raises(SpecError, match="synclr show"):
         trace(root, key)

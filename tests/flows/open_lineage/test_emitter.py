@@ -95,6 +95,24 @@ def test_a_failed_stage_says_why_and_a_stopped_one_that_it_was_stopped(tmp_path,
     assert ended["run"]["facets"]["errorMessage"]["message"] == (str(error) or "KeyboardInterrupt")
 
 
+def test_a_stage_that_waits_says_for_what_until_it_goes_on(tmp_path):
+    run = make_run(str(tmp_path), until="concepts")
+    emitter = Emitter(run, run.stages["captions"], run.stages["concepts"], None, [], pytest.fail)
+    emitter.started()
+    for text in ("waits for the engine slot that run other holds", ""):
+        emitter.waits(text)
+    emitter.failed(EngineError("no memory"))
+    found = events(run)
+    assert [fault for event in found for fault in faults(event)] == []
+    assert [(event["eventType"], event["run"]["facets"]["synclr_stage"]["waitsFor"]) for event in found] == [
+        ("START", ""),
+        ("RUNNING", "waits for the engine slot that run other holds"),
+        ("RUNNING", ""),
+        ("FAIL", ""),
+    ]
+    assert len({event["run"]["runId"] for event in found}) == 1
+
+
 def test_a_list_of_names_is_an_input_of_the_concepts(tmp_path):
     names = tmp_path / "names.txt"
     names.write_text("dog\ncat\n")

@@ -51,6 +51,17 @@ def test_all_files_of_a_damaged_shard_are_moved_with_the_reason_and_others_stay(
     assert repaired["checked"] == 7 and put_damaged_aside(plan.root, "first")["put_aside"] == []
 
 
+def test_other_runs_that_lack_the_shard_meanwhile_are_told(plan):
+    make_run(plan.root, name="second", until="images", captions={"total": 24}, images={"guidance_scale": 5.0})
+    for stage, others in (("captions", ["second"]), ("images", [])):
+        Path(plan.stages[stage].shard(0).file("tar")).unlink()
+        [moved] = put_damaged_aside(plan.root, "first", f"{stage}-000000")["put_aside"]
+        assert moved["also_of"] == others
+    Path(plan.stages["captions"].shard(1).file("tar")).unlink()
+    said = synclr("repair", "first", "--root", plan.root).output
+    assert "part of 1 other run too: second" in said
+
+
 @pytest.mark.parametrize("suffix", ["tar", "json", "parquet", "rejects.jsonl"])
 def test_a_shard_of_which_any_file_is_gone_is_moved_whole(plan, suffix):
     Path(plan.stages["images"].shard(0).file(suffix)).unlink()

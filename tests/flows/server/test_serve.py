@@ -2,13 +2,15 @@
 
 import asyncio
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import pytest
 import sqlalchemy as sa
-from prefect.server.database.configurations import AioSqliteConfiguration
+from prefect.server.database.configurations import SQLITE_BEGIN_MODE, AioSqliteConfiguration
 
-from flows.server.serve import _begin_as_writer
+from flows.server import serve
+from flows.server.serve import _begin_as_writer, _read_what_changed
 
 
 async def read_then_write(folder, begin, monkeypatch):
@@ -47,3 +49,44 @@ def test_prefect_by_itself_refuses_one_of_them(tmp_path, monkeypatch):
 
 def test_our_server_lets_them_wait_for_each_other(tmp_path, monkeypatch):
     assert asyncio.run(read_then_write(tmp_path, _begin_as_writer, monkeypatch)) == 2
+
+
+def test_what_is_started_inside_of_a_transaction_does_not_begin_as_a_writer(tmp_path):
+    async def mode_inside():
+        database = AioSqliteConfiguration(f"sqlite+aiosqlite:///{tmp_path}/prefect.db")
+        session = await database.session(await database.engine())
+        async with session, _begin_as_writer(database, session):
+            return await asyncio.create_task(_mode())
+
+    async def _mode():
+        return SQLITE_BEGIN_MODE.get()
+
+    assert asyncio.run(mode_inside()) is None
+
+
+def test_a_changed_automation_is_read_though_the_loop_is_held_up_by_whoever_waits_for_that(monkeypatch):
+    """As Prefect waits: in a thread, with the loop of the server held up, while a task of that loop has the automations' lock."""
+    seen = []
+
+    async def server():
+        lock, held = asyncio.Lock(), asyncio.Event()
+
+        async def automation_changed(automation, event):
+            async with lock:
+                seen.append((automation, event))
+
+        async def reconcile():
+            async with lock:
+                held.set()
+                await asyncio.sleep(0.1)
+
+        monkeypatch.setattr(serve, "_automation_changed", automation_changed)
+        reconciling = asyncio.create_task(reconcile())
+        await held.wait()
+        with ThreadPoolExecutor(1) as prefect:
+            prefect.submit(asyncio.run, _read_what_changed("a", "automation__updated")).result(timeout=30)
+        await reconciling
+        await asyncio.gather(*serve._readings)
+
+    asyncio.run(server())
+    assert seen == [("a", "automation__updated")]

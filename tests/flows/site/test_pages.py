@@ -20,7 +20,7 @@ from flows.site.app import site_app
 from flows.site.site import Site
 from flows.site.write import links
 from support.made_up_run import make_run
-from support.site_root import SCRIPT, SMALL, WHY, commands_of, make_root
+from support.site_root import SCRIPT, SMALL, WAITS, WHY, commands_of, make_root
 
 PREFECT = "http://127.0.0.1:4200"
 HERE = "http://127.0.0.1"
@@ -132,6 +132,13 @@ def test_and_back_from_a_score_to_its_images_their_prompt_and_seed_are_at_most_f
     assert row["text"] in unescape(text) and row["rendering"]["model"]["revision"] in text
 
 
+def test_a_run_that_waits_says_for_which_and_leads_there(client: TestClient) -> None:
+    assert WAITS in client.get("/").text
+    page = click(client, "index.html", r"runs/waiting/index\.html")
+    assert f"images {WAITS}" in client.get(f"/{page}").text
+    assert "first" in client.get(f"/{click(client, page, r'runs/first/index.html')}").text
+
+
 def test_from_a_failed_run_its_command_is_one_click_away(client: TestClient, runs: dict[str, RunPlan]) -> None:
     front = unescape(client.get("/").text)
     assert "failed in images" in front and "was written by another version" in front
@@ -162,6 +169,16 @@ def test_a_damaged_or_missing_shard_is_a_page_with_its_command(
     lines = commands_of(text)
     assert lines[0].startswith(command)
     assert ("--until encoder" in lines[-1]) == (stage == "encoder")
+
+
+def test_a_damaged_shard_that_other_runs_share_names_them(tmp_path: Path) -> None:
+    for name, scale in (("first", 2.5), ("second", 5.0)):
+        plan = make_run(str(tmp_path), name, until="images", captions=SMALL, images={"guidance_scale": scale})
+    Path(plan.stages["captions"].shard(0).file("tar")).unlink()
+    with TestClient(site_app(Site(str(tmp_path))), HERE) as client:
+        page = shard_page("second", plan.stages["captions"].shard(0))
+        assert "whole for all" in client.get(f"/{page}").text
+        assert click(client, page, r"runs/first/index\.html") == "runs/first/index.html"
 
 
 def test_every_byte_is_read_again_on_a_page_of_its_own(client: TestClient) -> None:
