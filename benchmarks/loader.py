@@ -21,6 +21,7 @@ from flows.runs.recipes import resolve_recipe
 from models.encoder.batch import make_crops
 from models.encoder.draws import Draws
 from tasks.encoder.loader import StepBatches, load
+from tasks.shards import data_file
 
 ROUNDS = 3
 
@@ -46,7 +47,7 @@ def ours(batches: StepBatches, first: int, spec: EncoderSpec) -> tuple[float, in
 
 
 def rates(stage: Stage, spec: EncoderSpec) -> dict[str, float]:
-    tars = [address.file("tar") for address in stage.shards()]
+    tars = [data_file(address, "tar") for address in stage.shards()]
     found: dict[str, list[float]] = {"plain": [], "first_pass": [], "later_passes": []}
     for _ in range(ROUNDS):
         seconds, count = plain(tars, spec)

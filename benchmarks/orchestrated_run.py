@@ -28,9 +28,10 @@ from data_specs.stage import SealedStage
 from flows.runs.plan import RunPlan, write_plan
 from flows.server import settings as prefect_environment
 from flows.server.prefect_server import running
+from tasks.claimed_shards import missing_first
 from tasks.engines import EngineProcess
 from tasks.events import Advanced, Emit, ignore
-from tasks.shards import make_shard, missing, missing_first
+from tasks.shards import make_shard, missing
 
 SETTLED_SECONDS = 60
 """The server writes down task runs after the flow has ended; what has not come by so long without news is lost."""

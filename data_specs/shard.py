@@ -15,6 +15,10 @@ class FileDigest(BaseModel):
     sha256: str
 
 
+MARK_CHARACTERS = 12
+"""Of a data file's digest, in its name: among a billion files of one name a chance of 0.2 % that any two are called alike."""
+
+
 class ShardAddress(BaseModel):
     """`folder` is `<root>/<stage>/<lineage>`, a local path or any fsspec URL; `index` counts from 0 within the lineage."""
 
@@ -30,8 +34,17 @@ class ShardAddress(BaseModel):
         return f"{self.stage}-{self.index:06d}"
 
     def file(self, suffix: str) -> str:
-        """`suffix` is `tar`, `parquet`, `rejects.jsonl`, `json` (the manifest) or `made.json`."""
+        """`suffix` is `json` (the manifest), or that of a note beside it, such as `made.json`."""
         return f"{self.folder.rstrip('/')}/{self.stem}.{suffix}"
+
+    def data_name(self, suffix: str, content: FileDigest) -> str:
+        """`suffix` is `tar`, `parquet` or `rejects.jsonl`. Other content has another name: of two hosts that make one shard at
+        once neither overwrites what the other promises.
+        """
+        return f"{self.stem}.{content.sha256[:MARK_CHARACTERS]}.{suffix}"
+
+    def data_file(self, suffix: str, content: FileDigest) -> str:
+        return f"{self.folder.rstrip('/')}/{self.data_name(suffix, content)}"
 
 
 def neighbours(indices: Iterable[int]) -> list[tuple[int, int]]:
@@ -57,7 +70,7 @@ UNNAMED = MadeBy()
 
 
 class ShardManifest(BaseModel):
-    """Written last, so its presence means the files beside it are whole.
+    """Written last, so its presence means the files that it names are whole. Of all who make a shard the first one seals it.
 
     Holds no time, host or absolute path: the same content is the same manifest, wherever and whenever it was made.
     Who made it, when and how fast stands in `<stem>.made.json`, which nothing depends on.

@@ -8,7 +8,7 @@ from pathlib import Path
 from data_specs.errors import ContractError
 from data_specs.shard import FileDigest, ShardAddress
 from tasks import storage
-from tasks.shards import CHUNK, sealed
+from tasks.shards import CHUNK, seal, sealed
 
 
 def copy_shard(source: ShardAddress, address: ShardAddress, beside: Sequence[str] = ()) -> bool:
@@ -22,24 +22,23 @@ def copy_shard(source: ShardAddress, address: ShardAddress, beside: Sequence[str
         return False
     if manifest is None:
         return False
-    others = {suffix: storage.read_bytes(source.file(suffix)) for suffix in ("made.json", *beside)}
+    others = {suffix: storage.read_bytes(source.file(suffix)) for suffix in beside}
     with storage.claim(address.folder, address.stem, wait=True), ExitStack() as stack:
         if sealed(address):
             return True
         parts = {}
         for suffix, promised in manifest.files.items():
             part = parts[suffix] = stack.enter_context(storage.parts_for(address.file(suffix), apart=True))
-            if _copy(source.file(suffix), part) != promised:
+            if _copy(source.data_file(suffix, promised), part) != promised:
                 return False
-        if any(others[suffix] is None for suffix in beside):
+        if None in others.values():
             return False
         for suffix, part in parts.items():
-            storage.publish(part, address.file(suffix))
+            storage.publish(part, address.data_file(suffix, manifest.files[suffix]))
         for suffix, data in others.items():
-            if data is not None:
-                storage.write_bytes(address.file(suffix), data, apart=True)
+            storage.write_bytes(address.file(suffix), data or b"", apart=True)
         copied = manifest.model_copy(update={"lineage": address.lineage, "index": address.index})
-        storage.write_bytes(address.file("json"), copied.model_dump_json(indent=2).encode(), apart=True)
+        seal(address, copied, storage.read_bytes(source.file("made.json")))
     return True
 
 

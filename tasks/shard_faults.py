@@ -6,7 +6,7 @@ from typing import Any
 from data_specs.contract import Contract
 from data_specs.errors import ContractError, ShardError
 from data_specs.shard import ShardAddress, ShardManifest
-from tasks.shards import difference, read_rejects, read_rows, read_shard, require_sealed
+from tasks.shards import data_file, difference, read_rejects, read_rows, read_shard, require_sealed
 
 
 def verify_shard(address: ShardAddress, contract: Contract[Any]) -> list[str]:
@@ -22,7 +22,7 @@ def unlike_sealed(address: ShardAddress, manifest: ShardManifest, sizes: Mapping
     """Files that are missing or of another size than was sealed, in words; `sizes` are those of the files in its folder."""
     faults = []
     for suffix, promised in manifest.files.items():
-        name = f"{address.stem}.{suffix}"
+        name = address.data_name(suffix, promised)
         if name not in sizes:
             faults.append(f"{name} is missing")
         elif sizes[name] != promised.bytes:
@@ -36,8 +36,11 @@ def fault_of(error: ContractError) -> str:
 
 
 def _damaged(address: ShardAddress, manifest: ShardManifest) -> list[str]:
-    found = {suffix: difference(address, suffix, promised) for suffix, promised in manifest.files.items()}
-    return [f"{address.file(suffix)} {what}" for suffix, what in found.items() if what]
+    return [
+        f"{address.data_file(suffix, promised)} {what}"
+        for suffix, promised in manifest.files.items()
+        if (what := difference(address, suffix, promised))
+    ]
 
 
 def _miscounted(address: ShardAddress, manifest: ShardManifest, contract: Contract[Any]) -> list[str]:
@@ -47,9 +50,9 @@ def _miscounted(address: ShardAddress, manifest: ShardManifest, contract: Contra
             for _ in read_shard(address, contract):
                 pass
         if (rows := read_rows(address).num_rows) != manifest.accepted:
-            faults.append(f"{address.file('parquet')} has {rows} rows; {manifest.accepted} were sealed")
+            faults.append(f"{data_file(address, 'parquet')} has {rows} rows; {manifest.accepted} were sealed")
         if (rejects := len(read_rejects(address))) != sum(manifest.rejected.values()):
-            faults.append(f"{address.file('rejects.jsonl')} has {rejects} lines; {manifest.rejected} were sealed")
+            faults.append(f"{data_file(address, 'rejects.jsonl')} has {rejects} lines; {manifest.rejected} were sealed")
     except ContractError as error:
         faults.append(fault_of(error))
     return faults

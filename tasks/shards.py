@@ -1,9 +1,10 @@
 """Reading and writing shards. The only module that knows they are tar files.
 
 A shard is files that share a stem: `.tar` (the samples), `.parquet` (one metadata row a sample, so that DuckDB or
-Polars can query a run without opening a tar), `.rejects.jsonl`, `.made.json` (who made it, when; nothing depends on
-it), and the `.json` manifest that is written last, so that its presence means the others are whole. A table (concepts,
-scores) is a shard without a tar: its Parquet holds everything.
+Polars can query a run without opening a tar), `.rejects.jsonl`, and the `.json` manifest that is written last, so that its
+presence means the others are whole. Their names hold their digests, and the manifest is created only where there is none: of
+hosts that make one shard at once, or wake late, the first to seal it counts, whatever bytes the others have made.
+`.made.json` says who made it, when; nothing depends on it. A table (concepts, scores) is a shard without a tar.
 """
 
 import errno
@@ -77,30 +78,6 @@ def make_shard(
         return made()
 
 
-def missing_first(
-    addresses: Sequence[ShardAddress], made_by: MadeBy = UNNAMED, emit: Emit = ignore
-) -> Iterator[ShardAddress]:
-    """Yields the shards that are not sealed yet: those nobody is making first, those another process makes last."""
-    later = []
-    for address in addresses:
-        if sealed(address):
-            emit(ShardSealed(made_by.run, address.stage, address.index))
-            continue
-        if unclaimed(address):
-            yield address
-        else:
-            text = f"{address.stem} is being made by another process: taking others first"
-            emit(Notice(made_by.run, address.stage, text))
-            later.append(address)
-    yield from later
-
-
-def unclaimed(address: ShardAddress) -> bool:
-    """No process of this host is making the shard at this moment."""
-    with storage.claim(address.folder, address.stem, wait=False) as free:
-        return free
-
-
 def _write(
     address: ShardAddress,
     contract: Contract[Record],
@@ -122,9 +99,8 @@ def _write(
             check(accepted, rejected)
         files = {suffix: _digest(part.open("rb")) for suffix, part in sorted(parts.items())}
         for suffix, part in parts.items():
-            storage.publish(part, address.file(suffix))
+            storage.publish(part, address.data_file(suffix, files[suffix]))
     made = asdict(made_by) | {"unix_time": round(time.time(), 3), "seconds": round(time.monotonic() - started, 3)}
-    storage.write_bytes(address.file("made.json"), json.dumps(made).encode(), apart=True)
     manifest = ShardManifest(
         stage=address.stage,
         lineage=address.lineage,
@@ -134,8 +110,23 @@ def _write(
         rejected=dict(sorted(rejected.items())),
         files=files,
     )
-    storage.write_bytes(address.file("json"), manifest.model_dump_json(indent=2).encode(), apart=True)
-    return manifest
+    return seal(address, manifest, json.dumps(made).encode())
+
+
+def seal(address: ShardAddress, manifest: ShardManifest, made: bytes | None) -> ShardManifest:
+    """Create the manifest of a shard whose data files are published, with a note of who made it.
+
+    Where another host was first its manifest is returned, and of our files those go that it does not name.
+    """
+    if storage.create(address.file("json"), manifest.model_dump_json(indent=2).encode()):
+        if made is not None:
+            storage.write_bytes(address.file("made.json"), made, apart=True)
+        return manifest
+    first = require_sealed(address)
+    for suffix, content in manifest.files.items():
+        if first.files.get(suffix) != content:
+            storage.remove(address.data_file(suffix, content))
+    return first
 
 
 def _fill(
@@ -176,9 +167,11 @@ def _named(sample: Sample) -> Sample:
 
 
 def _sweep(address: ShardAddress) -> None:
-    """Remove what a killed process left half-written; the claim is ours, so nobody else is writing."""
+    """Remove what a killed process of this host left half-written; the claim is ours, so no other one is writing."""
     if storage.is_local(address.folder):
-        for left in (storage.local_path(address.folder) / storage.APART).glob(f"{address.stem}.*.part-*"):
+        for left in (storage.local_path(address.folder) / storage.APART).glob(
+            f"{address.stem}.*.part-{storage.HOST}-*"
+        ):
             left.unlink(missing_ok=True)
 
 
@@ -223,16 +216,29 @@ def as_sealed(address: ShardAddress, text: bytes) -> ShardManifest:
     try:
         manifest = ShardManifest.model_validate_json(text)
     except ValidationError as error:
-        raise _fault(address, "json", f"is not a manifest ({error.errors()[0]['msg']})") from error
+        raise _fault(address, f"{address.stem}.json", f"is not a manifest ({error.errors()[0]['msg']})") from error
     if (manifest.stage, manifest.lineage, manifest.index) != (address.stage, address.lineage, address.index):
         what = f"describes {manifest.stage} {manifest.lineage} {manifest.index}: the file was moved"
-        raise _fault(address, "json", what)
+        raise _fault(address, f"{address.stem}.json", what)
     return manifest
 
 
-def _fault(address: ShardAddress, suffix: str, what: str) -> ShardError:
+def data_file(address: ShardAddress, suffix: str) -> str:
+    """Where the `tar`, `parquet` or `rejects.jsonl` of a sealed shard lies. Raises ContractError if it is not sealed."""
+    return address.data_file(suffix, _content(address, require_sealed(address), suffix))
+
+
+def _content(address: ShardAddress, manifest: ShardManifest, suffix: str) -> FileDigest:
+    """Of a data file. Raises ContractError if the manifest names none of that kind."""
+    content = manifest.files.get(suffix)
+    if content is None:
+        raise _fault(address, f"{address.stem}.json", f"names no {suffix}")
+    return content
+
+
+def _fault(address: ShardAddress, file: str, what: str) -> ShardError:
     """The file first, since lists cut a text short; then where it lies."""
-    return ShardError(f"{address.stem}.{suffix} {what}, in {address.folder}", address.stem)
+    return ShardError(f"{file} {what}, in {address.folder}", address.stem)
 
 
 def require_sealed(address: ShardAddress) -> ShardManifest:
@@ -256,32 +262,14 @@ def _require(addresses: Sequence[ShardAddress]) -> list[ShardManifest]:
     return found
 
 
-def put_aside(address: ShardAddress, reason: str) -> str | None:
-    """Move the files of a damaged shard to `damaged/<stem>-<number>/` of its folder, `reason.json` beside them.
-
-    Returns that folder, or None where no file of the shard is there. Nothing is deleted; the manifest goes first, so that
-    the shard counts as not made from then on.
-    """
-    with storage.claim(address.folder, address.stem, wait=True):
-        here = [entry for entry in storage.names(address.folder) if entry.startswith(f"{address.stem}.")]
-        manifest = f"{address.stem}.json"
-        if not here:
-            return None
-        before = [entry for entry in storage.names(f"{address.folder}/damaged") if entry.startswith(f"{address.stem}-")]
-        folder = f"{address.folder.rstrip('/')}/damaged/{address.stem}-{len(before)}"
-        storage.write_bytes(f"{folder}/reason.json", reason.encode())
-        for entry in sorted(here, key=lambda entry: entry != manifest):
-            storage.move(f"{address.folder.rstrip('/')}/{entry}", f"{folder}/{entry}")
-        return folder
-
-
 def read_shard(address: ShardAddress, contract: Contract[Record], *, check_digest: bool = False) -> Iterator[Record]:
     """The records of a sealed shard, in written order. Raises ContractError if they are not what was sealed."""
     manifest = require_sealed(address)
-    if check_digest and (what := difference(address, "tar", manifest.files["tar"])):
-        raise _fault(address, "tar", what)
+    tar = _content(address, manifest, "tar")
+    if check_digest and (what := difference(address, "tar", tar)):
+        raise _fault(address, address.data_name("tar", tar), what)
     count = 0
-    for sample in _samples(address):
+    for sample in _samples(address, tar):
         yield contract.decode(sample)
         count += 1
     _require_count(address, count, manifest)
@@ -297,23 +285,25 @@ class OpenShard:
 
 def open_shard(address: ShardAddress) -> OpenShard:
     """A sealed shard whose members are read when they are asked for. Raises ContractError if it is not what was sealed."""
-    manifest, url = require_sealed(address), address.file("tar")
+    manifest = require_sealed(address)
+    tar = _content(address, manifest, "tar")
     members: dict[str, dict[str, slice]] = {}
     try:
-        data = mapped(url, manifest.files["tar"].sha256)
+        data = mapped(address.data_file("tar", tar), tar.sha256)
         with tarfile.open(fileobj=cast(IO[bytes], data), mode="r:") as archive:
             for item in archive:
                 key, _, extension = item.name.partition(".")
                 members.setdefault(key, {})[extension] = slice(item.offset_data, item.offset_data + item.size)
     except (tarfile.TarError, FileNotFoundError, EOFError, ValueError) as error:
-        raise _fault(address, "tar", _unreadable(error)) from error
+        raise _fault(address, address.data_name("tar", tar), _unreadable(error)) from error
     _require_count(address, len(members), manifest)
     return OpenShard(data, members)
 
 
 def _require_count(address: ShardAddress, count: int, manifest: ShardManifest) -> None:
     if count != manifest.accepted:
-        raise _fault(address, "tar", f"holds {count} samples; {manifest.accepted} were sealed")
+        name = address.data_name("tar", _content(address, manifest, "tar"))
+        raise _fault(address, name, f"holds {count} samples; {manifest.accepted} were sealed")
 
 
 def _unreadable(error: Exception) -> str:
@@ -327,23 +317,23 @@ def _webdataset() -> Any:
     return webdataset
 
 
-def _samples(address: ShardAddress) -> Iterator[Sample]:
-    url = address.file("tar")
+def _samples(address: ShardAddress, tar: FileDigest) -> Iterator[Sample]:
+    url, name = address.data_file("tar", tar), address.data_name("tar", tar)
     try:
         with storage.open_read(url) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             members = (
-                {"fname": item.name, "data": _content(archive, item, address), "__url__": url} for item in archive
+                {"fname": item.name, "data": _member(archive, item, address, name), "__url__": url} for item in archive
             )
             for sample in _webdataset().tariterators.group_by_keys(members):
                 yield {name: value for name, value in sample.items() if name != "__url__"}
     except (tarfile.TarError, FileNotFoundError, EOFError) as error:
-        raise _fault(address, "tar", _unreadable(error)) from error
+        raise _fault(address, name, _unreadable(error)) from error
 
 
-def _content(archive: tarfile.TarFile, item: tarfile.TarInfo, address: ShardAddress) -> bytes:
+def _member(archive: tarfile.TarFile, item: tarfile.TarInfo, address: ShardAddress, name: str) -> bytes:
     path = PurePosixPath(item.name)
     if not item.isreg() or path.is_absolute() or ".." in path.parts:
-        raise _fault(address, "tar", f"holds {item.name!r}, which is no plain file inside the shard: refused")
+        raise _fault(address, name, f"holds {item.name!r}, which is no plain file inside the shard: refused")
     stream = archive.extractfile(item)
     return stream.read() if stream else b""
 
@@ -356,32 +346,38 @@ def read_rows(address: ShardAddress, columns: list[str] | None = None, *, check_
     manifest = require_sealed(address)
     for suffix, promised in manifest.files.items() if check_digest else ():
         if what := difference(address, suffix, promised):
-            raise _fault(address, suffix, what)
+            raise _fault(address, address.data_name(suffix, promised), what)
+    parquet = _content(address, manifest, "parquet")
     try:
-        with storage.open_read(address.file("parquet")) as stream:
+        with storage.open_read(address.data_file("parquet", parquet)) as stream:
             # Without threads: sidecars are small, and a process that ends while Arrow's threads start is aborted by libstdc++.
             return pq.ParquetFile(stream, pre_buffer=False).read(columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:  # Arrow raises OSError without a number for what it cannot take apart
         if getattr(error, "errno", None) not in (None, errno.ENOENT):
             raise
-        raise _fault(address, "parquet", _unreadable(error)) from error
+        raise _fault(address, address.data_name("parquet", parquet), _unreadable(error)) from error
 
 
 def read_rejects(address: ShardAddress) -> list[Rejection]:
-    """What was refused, and why. Raises ContractError for a file that holds something else."""
-    url = address.file("rejects.jsonl")
-    text = storage.read_bytes(url) or b""
+    """What was refused, and why; nothing of a shard that is not sealed. Raises ContractError for a file of something else."""
+    manifest = sealed(address)
+    if manifest is None:
+        return []
+    content = _content(address, manifest, "rejects.jsonl")
+    text = storage.read_bytes(address.data_file("rejects.jsonl", content)) or b""
     try:
         # What a language model writes may hold other ends of lines (U+0085, U+2028), which JSON leaves as they are.
         return [REJECTION.validate_json(line) for line in text.split(b"\n") if line]
     except ValidationError as error:
-        raise _fault(address, "rejects.jsonl", f"is damaged: {error.errors()[0]['msg']}") from error
+        raise _fault(
+            address, address.data_name("rejects.jsonl", content), f"is damaged: {error.errors()[0]['msg']}"
+        ) from error
 
 
 def difference(address: ShardAddress, suffix: str, promised: FileDigest) -> str:
     """In what a file of a shard differs from what was sealed; empty if in nothing."""
     try:
-        found = _digest(storage.open_read(address.file(suffix)))
+        found = _digest(storage.open_read(address.data_file(suffix, promised)))
     except FileNotFoundError:
         return "is missing"
     if found == promised:

@@ -1,7 +1,7 @@
 """Files by local path or fsspec URL: read, publish whole or not at all, list, claim."""
 
+import errno
 import os
-import pwd
 import socket
 import tempfile
 import time
@@ -15,6 +15,7 @@ import fsspec
 from filelock import FileLock, Timeout
 
 from data_specs.errors import EngineError, SpecError, SynclrError, in_one_line
+from tasks.ownership import owned, unwritable
 
 HOST = socket.gethostname()
 """The name of this machine or container: with the process id, part of the name of a file that is being written."""
@@ -24,6 +25,7 @@ WAYS_IN = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL for a store that is not Amazon's",
 }
 """What a kind of remote storage reads from the environment, for messages."""
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 APART = ".parts"
 """Subfolder in which a shard's files are written before they are published. Leftovers of killed processes are searched there
 and not among the 50,000 names of the stage, which took 91 ms a shard in a stage of 7,300."""
@@ -187,11 +189,7 @@ def publish(part: Path, url: str) -> None:
             os.fsync(stream.fileno())
         target = local_path(url)
         part.replace(target)
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync_folder(target.parent)
     else:
         filesystem, path = _filesystem(url)
         with _reaching(url):
@@ -204,6 +202,64 @@ def write_bytes(url: str, data: bytes, *, apart: bool = False) -> None:
     with parts_for(url, apart=apart) as part:
         part.write_bytes(data)
         publish(part, url)
+
+
+def create(url: str, data: bytes) -> bool:
+    """Publish a small file whole, unless there is one of that name, which stays.
+
+    Of all who try at once, on any host, one is told True.
+    """
+    if not is_local(url):
+        filesystem, path = _filesystem(url)
+        with _reaching(url):
+            try:
+                filesystem.pipe_file(path, data, mode="create")
+            except FileExistsError:
+                return False
+        return True
+    with parts_for(url, apart=True) as part:
+        with part.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        return _link(part, local_path(url))
+
+
+def _link(part: Path, target: Path) -> bool:
+    """A rename would replace what is there; a hard link does not, and is there whole or not at all."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        # Over NFS the answer to a link that was made may be lost, and asked for again.
+        if part.stat().st_nlink == 1:
+            return False
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        return _copy_to_new(part, target)
+    _sync_folder(target.parent)
+    return True
+
+
+def _copy_to_new(part: Path, target: Path) -> bool:
+    """Where a file system has no hard links: as exclusive, but a process that is killed here leaves a file that was cut short."""
+    try:
+        with target.open("xb") as stream:
+            stream.write(part.read_bytes())
+            stream.flush()
+            os.fsync(stream.fileno())
+    except FileExistsError:
+        return False
+    _sync_folder(target.parent)
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def move(url: str, to: str) -> None:
@@ -282,7 +338,8 @@ def claim(folder: str, name: str, *, wait: bool, meanwhile: Callable[[], None] =
     """Hold `name` exclusively among the processes of this host; yields False if another holds it and `wait` is off.
 
     While it waits, it calls `meanwhile` every few seconds. The operating system releases the claim of a process that dies.
-    On remote storage every claim succeeds: two hosts that make one shard make the same bytes, and the last put wins.
+    On remote storage every claim succeeds, and no claim is seen by another host: two that make one shard both work, and the first
+    who seals it counts (see `create`).
     """
     if not is_local(folder):
         yield True
@@ -329,21 +386,3 @@ def require_ours(folders: Iterable[str]) -> None:
                     f"cannot write to {path}: {owned(wrong)}; let its owner give the group its rights (chmod -R g+rwX, and "
                     "umask 002 from then on), or choose another root with --root or SYNCLR_ROOT"
                 )
-
-
-def unwritable(path: Path) -> Path | None:
-    """The path itself, or of one that is not there the folder that it would be made in, if this process cannot write it."""
-    while not os.path.lexists(path) and path != path.parent:
-        path = path.parent
-    allowed = os.access(path, os.W_OK | os.X_OK if path.is_dir() else os.W_OK)
-    return None if allowed else path
-
-
-def owned(path: Path) -> str:
-    """Whose a path is, for a message: `/data is ann's (mode 755)`."""
-    status = path.lstat()
-    try:
-        owner = pwd.getpwuid(status.st_uid).pw_name
-    except KeyError:
-        owner = f"user {status.st_uid}"
-    return f"{path} is {owner}'s (mode {status.st_mode & 0o7777:o})"

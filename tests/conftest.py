@@ -112,10 +112,13 @@ def prefect_server(server_log: Path) -> Iterator[str]:
 
 @pytest.fixture
 def on_the_server(prefect_server: str) -> Iterator[None]:
-    """Runs that the test starts in its own process report to that server, where each would start one."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    """Runs that the test starts in its own process report to that server, where each would start one.
 
-    with temporary_settings({PREFECT_API_URL: f"{prefect_server}/api"}):
+    They send it no heartbeats, since Prefect waits up to a second for the end of those.
+    """
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: f"{prefect_server}/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield
 
 

@@ -15,7 +15,7 @@ class ScorerSpec(ModelSpec):
         default="clip", description="a Hugging Face CLIP, or an encoder trained here with a text tower (objective clip)"
     )
     model: str = Field(
-        description="clip: a local folder, or a hub id with `revision`; encoder: `<root>/encoder/<lineage>/encoder`"
+        description="clip: a local folder, or a hub id with `revision`; encoder: `<root>/encoder/<lineage>/exported-<digest>`"
     )
     min_score: float | None = Field(
         default=None, ge=-1, le=1, description="images below it are rendered again, like faulty ones; null: no limit"

@@ -20,9 +20,9 @@ from flows.execution.stage_run import StageRun
 from flows.runs.plan import RunPlan
 from flows.server.engine_slots import engine_slot
 from tasks.bundles import Work
+from tasks.claimed_shards import unclaimed
 from tasks.engines import EngineProcess, Watch, engine_threads
 from tasks.events import Emit
-from tasks.shards import unclaimed
 
 MOST_BUNDLES = 100
 """Task runs a stage, however many shards: beyond some hundreds the run graph cannot be read."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.utilities.annotations import quote
 
 from data_specs.stage import STAGES, SealedStage
@@ -17,6 +18,7 @@ def stage_flow(name: str, run_name: str) -> Callable[[Verb], Verb]:
     """Make a verb a Prefect flow that runs only where the plan requests its stage.
 
     A stage before `since` is sealed (preflight has looked) and returned as it is; after `until` the stage before is passed on.
+    Only the run around it has a heartbeat, by which a machine that is gone is noticed: Prefect waits up to a second for its end.
     """
 
     def decorate(verb: Verb) -> Verb:
@@ -28,7 +30,8 @@ def stage_flow(name: str, run_name: str) -> Callable[[Verb], Verb]:
                 # Quoted: Prefect draws an edge from whatever returned an object that is an argument here, or part of one, and
                 # the plan shares its words with every stage's result. Edges are to lead from stage to stage alone.
                 carried = quote(plan)
-                return run_stage(carried) if upstream is None else run_stage(carried, upstream)
+                with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+                    return run_stage(carried) if upstream is None else run_stage(carried, upstream)
             if STAGES.index(name) < STAGES.index(plan.since):
                 return _recorded(plan, name)
             assert upstream is not None  # only the first stage has none, and it is never after `until`

@@ -15,7 +15,8 @@ from tasks import storage
 from tasks.embeddings.benchmarks import benchmark_of, benchmark_shards
 from tasks.embeddings.jobs import embedding_jobs
 from tasks.shard_faults import fault_of
-from tasks.shards import put_aside, sealed
+from tasks.shard_leftovers import put_aside
+from tasks.shards import sealed
 
 
 def put_damaged_aside(root: str, name: str, shard: str | None = None) -> dict[str, Any]:

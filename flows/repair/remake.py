@@ -19,7 +19,8 @@ from tasks.engines import EngineProcess, Watch, engine_threads
 from tasks.events import Emit, Notice, ignore
 from tasks.images.render import ImageInputs, render_here
 from tasks.shard_faults import fault_of
-from tasks.shards import put_aside, require_sealed, sealed
+from tasks.shard_leftovers import put_aside
+from tasks.shards import require_sealed, sealed
 
 
 def remake_damaged(root: str, name: str, emit: Emit = ignore) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tasks import storage
 from tasks.captions.planning import require_plannable
 from tasks.concepts.ingest import table_of
 from tasks.events import Emit
+from tasks.shard_leftovers import sweep_unsealed
 from tasks.shards import missing
 
 GROWTH = "growth.json"
@@ -49,6 +50,8 @@ def begin_plan(plan: RunPlan, totals: dict[str, int] | None = None) -> None:
     write_plan(plan)
     for folder in (plan.folder, *(stage.folder for stage in here)):
         storage.sweep(folder)
+    for stage in here:
+        sweep_unsealed(stage)
     reuse_equal_shards(plan)
 
 

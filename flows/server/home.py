@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_specs.errors import SpecError
-from tasks import storage
+from tasks.ownership import owned, unwritable
 
 NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")
 """Where Python looks for the user's name, before the list of users."""
@@ -47,8 +47,8 @@ def require_prefect_home() -> None:
 
 def _trouble(path: Path, *, make: bool = True) -> str | None:
     """Why a path cannot be written; None if it can. A folder that is not there is made: some places cannot, whoever asks."""
-    if wrong := storage.unwritable(path):
-        return storage.owned(wrong)
+    if wrong := unwritable(path):
+        return owned(wrong)
     try:
         if make:
             path.mkdir(parents=True, exist_ok=True)

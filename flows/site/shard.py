@@ -19,7 +19,7 @@ from flows.site.grid import CELLS, GridCell, cells
 from flows.site.site import Site, SitePage, UnknownPageError, shard_in
 from tasks import storage
 from tasks.shard_faults import verify_shard
-from tasks.shards import open_shard, read_rejects, require_sealed
+from tasks.shards import data_file, open_shard, read_rejects
 
 Members = dict[str, dict[str, slice]]
 GROUPS, RECORDS = 24, 100
@@ -113,11 +113,11 @@ def _sheet(site: Site, plan: RunPlan, shard: ShardAddress, page: int) -> dict[st
 
 def members_of(shard: ShardAddress) -> Members:
     """Where in the tar each member of each sample lies. Raises ContractError if the shard is damaged, or is not sealed."""
-    return _indexed(shard, require_sealed(shard).files["tar"].sha256)
+    return _indexed(data_file(shard, "tar"), shard)
 
 
 @lru_cache(maxsize=16)
-def _indexed(shard: ShardAddress, _sha256: str) -> Members:
+def _indexed(_tar: str, shard: ShardAddress) -> Members:
     """Kept by what was sealed: to index a thousand captions takes a second, and each image of a page asks for it."""
     return open_shard(shard).members
 
@@ -125,7 +125,7 @@ def _indexed(shard: ShardAddress, _sha256: str) -> Members:
 def group_of(shard: ShardAddress, key: str) -> ImageGroup:
     """One caption with its images. Raises ContractError if they are not as they were sealed, KeyError if it is not there."""
     sample: dict[str, Any] = {"__key__": key}
-    with storage.open_read(shard.file("tar")) as stream:
+    with storage.open_read(data_file(shard, "tar")) as stream:
         for extension, where in members_of(shard)[key].items():
             stream.seek(where.start)
             sample[extension] = stream.read(where.stop - where.start)

@@ -29,7 +29,7 @@ def identify_scorer(spec: ImagesSpec) -> ModelIdentity | None:
             return IDENTITY
         case "encoder":
             if not Path(scorer.model).expanduser().is_dir():
-                way_out = "an encoder's is <root>/encoder/<lineage>/encoder"
+                way_out = "an encoder's is <root>/encoder/<lineage>/exported-<digest>"
                 raise SpecError(f"{SCORER}: there is no folder {scorer.model!r}; {way_out}")
             return identify(scorer.model, None, setting=SCORER)
         case "clip":
@@ -138,7 +138,7 @@ def _require_export(folder: Path) -> None:
     if set(lost) & set(ENCODER_FILES):
         raise SpecError(
             f"{SCORER}: {str(folder)!r} holds no trained encoder ({', '.join(lost)} missing); name a folder such as "
-            "<root>/encoder/<lineage>/encoder"
+            "<root>/encoder/<lineage>/exported-<digest>"
         )
     if lost:
         raise SpecError(

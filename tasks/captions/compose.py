@@ -22,9 +22,10 @@ from tasks.captions.planning import CaptionPlan, Planner, ask_seed, examples_for
 from tasks.captions.prompts import prompt_for, write_example
 from tasks.captions.screening import Refusal, Screen
 from tasks.captions.unsafe_words import UnsafeWords
+from tasks.claimed_shards import missing_first
 from tasks.engines import EngineProcess, loaded
 from tasks.events import Advanced, Emit, Notice, ignore
-from tasks.shards import make_shard, missing_first, read_rows
+from tasks.shards import make_shard, read_rows
 
 
 @dataclass(frozen=True, slots=True)

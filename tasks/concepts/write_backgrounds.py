@@ -16,11 +16,12 @@ from data_specs.stage import Stage
 from models.captioner.build import build_captioner
 from models.captioner.protocol import Ask, Captioner, prompt_digest
 from tasks.bundles import Work, require_planned
+from tasks.claimed_shards import missing_first
 from tasks.concepts.background_answers import AnswerReader, RefusedAnswer, answer_in_one_line, fingerprint
 from tasks.concepts.background_prompts import examples_for, prompt_for, write_example
 from tasks.engines import EngineProcess, loaded
 from tasks.events import Advanced, Emit, ignore
-from tasks.shards import make_shard, missing_first, read_rows
+from tasks.shards import make_shard, read_rows
 
 
 class BackgroundInputs:

@@ -25,6 +25,7 @@ from models.embedder.protocol import Embedder, JointEmbedder, PatchEmbedder
 from models.probes.labels import Features
 from tasks import storage
 from tasks.bundles import Work
+from tasks.claimed_shards import missing_first
 from tasks.embeddings import patch_images
 from tasks.embeddings.benchmark_counts import count_benchmark
 from tasks.embeddings.benchmarks import benchmark_of, benchmark_shards, seal_part
@@ -32,7 +33,7 @@ from tasks.embeddings.jobs import EmbeddingJob
 from tasks.embeddings.templates import prompts
 from tasks.engines import EngineProcess
 from tasks.events import Advanced, Emit, Notice, ignore
-from tasks.shards import make_shard, missing_first, read_shard, sealed
+from tasks.shards import make_shard, read_shard, sealed
 
 BATCH = 1024
 

@@ -1,6 +1,6 @@
 """Train an encoder from sealed image shards, with checkpoints on the way, and seal one checkpoint record at the end.
 
-Beside the shard lie `encoder/` (safetensors and config.json, ready to load), `metrics.jsonl` and `checkpoints/`.
+Beside the shard lie `exported-<digest>/` (safetensors and config.json, ready to load), `metrics.jsonl` and `checkpoints/`.
 """
 
 import hashlib
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from data_specs import checkpoint as checkpoint_record
 from data_specs.checkpoint import Checkpoint
 from data_specs.errors import ContractError
-from data_specs.ids import seed_of
-from data_specs.shard import ShardManifest
+from data_specs.ids import digest, seed_of
+from data_specs.shard import ShardAddress, ShardManifest
 from data_specs.specs.encoder import EncoderSpec
 from data_specs.stage import Stage
 from tasks import storage
@@ -22,11 +22,12 @@ from tasks.encoder.metrics import MetricsRow, hours_trained, newest_row, read_me
 from tasks.encoder.training_job import TrainingJob
 from tasks.engines import EngineProcess
 from tasks.events import Advanced, Emit, Notice, ignore
-from tasks.shards import make_shard, require_manifests
+from tasks.shards import make_shard, read_shard, require_manifests
 
 AVERAGED_STEPS = 50
 """The terms of a checkpoint record are means over its last steps: those of one batch say little."""
 POLL_SECONDS = 1.0
+EXPORTED = "exported-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,21 @@ def train_shard(work: EncoderWork, *, emit: Emit = ignore) -> ShardManifest:
             train_or_resume(job)
         yield build_checkpoint_record(job)
 
-    return make_shard(job.address, checkpoint_record.CONTRACT, outcomes, made_by=work.made_by, emit=emit)
+    manifest = make_shard(job.address, checkpoint_record.CONTRACT, outcomes, made_by=work.made_by, emit=emit)
+    _sweep_exports(job.address)
+    return manifest
+
+
+def _sweep_exports(encoder: ShardAddress) -> None:
+    """Remove the exported files that the sealed record does not name: those of a host that sealed too late."""
+    folders = [name for name in storage.names(encoder.folder) if name.startswith(EXPORTED)]
+    if len(folders) < 2:
+        return
+    [record] = read_shard(encoder, checkpoint_record.CONTRACT)
+    for folder in folders:
+        for name in storage.names(f"{encoder.folder}/{folder}"):
+            if f"{folder}/{name}" not in record.files:
+                storage.remove(f"{encoder.folder}/{folder}/{name}")
 
 
 def training_job(work: EncoderWork) -> TrainingJob:
@@ -154,9 +169,11 @@ def build_checkpoint_record(job: TrainingJob) -> Checkpoint:
     training = EncoderTraining(job.spec, job.seed, len(store.concepts))
     training.restore(tensors, step)
     exported = export(training.objective.exported, training.objective.text)
-    files = {f"encoder/{name}": data for name, data in exported.items()}
-    for name, data in files.items():
-        storage.write_bytes(f"{job.folder}/{name}", data)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(exported.items())}
+    # Of other weights another folder: a host that wakes late overwrites nothing of the one that has sealed meanwhile.
+    folder = f"{EXPORTED}{digest(*digests.values())}"
+    for name, data in exported.items():
+        storage.write_bytes(f"{job.folder}/{folder}/{name}", data)
     last = [row["terms"] for row in read_metrics(job.folder) if row["step"] < step][-AVERAGED_STEPS:]
     return Checkpoint(
         id=f"{job.address.lineage}-{step}",
@@ -168,6 +185,6 @@ def build_checkpoint_record(job: TrainingJob) -> Checkpoint:
         images_seen=step * job.spec.accumulate * order.size * job.spec.images_per_caption,
         images_lineage=job.images.lineage,
         shards=tuple(address.stem for address in job.images.shards()),
-        files={name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
+        files={f"{folder}/{name}": sha256 for name, sha256 in digests.items()},
         terms={name: sum(terms[name] for terms in last) / len(last) for name in last[-1]} if last else {},
     )

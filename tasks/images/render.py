@@ -18,11 +18,12 @@ from data_specs.specs.images import ImagesSpec
 from data_specs.stage import Stage
 from models.renderer.protocol import RenderRequest
 from tasks.bundles import Work, require_planned
+from tasks.claimed_shards import missing_first
 from tasks.engines import EngineProcess, loaded
 from tasks.events import Advanced, Emit, Worked, ignore
 from tasks.images.candidates import FAULTS, Candidates
 from tasks.images.render_queue import RenderQueue, open_queue
-from tasks.shards import make_shard, missing_first, read_rows, read_shard
+from tasks.shards import make_shard, read_rows, read_shard
 
 IN_HAND = 2
 """Shards of one engine at a time: one is rendered while the one before is encoded and sealed."""

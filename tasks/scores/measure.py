@@ -11,10 +11,11 @@ from data_specs.shard import ShardAddress, ShardManifest
 from data_specs.specs.scores import ScoresSpec
 from data_specs.stage import Stage
 from tasks.bundles import Work
+from tasks.claimed_shards import missing_first
 from tasks.engines import EngineProcess
 from tasks.events import Advanced, Emit, ignore
 from tasks.scores.jobs import EvaluationJob
-from tasks.shards import make_shard, missing_first, read_rows, read_shard
+from tasks.shards import make_shard, read_rows, read_shard
 
 
 @dataclass(frozen=True, slots=True)

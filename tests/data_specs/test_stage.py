@@ -3,6 +3,7 @@
 import pytest
 
 from data_specs.ids import Lineage
+from data_specs.shard import FileDigest
 from data_specs.stage import Stage
 
 
@@ -20,8 +21,10 @@ def test_a_few_shards_are_spread_evenly_over_the_stage_and_none_is_taken_twice(c
 
 def test_a_shard_is_named_by_its_stage_and_place_and_the_only_one_is_the_table() -> None:
     stage = stage_with(2)
-    assert [address.file("tar") for address in stage.shards()] == [
-        "/root/images/abc/images-000000.tar",
-        "/root/images/abc/images-000001.tar",
+    assert [address.file("json") for address in stage.shards()] == [
+        "/root/images/abc/images-000000.json",
+        "/root/images/abc/images-000001.json",
     ]
+    content = FileDigest(bytes=3, sha256="0123456789abcdef" * 4)
+    assert stage.shard(1).data_file("tar", content) == "/root/images/abc/images-000001.0123456789ab.tar"
     assert stage.table == stage.shard(0)

@@ -14,6 +14,7 @@ from flows.runs.plan import RunPlan
 from support import made_up_run
 from support.made_up_run import make_run
 from tasks import storage
+from tasks.shards import data_file
 
 SMALL = {"total": 12, "per_shard": 3}
 SCRIPT = "<script>alert('caption')</script>"
@@ -35,9 +36,9 @@ def make_root(root: str) -> dict[str, RunPlan]:
         "waiting": make_run(root, "waiting", until="images", captions=SMALL | {"max_words": 44}),
     }
     captions, images = (runs["broken"].stages[stage] for stage in ("captions", "images"))
-    _cut(captions.shard(1).file("tar"))
+    _cut(data_file(captions.shard(1), "tar"))
     storage.remove(images.shard(3).file("json"))
-    change_a_byte(images.shard(2).file("tar"))
+    change_a_byte(data_file(images.shard(2), "tar"))
     _write_event(runs["broken"], "images", "FAIL", why=WHY)
     for shard in runs["waiting"].stages["images"].shards():
         storage.remove(shard.file("json"))

@@ -9,6 +9,7 @@ import pytest
 from data_specs import embedding
 from data_specs.embedding import Embedding
 from data_specs.shard import MadeBy, ShardAddress
+from support.shard_files import file_of
 from tasks.copied_shards import copy_shard
 from tasks.shard_faults import verify_shard
 from tasks.shards import make_shard, read_shard, sealed
@@ -40,10 +41,10 @@ def test_a_copy_is_the_same_to_the_byte_and_says_who_made_it(pair: tuple[ShardAd
 def test_what_is_damaged_or_lacks_a_file_is_not_copied(pair: tuple[ShardAddress, ShardAddress], damage: str) -> None:
     source, target = pair
     if damage == "cut":
-        tar = Path(source.file("tar"))
+        tar = file_of(source, "tar")
         tar.write_bytes(tar.read_bytes()[:-1])
     if damage == "gone":
-        Path(source.file("parquet")).unlink()
+        file_of(source, "parquet").unlink()
     if damage == "unsealed":
         Path(source.file("json")).unlink()
     if damage == "no manifest":

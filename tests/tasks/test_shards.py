@@ -8,6 +8,8 @@ import signal
 import tarfile
 import time
 from collections import Counter
+from contextlib import nullcontext
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,16 +19,17 @@ from data_specs.errors import ContractError, EngineError
 from data_specs.rejection import Rejection
 from data_specs.shard import MadeBy
 from support.builders import make_caption, stage_of
+from support.shard_files import file_of
 from tasks import storage
+from tasks.claimed_shards import missing_first
 from tasks.events import ShardSealed
 from tasks.shard_faults import verify_shard
+from tasks.shard_leftovers import put_aside, sweep_unsealed
 from tasks.shards import (
     make_shard,
     manifests,
     missing,
-    missing_first,
     open_shard,
-    put_aside,
     read_rejects,
     read_rows,
     read_shard,
@@ -39,7 +42,7 @@ CAPTIONS = [make_caption(slot=slot) for slot in range(5)]
 
 
 def tar_of(address):
-    return storage.local_path(address.file("tar"))
+    return file_of(address, "tar")
 
 
 def test_what_is_written_is_what_is_read(address):
@@ -59,7 +62,7 @@ def test_the_sidecar_has_one_row_a_sample_and_needs_no_tar(address):
     tar_of(address()).unlink()
     rows = read_rows(address())
     assert rows.column("id").to_pylist() == [caption.id for caption in CAPTIONS]
-    assert pq.read_schema(address().file("parquet")).equals(CONTRACT.schema)
+    assert pq.read_schema(file_of(address(), "parquet")).equals(CONTRACT.schema)
 
 
 def test_a_sealed_shard_is_not_made_again(address):
@@ -73,7 +76,8 @@ def test_the_same_content_is_the_same_bytes_wherever_it_is_made(tmp_path, addres
     for place in (here, there):
         make_shard(place, CONTRACT, lambda: CAPTIONS, made_by=MadeBy(place.folder))
     for suffix in ("tar", "parquet", "rejects.jsonl", "json"):
-        assert storage.read_bytes(here.file(suffix)) == storage.read_bytes(there.file(suffix))
+        assert file_of(here, suffix).read_bytes() == file_of(there, suffix).read_bytes()
+        assert file_of(here, suffix).name == file_of(there, suffix).name
 
 
 def test_a_shard_cut_short_is_not_sealed_and_can_be_made_again(address):
@@ -84,8 +88,53 @@ def test_a_shard_cut_short_is_not_sealed_and_can_be_made_again(address):
     with pytest.raises(EngineError):
         make_shard(address(), CONTRACT, cut_short)
     assert sealed(address()) is None
-    assert not list(tar_of(address()).parent.rglob("*.part-*"))
+    assert not list(Path(address().folder).rglob("*.part-*"))
     assert make_shard(address(), CONTRACT, lambda: CAPTIONS).accepted == 5
+
+
+@pytest.fixture
+def apart(monkeypatch):
+    """As on two hosts, or on remote storage: nobody sees what another has claimed."""
+    monkeypatch.setattr(storage, "claim", lambda *_, **__: nullcontext(True))
+
+
+def woken_late(address, others):
+    """Outcomes of a host that freezes at its first record, while another makes the shard of `others` and seals it."""
+    yield CAPTIONS[0]
+    with pytest.MonkeyPatch.context() as there:
+        there.setattr(storage, "HOST", "other")
+        make_shard(address, CONTRACT, lambda: others, made_by=MadeBy("other"))
+    yield from CAPTIONS[1:]
+
+
+@pytest.mark.parametrize("others", [CAPTIONS, CAPTIONS[:2]], ids=["the same bytes", "other bytes"])
+def test_of_two_hosts_that_make_a_shard_the_first_to_seal_it_counts(address, apart, others):
+    manifest = make_shard(address(), CONTRACT, lambda: woken_late(address(), others), made_by=MadeBy("late"))
+    assert manifest.accepted == len(others) and list(read_shard(address(), CONTRACT, check_digest=True)) == others
+    assert verify_shard(address(), CONTRACT) == []
+    assert json.loads(file_of(address(), "made.json").read_bytes())["run"] == "other"
+    assert len(storage.names(address().folder)) == 5 + 1, (
+        "five files and the folder of parts: those of the late one are gone"
+    )
+
+
+def test_what_a_host_that_was_killed_before_it_could_seal_has_left_goes_once_the_shard_is_sealed(
+    address, apart, monkeypatch
+):
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+        dying.setattr(storage, "create", dies)
+        make_shard(address(), CONTRACT, lambda: CAPTIONS[:2])
+    left = set(storage.names(address().folder))
+    sweep_unsealed(stage_of(address()))
+    assert set(storage.names(address().folder)) == left, "it may be sealed at any moment"
+    make_shard(address(), CONTRACT, lambda: CAPTIONS)
+    make_shard(address(1), CONTRACT, lambda: CAPTIONS[:1])
+    sweep_unsealed(stage_of(address(), count=2))
+    assert left & set(storage.names(address().folder)) <= {".parts", file_of(address(), "rejects.jsonl").name}
+    assert verify_shard(address(), CONTRACT) == verify_shard(address(1), CONTRACT) == []
 
 
 def test_a_check_can_refuse_to_seal(address):
@@ -97,16 +146,19 @@ def test_a_check_can_refuse_to_seal(address):
     assert sealed(address()) is None
 
 
-@pytest.mark.parametrize("suffix", ["parquet", "rejects.jsonl", "tar", "made.json", "json"])
+@pytest.mark.parametrize("suffix", ["parquet", "rejects.jsonl", "tar", "json"])
 def test_whatever_file_a_writer_dies_at_the_shard_is_not_sealed_and_can_be_made_again(suffix, address, monkeypatch):
-    def die_at(part, url):
-        if url == address().file(suffix):
-            raise KeyboardInterrupt
-        publish(part, url)
+    def die_at(do):
+        def done(*words):
+            if any(str(word).endswith(f".{suffix}") and "captions-" in str(word) for word in words):
+                raise KeyboardInterrupt
+            return do(*words)
 
-    publish = storage.publish
+        return done
+
     with monkeypatch.context() as dying:
-        dying.setattr(storage, "publish", die_at)
+        for name in ("publish", "create"):
+            dying.setattr(storage, name, die_at(getattr(storage, name)))
         with pytest.raises(KeyboardInterrupt):
             make_shard(address(), CONTRACT, lambda: CAPTIONS)
     assert sealed(address()) is None
@@ -116,7 +168,8 @@ def test_whatever_file_a_writer_dies_at_the_shard_is_not_sealed_and_can_be_made_
 
 def test_a_damaged_shard_counts_as_none_from_the_first_moment_of_its_move_and_loses_no_file(address, monkeypatch):
     make_shard(address(), CONTRACT, lambda: CAPTIONS)
-    whole, move = {path.name for path in tar_of(address()).parent.glob("captions-*")}, storage.move
+    folder, move = Path(address().folder), storage.move
+    whole = {path.name for path in folder.glob("captions-*")}
 
     def die_after(url, to):
         move(url, to)
@@ -126,7 +179,7 @@ def test_a_damaged_shard_counts_as_none_from_the_first_moment_of_its_move_and_lo
     with pytest.raises(KeyboardInterrupt):
         put_aside(address(), "torn")
     assert sealed(address()) is None
-    left = {path.name for path in tar_of(address()).parent.rglob("captions-*.*") if path.suffix != ".lock"}
+    left = {path.name for path in folder.rglob("captions-*.*") if path.suffix != ".lock"}
     assert left == whole
 
 
@@ -150,7 +203,7 @@ def test_two_lineages_live_side_by_side(address):
 def test_one_flipped_byte_is_found(address, suffix):
     make_shard(address(), CONTRACT, lambda: [*CAPTIONS, Rejection("x", "empty")])
     assert verify_shard(address(), CONTRACT) == []
-    path = storage.local_path(address().file(suffix))
+    path = file_of(address(), suffix)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -177,18 +230,18 @@ def test_a_damaged_tar_is_refused_before_its_first_record_on_request(address):
 @pytest.mark.parametrize("cut", [0, 8, 400, -5, None])
 def test_a_table_that_is_damaged_or_gone_is_told_by_its_name(address, cut):
     make_shard(address(), CONTRACT, lambda: [*CAPTIONS, Rejection("x", "empty")])
-    table = storage.local_path(address().file("parquet"))
+    table = file_of(address(), "parquet")
     data = table.read_bytes()
     table.unlink() if cut is None else table.write_bytes(data[:cut] if cut >= 0 else data[:-12] + b"xxxx" + data[-8:])
-    with pytest.raises(ContractError, match=r"captions-000000\.parquet (cannot be read|is missing)"):
+    with pytest.raises(ContractError, match=r"captions-000000\.\w{12}\.parquet (cannot be read|is missing)"):
         read_rows(address())
 
 
 @pytest.mark.parametrize("line", [b'{"key": "x"', b"\xff", b'{"key": "x", "other": 1}', b"[]"])
 def test_rejects_that_are_damaged_are_told_by_their_name(address, line):
     make_shard(address(), CONTRACT, lambda: CAPTIONS)
-    storage.local_path(address().file("rejects.jsonl")).write_bytes(line)
-    with pytest.raises(ContractError, match=r"captions-000000\.rejects\.jsonl is damaged"):
+    file_of(address(), "rejects.jsonl").write_bytes(line)
+    with pytest.raises(ContractError, match=r"captions-000000\.\w{12}\.rejects\.jsonl is damaged"):
         read_rejects(address())
 
 
@@ -269,15 +322,11 @@ def _stuck(address, ready, _let_go):
 
 
 def _stuck_at_the_seal(address, ready, _let_go):
-    publish = storage.publish
+    def until_killed(part, manifest):
+        ready.set()
+        time.sleep(600)
 
-    def until_killed(part, url):
-        if url == address.file("json"):
-            ready.set()
-            time.sleep(600)
-        publish(part, url)
-
-    storage.publish = until_killed
+    os.link = until_killed
     make_shard(address, CONTRACT, lambda: CAPTIONS)
 
 
@@ -343,7 +392,7 @@ def test_a_killed_writer_leaves_nothing_that_counts_and_nothing_that_stays(addre
     process, _ = other_process(stuck, address())
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    folder = tar_of(address()).parent
+    folder = Path(address().folder)
     assert sealed(address()) is None and list(folder.rglob("*.part-*"))
     assert make_shard(address(), CONTRACT, lambda: CAPTIONS).accepted == 5
     assert not list(folder.rglob("*.part-*"))

@@ -1,5 +1,7 @@
 """Shards on object storage are the same bytes as shards on disk; S3 is an emulator that the test starts."""
 
+import errno
+import multiprocessing
 import os
 import random
 import socket
@@ -8,6 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from data_specs.errors import EngineError, SpecError
 from data_specs.shard import ShardAddress
 from support.builders import make_caption, stage_of
 from tasks import storage
+from tasks.ownership import unwritable
 from tasks.shard_faults import verify_shard
 from tasks.shards import make_shard, manifests, missing, open_shard, read_rows, read_shard, sealed
 
@@ -66,14 +70,16 @@ def test_a_shard_on_s3_is_the_shard_on_disk(s3_root, tmp_path):
     assert sealed(remote) is None
     manifest = make_shard(remote, CONTRACT, lambda: CAPTIONS)
     assert manifest == make_shard(local, CONTRACT, lambda: CAPTIONS)
-    for suffix in manifest.files:
-        assert storage.read_bytes(remote.file(suffix)) == storage.read_bytes(local.file(suffix))
+    for suffix, content in manifest.files.items():
+        there, here = (each.data_file(suffix, content) for each in (remote, local))
+        assert storage.read_bytes(there) == storage.read_bytes(here) is not None
     assert list(read_shard(remote, CONTRACT, check_digest=True)) == CAPTIONS
     opened, here = open_shard(remote), open_shard(local)
     assert opened.members == here.members and opened.data[:] == here.data[:]
     assert read_rows(remote).num_rows == 3
     assert verify_shard(remote, CONTRACT) == []
     assert make_shard(remote, CONTRACT, lambda: pytest.fail("made twice")) == manifest
+    assert not storage.create(remote.file("json"), b"of another host") and sealed(remote) == manifest
     assert "captions-000000.json" in storage.names(remote.folder)
     both = stage_of(remote, count=2)
     assert manifests(both) == [manifest, None] and missing(both) == [1]
@@ -138,7 +144,7 @@ def test_a_user_may_not_write_what_a_user_made_under_umask_022():
         child = os.fork()
         if child == 0:
             os.setresuid(65534, 65534, 65534)
-            found = storage.unwritable(root / "captions" / "new"), storage.unwritable(root / "captions")
+            found = unwritable(root / "captions" / "new"), unwritable(root / "captions")
             try:
                 storage.require_writable(str(root))
             except SpecError as error:
@@ -146,7 +152,7 @@ def test_a_user_may_not_write_what_a_user_made_under_umask_022():
                 os._exit(0 if found == (root / "captions",) * 2 and str(error).startswith(said) else 2)
             os._exit(1)
         assert os.waitpid(child, 0)[1] == 0
-        assert storage.unwritable(root / "captions" / "new") is None
+        assert unwritable(root / "captions" / "new") is None
 
 
 @pytest.mark.parametrize(
@@ -184,7 +190,7 @@ def test_s3_without_credentials_or_without_an_endpoint_is_refused_in_one_line(mo
         monkeypatch.delenv(name)
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     nowhere = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/nowhere", "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
-               "AWS_SHARED_CREDENTIALS_FILE": "/nowhere", "AWS_DEFAULT_REGION": "us-east-1"}  # fmt: skip
+               "AWS_SHARED_CREDENTIALS_FILE": "/nowhere", "AWS_DEFAULT_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": "1"}  # fmt: skip
     for given, said in (
         (nowhere, "Unable to locate credentials"),
         (nowhere | keys, "Could not connect to the endpoint URL"),
@@ -194,6 +200,41 @@ def test_s3_without_credentials_or_without_an_endpoint_is_refused_in_one_line(mo
                               text=True, timeout=170)  # fmt: skip
         last = done.stderr.strip().splitlines()[-1]
         assert last.startswith("data_specs.errors.SpecError: cannot ") and said in last, done.stderr[-2000:]
+
+
+def test_of_all_who_create_a_file_at_once_one_does(tmp_path):
+    urls = [f"{tmp_path}/{number}.json" for number in range(50)]
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        told = [list(each) for each in (pool.map(create_each, [urls, urls]))]
+    assert [sorted(both) for both in zip(*told, strict=True)] == [[False, True]] * 50
+    assert {path.read_bytes() for path in tmp_path.glob("*.json")} == {b"whole"} and not list(
+        tmp_path.rglob("*.part-*")
+    )
+
+
+def create_each(urls):
+    return [storage.create(url, b"whole") for url in urls]
+
+
+def test_a_file_system_without_hard_links_creates_as_exclusively(tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.EOPNOTSUPP, "no links here")
+
+    monkeypatch.setattr(os, "link", refused)
+    assert [storage.create(f"{tmp_path}/a", data) for data in (b"first", b"second")] == [True, False]
+    assert storage.read_bytes(f"{tmp_path}/a") == b"first" and storage.names(str(tmp_path)) == [".parts", "a"]
+
+
+def test_a_link_that_was_made_though_its_answer_was_lost_is_ours(tmp_path, monkeypatch):
+    def lost(part, target):
+        link(part, target)
+        raise FileExistsError(errno.EEXIST, "asked again")
+
+    link = os.link
+    monkeypatch.setattr(os, "link", lost)
+    assert storage.create(f"{tmp_path}/a", b"first")
+    monkeypatch.undo()
+    assert not storage.create(f"{tmp_path}/a", b"second") and storage.read_bytes(f"{tmp_path}/a") == b"first"
 
 
 def test_a_home_is_meant_by_its_sign(monkeypatch, tmp_path):

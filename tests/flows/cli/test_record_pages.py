@@ -16,7 +16,7 @@ from data_specs.stage import ALL_STAGES, RECORDS
 from flows.cli.app import app
 from flows.runs.lineages import stages_under
 from support.made_up_run import make_run
-from tasks import storage
+from tasks.shard_leftovers import put_aside
 from tasks.shards import make_shard, read_rows
 
 WIDTH = 80
@@ -76,8 +76,7 @@ def test_a_table_of_21_000_names_with_backgrounds_is_a_page(tmp_path: Path) -> N
         run.stages["concepts"].table,
         tuple(f"a place of some sort, number {number}" for number in range(80)),
     )
-    for suffix in ("json", "parquet", "rejects.jsonl"):
-        storage.remove(table.file(suffix))
+    put_aside(table, "made anew below")
     many = [
         Concept(concept_id("object", f"name {n}"), f"name {n}", "object", "other", 1 / 21_000, ("list",), backgrounds)
         for n in range(21_000)
@@ -104,8 +103,7 @@ def test_a_table_of_21_000_names_with_backgrounds_is_a_page(tmp_path: Path) -> N
 def test_texts_of_a_language_model_are_no_commands_to_a_terminal_and_stay_on_their_line(tmp_path: Path) -> None:
     run = make_run(str(tmp_path), until="concepts")
     table = run.stages["concepts"].table
-    for suffix in ("json", "parquet", "rejects.jsonl"):
-        storage.remove(table.file(suffix))
+    put_aside(table, "made anew below")
     odd = [Rejection("k", "odd", text) for text in ("a\x1b[31mred\nline", "b\u2028c\x85d", "[red]fox :dog:", "狐" * 60)]
     fox = Concept(concept_id("object", "fox"), "fox", "object", "other", 1.0, ("list",))
     make_shard(table, CONTRACT, lambda: [fox, *odd], made_by=MadeBy("first"), tar=False)

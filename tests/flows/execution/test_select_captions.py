@@ -19,6 +19,7 @@ from flows.runs.plan import sealed_stages
 from flows.runs.planning import resolve_plan
 from flows.runs.request import Request
 from support.made_up_run import make_run
+from support.shard_files import file_of
 from tasks.events import ignore
 from tasks.shards import read_rejects, sealed
 
@@ -78,7 +79,7 @@ def test_a_shard_that_is_lost_is_made_again_even_if_its_selection_is_lost_too(ru
 
 def test_a_damaged_selection_is_put_aside_and_comes_back_to_the_byte(run):
     before = [sealed(address) for stage in ("selection", "images") for address in shards(run, stage)]
-    Path(shards(run, "selection")[1].file("parquet")).write_bytes(b"torn")
+    file_of(shards(run, "selection")[1], "parquet").write_bytes(b"torn")
     Path(shards(run, "images")[1].file("json")).unlink()
     remake_damaged(run.root, run.name)
     assert [sealed(address) for stage in ("selection", "images") for address in shards(run, stage)] == before

@@ -1,7 +1,6 @@
 """`trace` goes from a caption or image back to its concept and on to the checkpoints that saw it."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +10,7 @@ from flows.inspect.trace import lines, trace, trace_in
 from flows.runs.lineages import stages_under
 from flows.runs.plan import SEALED
 from support.made_up_run import looked_at, make_run
+from support.shard_files import file_of
 from tasks import storage
 from tasks.shards import read_shard
 
@@ -137,7 +137,7 @@ def test_who_made_a_shard_may_be_lost_and_the_trace_goes_on(tmp_path):
 
 def test_damaged_scores_hide_nothing_of_what_became_of_an_image(tmp_path):
     plan = make_run(str(tmp_path))
-    scores = Path(plan.stages["scores"].shard(0).file("parquet"))
+    scores = file_of(plan.stages["scores"].shard(0), "parquet")
     scores.write_bytes(scores.read_bytes()[:40])
     [checkpoint] = trace(str(tmp_path), f"{groups(str(tmp_path))[0].caption.id}/1")["checkpoints"]
     assert checkpoint["scores"] == [{"run": plan.name, "lines": []}]

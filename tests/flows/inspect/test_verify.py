@@ -16,7 +16,9 @@ from flows.inspect.show import show
 from flows.inspect.trace import trace
 from flows.inspect.verify import verify
 from support.made_up_run import looked_at, make_run
-from tasks.shards import make_shard, put_aside, read_shard
+from support.shard_files import file_of
+from tasks.shard_leftovers import put_aside
+from tasks.shards import make_shard, read_shard
 
 
 def test_a_run_is_inspected_from_its_plan_after_its_lists_and_models_are_gone(tmp_path):
@@ -42,7 +44,7 @@ def test_a_damaged_file_a_broken_manifest_and_a_group_that_was_sealed_short_are_
     short = replace(groups[0], images=groups[0].images[:3], pixels=groups[0].pixels[:3])
     put_aside(images.shard(2), "to be sealed short")
     make_shard(images.shard(2), image_group.CONTRACT, lambda: [short, *groups[1:]])
-    Path(images.shard(0).file("tar")).write_bytes(b"torn")
+    file_of(images.shard(0), "tar").write_bytes(b"torn")
     Path(captions.file("json")).write_text("{}")
     Path(images.shard(3).file("json")).unlink()  # not sealed, which is no fault
     checked, faults = verify(plan.root, plan.name)

@@ -18,6 +18,7 @@ from flows.repair.redraw import redraw
 from flows.repair.remake import remake_damaged
 from flows.runs.lineages import stages_under
 from support.made_up_run import make_run
+from support.shard_files import file_of
 from tasks.shards import read_shard
 
 SMALL = {"captions": {"total": 24}}
@@ -33,6 +34,10 @@ def images(root: str) -> Stage:
     return stages_under(root, "images")[0]
 
 
+def tar_of(root: str, index: int) -> Path:
+    return file_of(images(root).shard(index), "tar")
+
+
 def first_group(root: str) -> ImageGroup:
     return next(read_shard(images(root).shard(0), image_group.CONTRACT))
 
@@ -43,7 +48,8 @@ def files(root: str) -> dict[str, bytes]:
 
 def test_an_image_a_group_and_a_shard_come_out_bit_identical_and_the_sealed_ones_stay(root, tmp_path):
     sealed, group = files(root), first_group(root)
-    (Path(images(root).folder) / "images-000000.tar").unlink()  # records alone: no tar is needed
+    tar = tar_of(root, 0)
+    tar.unlink()  # records alone: no tar is needed
     one = redraw(root, f"{group.caption.id}/2")
     assert (one["is"], one["identical"], one["count"]) == ("image", True, 1)
     assert Path(one["images"][0]["file"]).read_bytes() == group.pixels[2]
@@ -51,7 +57,7 @@ def test_an_image_a_group_and_a_shard_come_out_bit_identical_and_the_sealed_ones
     assert [Path(found["file"]).read_bytes() for found in all_four["images"]] == list(group.pixels)
     whole = redraw(root, "images-000000", tmp_path / "whole")
     assert (whole["identical"], whole["same"], whole["count"]) == (True, 48, 48)
-    assert (tmp_path / "whole" / "images-000000.tar").read_bytes() == sealed.pop("images-000000.tar")
+    assert (tmp_path / "whole" / tar.name).read_bytes() == sealed.pop(tar.name)
     assert files(root) == sealed
     with pytest.raises(SpecError, match="rendered again before"):
         redraw(root, "images-000000", tmp_path / "whole")
@@ -85,26 +91,27 @@ def test_wrong_requests_are_refused_before_an_engine_starts(root, tmp_path):
 
 def test_a_damaged_and_a_missing_shard_are_made_again_and_the_damaged_one_is_kept_with_the_reason(root):
     sealed, folder = files(root), Path(images(root).folder)
-    (folder / "images-000000.tar").write_bytes(b"x" + sealed["images-000000.tar"][1:])
+    tar, other = tar_of(root, 0), tar_of(root, 1)
+    tar.write_bytes(b"x" + sealed[tar.name][1:])
     (folder / "images-000001.json").unlink()
     mended = remake_damaged(root, "first")
     damaged, missing = mended["repaired"]
     assert (damaged["shard"], damaged["identical"]) == ("images-000000", True)
     assert (missing["shard"], missing["identical"]) == ("images-000001", None)
-    assert (Path(missing["put_aside"]) / "images-000001.tar").read_bytes() == sealed["images-000001.tar"]
+    assert (Path(missing["put_aside"]) / other.name).read_bytes() == sealed[other.name]
     assert verify(root, "first")[1] == []
     again = files(root)
     assert {name: again[name] for name in sealed if "made" not in name} == {
         name: data for name, data in sealed.items() if "made" not in name
     }
     aside = Path(damaged["put_aside"])
-    assert (aside / "images-000000.tar").read_bytes()[:1] == b"x"
+    assert (aside / tar.name).read_bytes()[:1] == b"x"
     assert "not as sealed" in json.loads((aside / "reason.json").read_text())["faults"][0]
     assert remake_damaged(root, "first") == {"checked": 2, "repaired": []}
 
 
 def test_nothing_is_put_aside_where_the_captions_are_gone_too(root):
-    (Path(images(root).folder) / "images-000000.parquet").unlink()
+    file_of(images(root).shard(0), "parquet").unlink()
     (Path(stages_under(root, "captions")[0].folder) / "captions-000000.json").unlink()
     with pytest.raises(ContractError, match="captions-000000"):
         remake_damaged(root, "first")
@@ -116,7 +123,7 @@ def test_the_command_line_says_the_same_in_words_and_in_json(root):
         return CliRunner().invoke(app, ["redraw", *words, "--root", root])
 
     assert json.loads(synclr(f"{first_group(root).caption.id}/1", "--json").stdout)["identical"]
-    (Path(images(root).folder) / "images-000001.tar").unlink()
+    tar_of(root, 1).unlink()
     said = synclr("--missing", "first").stdout
     assert "images-000001: bit-identical to what was sealed" in said and "is missing" in said
     assert "either a KEY or --missing" in str(synclr().exception)

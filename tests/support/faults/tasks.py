@@ -12,13 +12,15 @@ FAULTS = (
     Fault(
         "manifest-before-its-data",
         "tasks/shards.py",
-        "        for suffix, part in parts.items():\n            storage.publish(part, address.file(suffix))\n",
+        "        for suffix, part in parts.items():\n"
+        "            storage.publish(part, address.data_file(suffix, files[suffix]))\n",
         "        early = ShardManifest(\n"
         "            stage=address.stage, lineage=address.lineage, index=address.index, record=contract.name,\n"
         "            accepted=accepted, rejected=dict(sorted(rejected.items())), files=files,\n"
         "        )\n"
         '        storage.write_bytes(address.file("json"), early.model_dump_json(indent=2).encode(), apart=True)\n'
-        "        for suffix, part in parts.items():\n            storage.publish(part, address.file(suffix))\n",
+        "        for suffix, part in parts.items():\n"
+        "            storage.publish(part, address.data_file(suffix, files[suffix]))\n",
         (SHARDS,),
     ),
     Fault(

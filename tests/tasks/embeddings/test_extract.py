@@ -22,6 +22,7 @@ from data_specs.stage import Stage
 from models.embedder.fake import FakeEmbedder
 from models.tiny_world.world import World, read_world
 from support.sealed_encoder import sealed_encoder
+from support.shard_files import file_of
 from tasks.bundles import Work
 from tasks.embeddings import patch_images, styles
 from tasks.embeddings.benchmarks import PARTS, benchmark_of, benchmark_shards, images_by_id, seal_part
@@ -136,7 +137,7 @@ def test_the_trained_encoder_leaves_images_in_the_colours_of_its_patches_beside_
 def test_images_are_found_by_id_without_reading_what_lies_behind_them(tmp_path: Path) -> None:
     shards = sealed_styles(tmp_path)
     first = next(read_shard(shards[0], image.CONTRACT))
-    Path(shards[1].file("tar")).unlink()
+    file_of(shards[1], "tar").unlink()
     assert images_by_id(shards, {first.id}) == {first.id: first}
 
 

@@ -3,11 +3,13 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ import torch
 from PIL import Image as PillowImage
 
 from data_specs import checkpoint, image_group
+from data_specs.checkpoint import Checkpoint
 from data_specs.errors import ContractError, EngineError, SpecError
 from data_specs.ids import Lineage
 from data_specs.image_group import ImageGroup
@@ -25,8 +28,9 @@ from data_specs.stage import Stage
 from models.encoder.exported import load_exported
 from models.encoder.training import EncoderTraining
 from support.builders import make_caption, make_group
+from tasks import storage
 from tasks.bundles import Work
-from tasks.encoder import checkpoints, train_steps
+from tasks.encoder import checkpoints, train, train_steps
 from tasks.encoder.batches import Order
 from tasks.encoder.checkpoints import verify_checkpoints
 from tasks.encoder.image_store import ImageStore
@@ -121,8 +125,17 @@ def train_and_seal(images: Stage, stage: Stage, spec: EncoderSpec, seed: int = 0
     return train_shard(work_of(images, stage, spec, seed))
 
 
+def exported(stage: Stage, name: str) -> Path:
+    return export_of(stage) / name
+
+
+def export_of(stage: Stage) -> Path:
+    [folder] = (path for path in Path(stage.folder).glob("exported-*") if any(path.iterdir()))
+    return folder
+
+
 def weights(stage: Stage) -> bytes:
-    return Path(stage.folder, "encoder/model.safetensors").read_bytes()
+    return exported(stage, "model.safetensors").read_bytes()
 
 
 def losses(stage: Stage) -> list[dict[str, float]]:
@@ -143,8 +156,32 @@ def test_an_encoder_is_trained_sealed_and_not_trained_again(images: Stage, encod
     train_and_seal(images, again, SPEC)
     assert weights(again) == before
     assert losses(again) == losses(stage)
-    Path(stage.folder, "encoder/config.json").write_text("{}")
+    exported(stage, "config.json").write_text("{}")
     assert "not as sealed" in next(verify_checkpoints(stage.table))
+
+
+def test_of_two_hosts_that_train_an_encoder_the_first_to_seal_it_counts(
+    images: Stage, encoder: Callable[[str], Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The late one has learned other weights, of which nothing is left but its checkpoints."""
+    stage, other = encoder("one"), encoder("other")
+    train_and_seal(images, other, SPEC, seed=1)
+    build = train.build_checkpoint_record
+
+    def frozen(job: TrainingJob) -> Checkpoint:
+        record = build(job)
+        for path in Path(other.folder).glob("exported-*"):
+            shutil.copytree(path, Path(stage.folder) / path.name)
+        [first] = read_shard(other.table, checkpoint.CONTRACT)
+        with pytest.MonkeyPatch.context() as there:
+            there.setattr(storage, "HOST", "other")
+            there.setattr(storage, "claim", lambda *_, **__: nullcontext(True))
+            make_shard(stage.table, checkpoint.CONTRACT, lambda: [first])
+        return record
+
+    monkeypatch.setattr(train, "build_checkpoint_record", frozen)
+    train_and_seal(images, stage, SPEC)
+    assert weights(stage) == weights(other) and not list(verify_checkpoints(stage.table))
 
 
 def test_only_the_last_checkpoints_are_kept_and_a_damaged_one_is_passed_over(
@@ -300,7 +337,7 @@ def test_every_objective_is_trained_from_shards_and_a_text_tower_leaves_with_its
     train_and_seal(images, stage, spec)
     [sealed] = read_shard(stage.table, checkpoint.CONTRACT)
     assert sealed.objective == name
-    files = {path.name for path in Path(stage.folder, "encoder").iterdir()}
+    files = {path.name for path in export_of(stage).iterdir()}
     text = {"text.safetensors", "text.json", "tokenizer.json"} if spec.text_weight else set()
     assert files == {"model.safetensors", "config.json"} | text
 
@@ -387,7 +424,7 @@ def test_sharded_ranks_go_on_from_one_process_and_leave_what_one_process_would(
         if "layers" not in name or not name.endswith(("running_mean", "running_var", "num_batches_tracked")):
             # Adam divides a gradient by its own size, so one that is rounding alone still moves a weight by lr.
             assert torch.allclose(found[1][name], tensor, rtol=1e-3, atol=3 * spec.lr), name
-    exported = load_exported({path.name: path.read_bytes() for path in Path(together.folder, "encoder").iterdir()})
+    exported = load_exported({path.name: path.read_bytes() for path in export_of(together).iterdir()})
     prefix = "objective.teacher.backbone."
     for name, tensor in exported.state_dict().items():
         assert torch.equal(tensor, found[1][prefix + name])
