@@ -102,8 +102,8 @@ def test_where_no_proxy_is_asked_nothing_changes(environment, monkeypatch):
     assert reach_loopback() == [] and dict(os.environ) == before
 
 
-@pytest.mark.slow(20)
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", pytest.param(NOWHERE, marks=pytest.mark.long(20))])
+@pytest.mark.long(20)
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", NOWHERE])
 def test_a_run_is_made_beside_its_own_server_with_a_proxy_that_leads_nowhere(proxy, tmp_path):
     environment = os.environ | {
         "HTTP_PROXY": proxy,

@@ -51,6 +51,42 @@ def test_our_server_lets_them_wait_for_each_other(tmp_path, monkeypatch):
     assert asyncio.run(read_then_write(tmp_path, _begin_as_writer, monkeypatch)) == 2
 
 
+def test_nobody_waits_for_another_inside_of_sqlite(tmp_path):
+    """A connection that does is locked: were a cursor of it collected meanwhile, the loop would stand still for a minute."""
+
+    async def begun_while_one_writes():
+        database = AioSqliteConfiguration(f"sqlite+aiosqlite:///{tmp_path}/prefect.db")
+        engine, begun = await database.engine(), []
+        sa.event.listen(engine.sync_engine, "before_cursor_execute", lambda *said: begun.append(said[2]))
+
+        async def write():
+            session = await database.session(engine)
+            async with session, _begin_as_writer(database, session):
+                await asyncio.sleep(0.2)
+                return begun.count("BEGIN IMMEDIATE")
+
+        return await asyncio.gather(*(write() for _ in range(4)))
+
+    assert asyncio.run(begun_while_one_writes()) == [1, 2, 3, 4]
+
+
+def test_a_transaction_inside_of_another_is_refused_and_does_not_wait_for_ever(tmp_path):
+    async def nested():
+        database = AioSqliteConfiguration(f"sqlite+aiosqlite:///{tmp_path}/prefect.db")
+        engine = await database.engine()
+        sa.event.listen(engine.sync_engine, "connect", lambda connection, _: impatient(connection.cursor()))
+        outer, inner = await database.session(engine), await database.session(engine)
+        async with outer, _begin_as_writer(database, outer), inner, _begin_as_writer(database, inner):
+            pass
+
+    def impatient(cursor):
+        cursor.execute("PRAGMA busy_timeout = 50")
+        cursor.close()
+
+    with pytest.raises(sa.exc.OperationalError, match="database is locked"):
+        asyncio.run(asyncio.wait_for(nested(), 30))
+
+
 def test_what_is_started_inside_of_a_transaction_does_not_begin_as_a_writer(tmp_path):
     async def mode_inside():
         database = AioSqliteConfiguration(f"sqlite+aiosqlite:///{tmp_path}/prefect.db")

@@ -110,7 +110,7 @@ FAULTS = (
     ),
     Fault(
         "half-missing-shard-stays-where-it-is",
-        "tasks/shards.py",
+        "tasks/shard_leftovers.py",
         "        if not here:\n",
         "        if manifest not in here:\n",
         ("tests/flows/repair/test_put_damaged_aside.py",),

@@ -60,9 +60,30 @@ FAULTS = (
     ),
     Fault(
         "damaged-files-go-before-the-manifest",
-        "tasks/shards.py",
+        "tasks/shard_leftovers.py",
         "sorted(here, key=lambda entry: entry != manifest)",
         "sorted(here, key=lambda entry: entry == manifest)",
+        (SHARDS,),
+    ),
+    Fault(
+        "late-host-seals-over-the-first",
+        "tasks/storage.py",
+        "        os.link(part, target)\n",
+        "        os.replace(part, target)\n",
+        (SHARDS, STORAGE),
+    ),
+    Fault(
+        "data-files-of-two-hosts-have-one-name",
+        "data_specs/shard.py",
+        'return f"{self.stem}.{content.sha256[:MARK_CHARACTERS]}.{suffix}"',
+        'return f"{self.stem}.{suffix}"',
+        (SHARDS,),
+    ),
+    Fault(
+        "files-that-may-be-sealed-any-moment-are-swept",
+        "tasks/shard_leftovers.py",
+        "for name in names if kept in names else ():",
+        "for name in names:",
         (SHARDS,),
     ),
     Fault(

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow(120), pytest.mark.xdist_group("whole run")]
 def addresses(root: Path, stage: str) -> list[ShardAddress]:
     return [
         ShardAddress(folder=str(path.parent), stage=stage, lineage=path.parent.name, index=int(path.stem.split("-")[1]))
-        for path in sorted((root / stage).rglob("*.tar"))
+        for path in sorted((root / stage).rglob(f"{stage}-??????.json"))
     ]
 
 
