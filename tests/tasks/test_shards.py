@@ -118,15 +118,16 @@ def test_of_two_hosts_that_make_a_shard_the_first_to_seal_it_counts(address, apa
     )
 
 
-def test_what_a_host_that_was_killed_before_it_could_seal_has_left_goes_once_the_shard_is_sealed(
+def test_what_hosts_that_were_killed_before_they_could_seal_have_left_goes_once_the_shard_is_sealed(
     address, apart, monkeypatch
 ):
     def dies(*_):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
-        dying.setattr(storage, "create", dies)
-        make_shard(address(), CONTRACT, lambda: CAPTIONS[:2])
+    for made in (CAPTIONS[:2], CAPTIONS[:3]):
+        with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+            dying.setattr(storage, "create", dies)
+            make_shard(address(), CONTRACT, lambda made=made: made)
     left = set(storage.names(address().folder))
     sweep_unsealed(stage_of(address()))
     assert set(storage.names(address().folder)) == left, "it may be sealed at any moment"
