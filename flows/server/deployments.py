@@ -1,7 +1,7 @@
 """Register our deployments on a Prefect server, with their work pool, engine slots and automation.
 
-`synclr/run` is the whole run, `synclr/<stage>` one stage on its own, `synclr-by-stage/run` the whole run with each stage handed
-to that stage's own deployment, for clusters where every kind of stage has workers of its own. Registering again updates.
+`synclr/run` is the whole run, `synclr/<stage>` one stage on its own, `synclr-by-stage/run-by-stage` the whole run with each stage
+handed to that stage's own deployment, for clusters where every kind of stage has workers of its own. Registering again updates.
 """
 
 import os
@@ -43,9 +43,13 @@ MORE = {
         "The same `name` goes on with a run. To grow one every night, or to train on it every week, edit a schedule: `name` "
         "in its parameters is the run, `grow` the captions. Its next runs are listed some minutes after it was switched on."
     ),
-    "synclr-by-stage/run": "For clusters, where each kind of stage has workers of its own; on one machine, use `synclr/run`.",
+    "synclr-by-stage/run-by-stage": (
+        "For clusters, where each kind of stage has workers of its own; on one machine, use `synclr/run`."
+    ),
 }
 """What the descriptions of deployments say beside that of their flow."""
+BY_SERVER = {"id", "owner_resource"}
+"""Of an automation, what its server adds."""
 SILENCE = timedelta(seconds=90)
 """Three heartbeats (`flows/server/settings.py`)."""
 SILENT = f"no heartbeat for {SILENCE.seconds} s: its process or machine is gone"
@@ -105,7 +109,7 @@ def deploy(
     deployments = [
         # Schedules are given once: which of them are awake, and when, is the operator's choice from then on.
         described(run_flow, "run", "cpu", schedules(time_zone) if new else None),
-        described(by_stage_flow, "run", "cpu"),
+        described(by_stage_flow, "run-by-stage", "cpu"),
         *(described(run_flow, stage, QUEUES[stage], since=stage, until=stage) for stage in STAGES),
     ]
     for each in deployments:
@@ -178,8 +182,10 @@ def _notice_silence() -> Automation:
 
 def _register(automation: Automation) -> None:
     try:
-        automation.id = cast(Automation, Automation.read(name=automation.name)).id
+        there = cast(Automation, Automation.read(name=automation.name))
     except ValueError:
         automation.create()
-    else:
+        return
+    automation.id = there.id
+    if there.model_dump(exclude=BY_SERVER) != automation.model_dump(exclude=BY_SERVER):
         automation.update()
