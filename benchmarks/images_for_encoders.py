@@ -25,7 +25,7 @@ def image_stage(of_run: str | None, empty: str) -> Stage:
     """The images stage of a run, by its folder, or `SHARDS` shards of coloured noise, sealed in the folder `empty`."""
     if of_run:
         folder = Path(of_run)
-        count = len(list(folder.glob("images-*.tar")))
+        count = len(list(folder.glob("images-??????.json")))
         return Stage(name="images", lineage=Lineage(folder.name), folder=of_run, count=count, facts={})
     stage = Stage(name="images", lineage=Lineage("noise"), folder=empty, count=SHARDS, facts={})
     for address in stage.shards():

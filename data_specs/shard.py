@@ -16,7 +16,7 @@ class FileDigest(BaseModel):
 
 
 MARK_CHARACTERS = 12
-"""Of a data file's digest, in its name: among a billion files of one name a chance of 0.2 % that any two are called alike."""
+"""Of a data file's digest, in its name: among a million files of one stem a chance of 0.2 % that any two are called alike."""
 
 
 class ShardAddress(BaseModel):

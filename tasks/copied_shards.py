@@ -8,7 +8,8 @@ from pathlib import Path
 from data_specs.errors import ContractError
 from data_specs.shard import FileDigest, ShardAddress
 from tasks import storage
-from tasks.shards import CHUNK, seal, sealed
+from tasks.file_digests import CHUNK
+from tasks.shards import seal, sealed
 
 
 def copy_shard(source: ShardAddress, address: ShardAddress, beside: Sequence[str] = ()) -> bool:
@@ -33,6 +34,8 @@ def copy_shard(source: ShardAddress, address: ShardAddress, beside: Sequence[str
                 return False
         if None in others.values():
             return False
+        if sealed(address):  # by another host, meanwhile
+            return True
         for suffix, part in parts.items():
             storage.publish(part, address.data_file(suffix, manifest.files[suffix]))
         for suffix, data in others.items():

@@ -6,7 +6,8 @@ from typing import Any
 from data_specs.contract import Contract
 from data_specs.errors import ContractError, ShardError
 from data_specs.shard import ShardAddress, ShardManifest
-from tasks.shards import data_file, difference, read_rejects, read_rows, read_shard, require_sealed
+from tasks.file_digests import difference
+from tasks.shards import data_file, read_rejects, read_rows, read_shard, require_sealed
 
 
 def verify_shard(address: ShardAddress, contract: Contract[Any]) -> list[str]:

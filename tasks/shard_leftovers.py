@@ -1,22 +1,26 @@
 """What must not lie among the sealed shards of a stage: damaged ones, and files that another host has made for nothing."""
 
 import re
+from collections.abc import Callable
 from contextlib import suppress
 
 from data_specs.errors import ContractError
 from data_specs.shard import MARK_CHARACTERS, ShardAddress
 from data_specs.stage import Stage
 from tasks import storage
-from tasks.shards import sealed
+from tasks.shards import discard, sealed
 
 
-def put_aside(address: ShardAddress, reason: str) -> str | None:
+def put_aside(address: ShardAddress, reason: str, is_damaged: Callable[[], object] = lambda: True) -> str | None:
     """Move the files of a damaged shard to `damaged/<stem>-<number>/` of its folder, `reason.json` beside them.
 
-    Returns that folder, or None where no file of the shard is there. Nothing is deleted; the manifest goes first, so that
-    the shard counts as not made from then on.
+    Returns that folder, or None where no file of the shard is there, or where it is not damaged any more once nobody of this
+    host works on it. Nothing is deleted; the manifest goes first, so that the shard counts as not made from then on. What another
+    host seals meanwhile is given back.
     """
     with storage.claim(address.folder, address.stem, wait=True):
+        if not is_damaged():
+            return None
         here = [entry for entry in storage.names(address.folder) if entry.startswith(f"{address.stem}.")]
         manifest = f"{address.stem}.json"
         if not here:
@@ -25,7 +29,12 @@ def put_aside(address: ShardAddress, reason: str) -> str | None:
         folder = f"{address.folder.rstrip('/')}/damaged/{address.stem}-{len(before)}"
         storage.write_bytes(f"{folder}/reason.json", reason.encode())
         for entry in sorted(here, key=lambda entry: entry != manifest):
-            storage.move(f"{address.folder.rstrip('/')}/{entry}", f"{folder}/{entry}")
+            with suppress(FileNotFoundError):  # another host has removed its own
+                storage.move(f"{address.folder.rstrip('/')}/{entry}", f"{folder}/{entry}")
+        if again := sealed(address):
+            for entry in {address.data_name(*each) for each in again.files.items()} & set(here):
+                with suppress(FileNotFoundError):
+                    storage.move(f"{folder}/{entry}", f"{address.folder.rstrip('/')}/{entry}")
         return folder
 
 
@@ -46,4 +55,4 @@ def sweep_unsealed(stage: Stage) -> None:
             kept = address.data_name(suffix, content) if content else ""
             for name in names if kept in names else ():
                 if name != kept:
-                    storage.remove(f"{stage.folder}/{name}")
+                    discard(address, name)

@@ -1,6 +1,6 @@
 """Reading and writing shards. The only module that knows they are tar files.
 
-A shard is files that share a stem: `.tar` (the samples), `.parquet` (one metadata row a sample, so that DuckDB or
+A shard is files that share a stem: `<stem>.<digest>.tar` (the samples), `.parquet` (one metadata row a sample, so that DuckDB or
 Polars can query a run without opening a tar), `.rejects.jsonl`, and the `.json` manifest that is written last, so that its
 presence means the others are whole. Their names hold their digests, and the manifest is created only where there is none: of
 hosts that make one shard at once, or wake late, the first to seal it counts, whatever bytes the others have made.
@@ -8,14 +8,14 @@ hosts that make one shard at once, or wake late, the first to seal it counts, wh
 """
 
 import errno
-import hashlib
 import json
 import mmap
+import os
 import tarfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeVar, cast
@@ -25,13 +25,14 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
 from data_specs.contract import Contract
-from data_specs.errors import ContractError, ShardError, in_one_line
+from data_specs.errors import ContractError, EngineError, ShardError, in_one_line
 from data_specs.rejection import Rejection
 from data_specs.sample import Sample
 from data_specs.shard import UNNAMED, FileDigest, MadeBy, ShardAddress, ShardManifest
 from data_specs.stage import Stage
 from tasks import storage
 from tasks.events import Alive, Emit, Notice, ShardSealed, ignore
+from tasks.file_digests import difference, file_digest
 from tasks.mapped import mapped
 
 Record = TypeVar("Record")
@@ -39,7 +40,6 @@ Outcomes = Callable[[], Iterable[Record | Rejection]]
 
 REJECTION = TypeAdapter(Rejection)
 ROWS_PER_GROUP = 4096
-CHUNK = 1 << 20
 ALIVE_SECONDS = 5.0
 """At most so often a record that is made is a sign of life."""
 
@@ -97,7 +97,9 @@ def _write(
         accepted, rejected = _fill(parts, contract, outcomes, alive)
         if check:
             check(accepted, rejected)
-        files = {suffix: _digest(part.open("rb")) for suffix, part in sorted(parts.items())}
+        files = {suffix: file_digest(part.open("rb")) for suffix, part in sorted(parts.items())}
+        if done := sealed(address):  # by another host, meanwhile
+            return done
         for suffix, part in parts.items():
             storage.publish(part, address.data_file(suffix, files[suffix]))
     made = asdict(made_by) | {"unix_time": round(time.time(), 3), "seconds": round(time.monotonic() - started, 3)}
@@ -116,17 +118,36 @@ def _write(
 def seal(address: ShardAddress, manifest: ShardManifest, made: bytes | None) -> ShardManifest:
     """Create the manifest of a shard whose data files are published, with a note of who made it.
 
-    Where another host was first its manifest is returned, and of our files those go that it does not name.
+    Where another host was first its manifest is returned, and of our files those go that it does not name. Raises EngineError
+    where another host has put the shard aside in this moment: it is to be made again.
     """
-    if storage.create(address.file("json"), manifest.model_dump_json(indent=2).encode()):
-        if made is not None:
-            storage.write_bytes(address.file("made.json"), made, apart=True)
-        return manifest
-    first = require_sealed(address)
+    mine = storage.create(address.file("json"), manifest.model_dump_json(indent=2).encode())
+    first = manifest if mine else sealed(address)
+    if mine and not all(storage.exists(address.data_file(*each)) for each in manifest.files.items()):
+        storage.remove(address.file("json"))
+        first = None
+    if first is None:
+        raise EngineError(f"{address.stem} was put aside while it was sealed; making it again")
+    if mine and made is not None:
+        storage.write_bytes(address.file("made.json"), made, apart=True)
     for suffix, content in manifest.files.items():
         if first.files.get(suffix) != content:
-            storage.remove(address.data_file(suffix, content))
+            discard(address, address.data_name(suffix, content))
     return first
+
+
+def discard(address: ShardAddress, name: str) -> None:
+    """Remove a data file that no manifest names. It is moved away first: one that is sealed in this moment comes back."""
+    url, aside = (
+        f"{address.folder}/{name}",
+        f"{address.folder}/{storage.APART}/{name}.part-{storage.HOST}-{os.getpid()}",
+    )
+    with suppress(FileNotFoundError):
+        storage.move(url, aside)
+        if (manifest := sealed(address)) and name in (address.data_name(*each) for each in manifest.files.items()):
+            storage.move(aside, url)
+        else:
+            storage.remove(aside)
 
 
 def _fill(
@@ -173,15 +194,6 @@ def _sweep(address: ShardAddress) -> None:
             f"{address.stem}.*.part-{storage.HOST}-*"
         ):
             left.unlink(missing_ok=True)
-
-
-def _digest(stream: IO[bytes]) -> FileDigest:
-    size, sha = 0, hashlib.sha256()
-    with stream:
-        while chunk := stream.read(CHUNK):
-            size += len(chunk)
-            sha.update(chunk)
-    return FileDigest(bytes=size, sha256=sha.hexdigest())
 
 
 def sealed(address: ShardAddress) -> ShardManifest | None:
@@ -372,17 +384,3 @@ def read_rejects(address: ShardAddress) -> list[Rejection]:
         raise _fault(
             address, address.data_name("rejects.jsonl", content), f"is damaged: {error.errors()[0]['msg']}"
         ) from error
-
-
-def difference(address: ShardAddress, suffix: str, promised: FileDigest) -> str:
-    """In what a file of a shard differs from what was sealed; empty if in nothing."""
-    try:
-        found = _digest(storage.open_read(address.data_file(suffix, promised)))
-    except FileNotFoundError:
-        return "is missing"
-    if found == promised:
-        return ""
-    if found.bytes != promised.bytes:
-        what = "truncated" if found.bytes < promised.bytes else "damaged"
-        return f"is {what}: {found.bytes:,} bytes, not as sealed ({promised.bytes:,})"
-    return f"is damaged: sha256 {found.sha256[:12]}, not as sealed ({promised.sha256[:12]})"

@@ -205,17 +205,16 @@ def write_bytes(url: str, data: bytes, *, apart: bool = False) -> None:
 
 
 def create(url: str, data: bytes) -> bool:
-    """Publish a small file whole, unless there is one of that name, which stays.
-
-    Of all who try at once, on any host, one is told True.
-    """
+    """Publish a small file whole, unless there is one of that name, which stays: of all who try, on any host, one hears True."""
     if not is_local(url):
         filesystem, path = _filesystem(url)
-        with _reaching(url):
-            try:
+        try:
+            with _reaching(url):
                 filesystem.pipe_file(path, data, mode="create")
-            except FileExistsError:
-                return False
+        except OSError as error:  # stores say in many ways that there is one
+            if read_bytes(url) is None:
+                raise EngineError(f"cannot reach {url!r}: {in_one_line(error)}") from error
+            return False
         return True
     with parts_for(url, apart=True) as part:
         with part.open("wb") as stream:
@@ -244,12 +243,17 @@ def _link(part: Path, target: Path) -> bool:
 def _copy_to_new(part: Path, target: Path) -> bool:
     """Where a file system has no hard links: as exclusive, but a process that is killed here leaves a file that was cut short."""
     try:
-        with target.open("xb") as stream:
+        stream = target.open("xb")
+    except FileExistsError:
+        return False
+    try:
+        with stream:
             stream.write(part.read_bytes())
             stream.flush()
             os.fsync(stream.fileno())
-    except FileExistsError:
-        return False
+    except BaseException:
+        target.unlink()
+        raise
     _sync_folder(target.parent)
     return True
 
@@ -260,6 +264,14 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def exists(url: str) -> bool:
+    if is_local(url):
+        return local_path(url).exists()
+    filesystem, path = _filesystem(url)
+    with _reaching(url):
+        return bool(filesystem.exists(path))
 
 
 def move(url: str, to: str) -> None:

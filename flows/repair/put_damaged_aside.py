@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from data_specs.errors import ContractError, SpecError
@@ -40,7 +41,9 @@ def put_damaged_aside(root: str, name: str, shard: str | None = None) -> dict[st
         checked += 1
         if faults := _faults(address, plan):
             reason = {"shard": address.stem, "run": name, "unix_time": time.time(), "faults": faults}
-            folder = put_aside(address, json.dumps(reason, indent=2))
+            folder = put_aside(address, json.dumps(reason, indent=2), partial(_faults, address, plan))
+            if folder is None:  # whoever was making it has done so
+                continue
             others = also_of(plan, address)
             moved.append(
                 {"shard": address.stem, "stage": address.stage, "faults": faults, "folder": folder, "also_of": others}

@@ -76,7 +76,7 @@ def _remake(
     address: ShardAddress, faults: list[str], plan: RunPlan, engine: EngineProcess, emit: Emit
 ) -> dict[str, Any]:
     before = _promised(address)
-    aside = put_aside(address, _reason(address, plan, faults))
+    aside = put_aside(address, _reason(address, plan, faults), lambda: _faults(address, plan))
     engine.call(render_here, _work(address, plan), emit=emit)
     identical = None if before is None else require_sealed(address) == before
     return {"shard": address.stem, "identical": identical, "put_aside": aside, "faults": faults}

@@ -23,7 +23,7 @@ def bytes_on_disk(stage: Stage) -> tuple[int, bool]:
 
 
 def _beside_shards(folder: str) -> Iterator[int]:
-    for part in ("encoder", "checkpoints"):
+    for part in (name for name in storage.names(folder) if name == "checkpoints" or name.startswith("exported-")):
         for name in storage.names(f"{folder}/{part}"):
             try:
                 with storage.open_read(f"{folder}/{part}/{name}") as stream:

@@ -19,7 +19,7 @@ from flows.site.grid import CELLS, GridCell, cells
 from flows.site.site import Site, SitePage, UnknownPageError, shard_in
 from tasks import storage
 from tasks.shard_faults import verify_shard
-from tasks.shards import data_file, open_shard, read_rejects
+from tasks.shards import data_file, open_shard, read_rejects, require_sealed
 
 Members = dict[str, dict[str, slice]]
 GROUPS, RECORDS = 24, 100
@@ -79,10 +79,8 @@ def _faults(cell: GridCell) -> list[str]:
     """By sizes, and of a shard that is not too large by every digest and record."""
     if cell.state == "missing" or cell.fault:
         return [cell.fault] if cell.fault else []
-    size = sum(
-        entry.size for entry in storage.entries(cell.shard.folder) if entry.name.startswith(f"{cell.shard.stem}.")
-    )
-    if size > MOST_BYTES:
+    promised, fault = readable(require_sealed, cell.shard)
+    if promised and sum(content.bytes for content in promised.files.values()) > MOST_BYTES:
         return []
     faults, fault = readable(verify_shard, cell.shard, CONTRACTS[cell.shard.stage])
     return faults or ([fault] if fault else [])

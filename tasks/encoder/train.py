@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from data_specs import checkpoint as checkpoint_record
 from data_specs.checkpoint import Checkpoint
-from data_specs.errors import ContractError
+from data_specs.errors import ContractError, EngineError
 from data_specs.ids import digest, seed_of
 from data_specs.shard import ShardAddress, ShardManifest
 from data_specs.specs.encoder import EncoderSpec
@@ -110,7 +110,7 @@ def _sweep_exports(encoder: ShardAddress) -> None:
     [record] = read_shard(encoder, checkpoint_record.CONTRACT)
     for folder in folders:
         for name in storage.names(f"{encoder.folder}/{folder}"):
-            if f"{folder}/{name}" not in record.files:
+            if f"{folder}/{name}" not in record.files and ".part-" not in name:
                 storage.remove(f"{encoder.folder}/{folder}/{name}")
 
 
@@ -165,6 +165,8 @@ def build_checkpoint_record(job: TrainingJob) -> Checkpoint:
     if found is None:
         raise ContractError(f"{job.folder}/checkpoints holds no checkpoint that can be read; train again")
     step, tensors = found
+    if step < job.spec.steps and not _is_trained(job):  # another host that trains it has gone back
+        raise EngineError(f"the newest checkpoint in {job.folder} is of step {step}, not the last; going on from it")
     store, order = StepBatches(job.images, job.spec, job.seed).open()
     training = EncoderTraining(job.spec, job.seed, len(store.concepts))
     training.restore(tensors, step)

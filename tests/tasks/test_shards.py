@@ -26,6 +26,7 @@ from tasks.events import ShardSealed
 from tasks.shard_faults import verify_shard
 from tasks.shard_leftovers import put_aside, sweep_unsealed
 from tasks.shards import (
+    discard,
     make_shard,
     manifests,
     missing,
@@ -136,6 +137,53 @@ def test_what_hosts_that_were_killed_before_they_could_seal_have_left_goes_once_
     sweep_unsealed(stage_of(address(), count=2))
     assert left & set(storage.names(address().folder)) <= {".parts", file_of(address(), "rejects.jsonl").name}
     assert verify_shard(address(), CONTRACT) == verify_shard(address(1), CONTRACT) == []
+
+
+def test_what_is_sealed_while_it_is_put_aside_is_whole_or_made_again(address, apart, monkeypatch):
+    """Another host puts aside what it took for left behind, between the maker's last data file and its manifest."""
+    create = storage.create
+
+    def late(url, data):
+        monkeypatch.setattr(storage, "create", create)
+        put_aside(address(), "no manifest")
+        return create(url, data)
+
+    monkeypatch.setattr(storage, "create", late)
+    with pytest.raises(EngineError, match="put aside"):
+        make_shard(address(), CONTRACT, lambda: CAPTIONS)
+    assert sealed(address()) is None
+    make_shard(address(), CONTRACT, lambda: CAPTIONS)
+    assert verify_shard(address(), CONTRACT) == []
+
+
+def test_what_is_sealed_while_its_files_are_moved_aside_comes_back(address, apart, monkeypatch):
+    manifest = make_shard(address(), CONTRACT, lambda: CAPTIONS)
+    move = storage.move
+
+    def sealed_again(url, to):
+        move(url, to)
+        if url.endswith(".json"):
+            storage.create(url, manifest.model_dump_json().encode())
+
+    monkeypatch.setattr(storage, "move", sealed_again)
+    put_aside(address(), "torn")
+    assert verify_shard(address(), CONTRACT) == []
+
+
+def test_a_shard_that_is_whole_by_the_time_nobody_works_on_it_stays(address):
+    make_shard(address(), CONTRACT, lambda: CAPTIONS)
+    assert put_aside(address(), "torn", lambda: verify_shard(address(), CONTRACT)) is None
+    assert verify_shard(address(), CONTRACT) == []
+
+
+def test_a_file_that_is_sealed_while_it_is_discarded_comes_back(address, monkeypatch):
+    manifest = make_shard(address(), CONTRACT, lambda: CAPTIONS)
+    name = address().data_name("tar", manifest.files["tar"])
+    discard(address(), name)
+    assert verify_shard(address(), CONTRACT) == []
+    storage.remove(address().file("json"))
+    discard(address(), name)
+    assert name not in storage.names(address().folder) and not list(Path(address().folder).rglob("*.part-*"))
 
 
 def test_a_check_can_refuse_to_seal(address):

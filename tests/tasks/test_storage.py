@@ -225,6 +225,21 @@ def test_a_file_system_without_hard_links_creates_as_exclusively(tmp_path, monke
     assert storage.read_bytes(f"{tmp_path}/a") == b"first" and storage.names(str(tmp_path)) == [".parts", "a"]
 
 
+@pytest.mark.parametrize(
+    "said", [OSError(22, "At least one of the pre-conditions"), OSError(5, "conflict"), FileExistsError()]
+)
+def test_however_a_store_says_that_a_file_is_there_it_stays_and_what_is_not_there_is_tried_again(monkeypatch, said):
+    def refused(*_, **__):
+        raise said
+
+    there = type("Remote", (), {"pipe_file": refused})
+    monkeypatch.setattr(storage, "_filesystem", lambda url: (there, url))
+    monkeypatch.setattr(storage, "read_bytes", {"s3://b/there": b"first"}.get)
+    assert storage.create("s3://b/there", b"second") is False
+    with pytest.raises(EngineError, match="s3://b/new"):
+        storage.create("s3://b/new", b"second")
+
+
 def test_a_link_that_was_made_though_its_answer_was_lost_is_ours(tmp_path, monkeypatch):
     def lost(part, target):
         link(part, target)

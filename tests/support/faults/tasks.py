@@ -39,7 +39,7 @@ FAULTS = (
     ),
     Fault(
         "only-the-size-of-a-file-is-checked",
-        "tasks/shards.py",
+        "tasks/file_digests.py",
         "    if found == promised:\n",
         "    if found.bytes == promised.bytes:\n",
         (SHARDS,),
