@@ -35,7 +35,11 @@ class ShardAddress(BaseModel):
 
     def file(self, suffix: str) -> str:
         """`suffix` is `json` (the manifest), or that of a note beside it, such as `made.json`."""
-        return f"{self.folder.rstrip('/')}/{self.stem}.{suffix}"
+        return self.beside(f"{self.stem}.{suffix}")
+
+    def beside(self, name: str) -> str:
+        """A file of this name in the shard's folder."""
+        return f"{self.folder.rstrip('/')}/{name}"
 
     def data_name(self, suffix: str, content: FileDigest) -> str:
         """`suffix` is `tar`, `parquet` or `rejects.jsonl`. Other content has another name: of two hosts that make one shard at
@@ -44,7 +48,11 @@ class ShardAddress(BaseModel):
         return f"{self.stem}.{content.sha256[:MARK_CHARACTERS]}.{suffix}"
 
     def data_file(self, suffix: str, content: FileDigest) -> str:
-        return f"{self.folder.rstrip('/')}/{self.data_name(suffix, content)}"
+        return self.beside(self.data_name(suffix, content))
+
+    def data_names(self, manifest: "ShardManifest") -> set[str]:
+        """Of all data files that a manifest promises."""
+        return {self.data_name(suffix, content) for suffix, content in manifest.files.items()}
 
 
 def neighbours(indices: Iterable[int]) -> list[tuple[int, int]]:

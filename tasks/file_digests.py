@@ -3,7 +3,7 @@
 import hashlib
 from typing import IO
 
-from data_specs.shard import FileDigest, ShardAddress
+from data_specs.shard import MARK_CHARACTERS, FileDigest, ShardAddress
 from tasks import storage
 
 CHUNK = 1 << 20
@@ -29,4 +29,5 @@ def difference(address: ShardAddress, suffix: str, promised: FileDigest) -> str:
     if found.bytes != promised.bytes:
         what = "truncated" if found.bytes < promised.bytes else "damaged"
         return f"is {what}: {found.bytes:,} bytes, not as sealed ({promised.bytes:,})"
-    return f"is damaged: sha256 {found.sha256[:12]}, not as sealed ({promised.sha256[:12]})"
+    there, sealed = found.sha256[:MARK_CHARACTERS], promised.sha256[:MARK_CHARACTERS]
+    return f"is damaged: sha256 {there}, not as sealed ({sealed})"

@@ -26,15 +26,15 @@ def put_aside(address: ShardAddress, reason: str, is_damaged: Callable[[], objec
         if not here:
             return None
         before = [entry for entry in storage.names(f"{address.folder}/damaged") if entry.startswith(f"{address.stem}-")]
-        folder = f"{address.folder.rstrip('/')}/damaged/{address.stem}-{len(before)}"
+        folder = address.beside(f"damaged/{address.stem}-{len(before)}")
         storage.write_bytes(f"{folder}/reason.json", reason.encode())
         for entry in sorted(here, key=lambda entry: entry != manifest):
             with suppress(FileNotFoundError):  # another host has removed its own
-                storage.move(f"{address.folder.rstrip('/')}/{entry}", f"{folder}/{entry}")
+                storage.move(address.beside(entry), f"{folder}/{entry}")
         if again := sealed(address):
-            for entry in {address.data_name(*each) for each in again.files.items()} & set(here):
+            for entry in address.data_names(again) & set(here):
                 with suppress(FileNotFoundError):
-                    storage.move(f"{folder}/{entry}", f"{address.folder.rstrip('/')}/{entry}")
+                    storage.move(f"{folder}/{entry}", address.beside(entry))
         return folder
 
 

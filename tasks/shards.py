@@ -121,30 +121,32 @@ def seal(address: ShardAddress, manifest: ShardManifest, made: bytes | None) -> 
     Where another host was first its manifest is returned, and of our files those go that it does not name. Raises EngineError
     where another host has put the shard aside in this moment: it is to be made again.
     """
-    mine = storage.create(address.file("json"), manifest.model_dump_json(indent=2).encode())
-    first = manifest if mine else sealed(address)
-    if mine and not all(storage.exists(address.data_file(*each)) for each in manifest.files.items()):
-        storage.remove(address.file("json"))
-        first = None
+    if storage.create(address.file("json"), manifest.model_dump_json(indent=2).encode()):
+        if not all(storage.exists(address.beside(name)) for name in address.data_names(manifest)):
+            storage.remove(address.file("json"))
+            raise _put_aside_meanwhile(address)
+        if made is not None:
+            storage.write_bytes(address.file("made.json"), made, apart=True)
+        return manifest
+    first = sealed(address)
     if first is None:
-        raise EngineError(f"{address.stem} was put aside while it was sealed; making it again")
-    if mine and made is not None:
-        storage.write_bytes(address.file("made.json"), made, apart=True)
-    for suffix, content in manifest.files.items():
-        if first.files.get(suffix) != content:
-            discard(address, address.data_name(suffix, content))
+        raise _put_aside_meanwhile(address)
+    for name in sorted(address.data_names(manifest) - address.data_names(first)):
+        discard(address, name)
     return first
+
+
+def _put_aside_meanwhile(address: ShardAddress) -> EngineError:
+    return EngineError(f"{address.stem} was put aside while it was sealed; making it again")
 
 
 def discard(address: ShardAddress, name: str) -> None:
     """Remove a data file that no manifest names. It is moved away first: one that is sealed in this moment comes back."""
-    url, aside = (
-        f"{address.folder}/{name}",
-        f"{address.folder}/{storage.APART}/{name}.part-{storage.HOST}-{os.getpid()}",
-    )
+    url = address.beside(name)
+    aside = address.beside(f"{storage.APART}/{name}.part-{storage.HOST}-{os.getpid()}")
     with suppress(FileNotFoundError):
         storage.move(url, aside)
-        if (manifest := sealed(address)) and name in (address.data_name(*each) for each in manifest.files.items()):
+        if (manifest := sealed(address)) and name in address.data_names(manifest):
             storage.move(aside, url)
         else:
             storage.remove(aside)

@@ -185,11 +185,10 @@ def publish(part: Path, url: str) -> None:
     Locally: fsync, rename, fsync of the folder. Elsewhere one put, which object stores make atomic.
     """
     if is_local(url):
-        with part.open("rb") as stream:
-            os.fsync(stream.fileno())
+        _sync(part)
         target = local_path(url)
         part.replace(target)
-        _sync_folder(target.parent)
+        _sync(target.parent)
     else:
         filesystem, path = _filesystem(url)
         with _reaching(url):
@@ -217,10 +216,8 @@ def create(url: str, data: bytes) -> bool:
             return False
         return True
     with parts_for(url, apart=True) as part:
-        with part.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
+        part.write_bytes(data)
+        _sync(part)
         return _link(part, local_path(url))
 
 
@@ -236,7 +233,7 @@ def _link(part: Path, target: Path) -> bool:
         if error.errno not in NO_LINKS:
             raise
         return _copy_to_new(part, target)
-    _sync_folder(target.parent)
+    _sync(target.parent)
     return True
 
 
@@ -249,17 +246,17 @@ def _copy_to_new(part: Path, target: Path) -> bool:
     try:
         with stream:
             stream.write(part.read_bytes())
-            stream.flush()
-            os.fsync(stream.fileno())
+        _sync(target)
     except BaseException:
         target.unlink()
         raise
-    _sync_folder(target.parent)
+    _sync(target.parent)
     return True
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Of a file its content, of a folder its names."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -46,22 +46,19 @@ def last_events(plan: RunPlan) -> dict[str, StageEvent]:
 
 def failed_stage(plan: RunPlan, events: Mapping[str, StageEvent]) -> str:
     """The stage in which the run ended; empty if it did not, was tried again since, or another run has made that stage."""
-    newest = _newest_open(plan, events)
-    return newest.stage if newest and newest.type == FAILED else ""
+    newest = _newest(plan, events)
+    return newest.stage if newest and newest.type == FAILED and missing(plan.stages[newest.stage]) else ""
 
 
 def waiting_stage(plan: RunPlan, events: Mapping[str, StageEvent]) -> StageEvent | None:
     """The newest event of the stage in which the run waits; None if it does not, or if another run has made that stage."""
-    newest = _newest_open(plan, events)
-    return newest if newest and newest.waits else None
+    newest = _newest(plan, events)
+    return newest if newest and newest.waits and missing(plan.stages[newest.stage]) else None
 
 
-def _newest_open(plan: RunPlan, events: Mapping[str, StageEvent]) -> StageEvent | None:
-    """Of a stage that is not whole."""
+def _newest(plan: RunPlan, events: Mapping[str, StageEvent]) -> StageEvent | None:
     newest = max(events.values(), key=lambda event: event.time, default=None)
-    if newest is None or newest.stage not in plan.stages or not missing(plan.stages[newest.stage]):
-        return None
-    return newest
+    return newest if newest and newest.stage in plan.stages else None
 
 
 def _end(url: str) -> list[bytes]:

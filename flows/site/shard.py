@@ -79,7 +79,7 @@ def _faults(cell: GridCell) -> list[str]:
     """By sizes, and of a shard that is not too large by every digest and record."""
     if cell.state == "missing" or cell.fault:
         return [cell.fault] if cell.fault else []
-    promised, fault = readable(require_sealed, cell.shard)
+    promised, _ = readable(require_sealed, cell.shard)
     if promised and sum(content.bytes for content in promised.files.values()) > MOST_BYTES:
         return []
     faults, fault = readable(verify_shard, cell.shard, CONTRACTS[cell.shard.stage])
