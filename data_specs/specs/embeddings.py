@@ -8,6 +8,9 @@ from data_specs.specs.base import LINEAGE_IF_SET, Spec
 
 Metric = Literal["top1", "mean_per_class", "map11"]
 TinyWorldBenchmark = Literal["styles", "training_styles"]
+PhotographBenchmark = Literal["photographs", "clothes"]
+ShippedBenchmark = TinyWorldBenchmark | PhotographBenchmark
+SHIPPED = (*get_args(TinyWorldBenchmark), *get_args(PhotographBenchmark))
 
 
 class DataSet(Spec):
@@ -95,9 +98,13 @@ OwnBenchmark = Annotated[ImageFolder | HuggingFaceImages | ImageShards, Field(di
 class EmbeddingsSpec(Spec):
     """Which encoders embed which benchmarks: the trained encoder, and the baselines to compare with."""
 
-    benchmarks: tuple[TinyWorldBenchmark, ...] = ("styles", "training_styles")
-    copies: int = Field(default=8, ge=1, description="images per concept and style")
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1, description="the benchmarks are rendered once per seed")
+    benchmarks: tuple[ShippedBenchmark, ...] = SHIPPED
+    copies: int = Field(default=8, ge=1, description="images of the Tiny World per concept and style")
+    seeds: tuple[int, ...] = Field(
+        default=(0,),
+        min_length=1,
+        description="the benchmarks are drawn once per seed; photographs are cut into fifths",
+    )
     data_sets: tuple[OwnBenchmark, ...] = Field(default=(), description="benchmarks of your own, besides those")
     pooling: Literal["cls", "mean", "both"] = Field(
         default="both", description="class token (paper), mean of the patch tokens, or both concatenated"
@@ -117,7 +124,7 @@ class EmbeddingsSpec(Spec):
 
     @model_validator(mode="after")
     def _named_apart(self) -> "EmbeddingsSpec":
-        names = [*get_args(TinyWorldBenchmark), "styles_categories", *(one.name for one in self.data_sets)]
+        names = [*SHIPPED, "styles_categories", *(one.name for one in self.data_sets)]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two benchmarks are called {twice!r}: give each of data_sets a name of its own")
         if not self.benchmarks and not self.data_sets:

@@ -12,6 +12,7 @@ from flows.runs.plan import RunPlan, read_sealed, run_names
 from flows.runs.recipes import format_overrides
 from flows.runs.status import progress, state
 from flows.site.addresses import FRONT, run_page
+from flows.site.flow_runs import links_to
 from flows.site.grid import CELLS, LISTED, GridCell, cells
 from flows.site.rates import StageRate, counted, open_rate, sealed_rate
 from flows.site.site import Site, SitePage
@@ -28,8 +29,7 @@ MOST_CELLS = 200
 class StageView:
     """One stage on the page of its run. `cells` is empty where there are more than `MOST_CELLS`; `pages` then hold them.
 
-    `wanted`: the run was asked for it. `trouble` says why it failed, or why its rate cannot be told; `prefect` is the address of
-    its flow run, where a server knows it.
+    `wanted`: the run was asked for it. `trouble` says why it failed, or why its rate cannot be told. `flow_run` worked on it.
     """
 
     stage: Stage
@@ -41,7 +41,7 @@ class StageView:
     cells: list[GridCell]
     pages: int
     trouble: str
-    prefect: str | None
+    flow_run: str
 
 
 def run_view(site: Site, run: str) -> SitePage:
@@ -53,6 +53,7 @@ def run_view(site: Site, run: str) -> SitePage:
     broken = [cell for view in stages for cell in view.cells if cell.state == "damaged"]
     failed, waits = failed_stage(plan, events), waiting_stage(plan, events)
     whole_run = next((event.whole_run for event in reversed(events.values()) if event.whole_run), "")
+    flow_runs = [whole_run, *(view.flow_run for view in stages)]
     content = {
         "run": run,
         "plan": plan,
@@ -67,16 +68,13 @@ def run_view(site: Site, run: str) -> SitePage:
         "waits": waits,
         "holder": _holder(site, waits) if waits else None,
         "changes": format_overrides(plan.source["overrides"]),
-        "prefect": flow_run_page(site, whole_run),
+        "flow_run": whole_run,
+        "in_prefect": links_to(site, flow_runs),
         "report": "report.html" in storage.names(plan.folder),
         "logs": storage.names(f"{plan.folder}/logs"),
         "logs_folder": f"{plan.folder}/logs",
     }
     return SitePage("run.html", run, (("runs", FRONT),), content, refresh=open_)
-
-
-def flow_run_page(site: Site, flow_run: str) -> str | None:
-    return f"{site.prefect}/runs/flow-run/{flow_run}" if site.prefect and flow_run else None
 
 
 def _holder(site: Site, event: StageEvent) -> str | None:
@@ -111,7 +109,7 @@ def _stage(
         cells=shown,
         pages=-(-stage.count // CELLS),
         trouble=fault or trouble,
-        prefect=flow_run_page(site, _flow_run(stage, event)),
+        flow_run=_flow_run(stage, event),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
-from typing import assert_never, cast
+from typing import assert_never, cast, get_args
 
 from data_specs import benchmark_image as image_record
 from data_specs.benchmark_image import BenchmarkImage
@@ -11,9 +11,10 @@ from data_specs.errors import SpecError
 from data_specs.ids import digest
 from data_specs.rejection import Rejection
 from data_specs.shard import UNNAMED, MadeBy, ShardAddress, ShardManifest
-from data_specs.specs.embeddings import EmbeddingsSpec, OwnBenchmark, TinyWorldBenchmark
-from tasks.embeddings import styles
+from data_specs.specs.embeddings import EmbeddingsSpec, OwnBenchmark, PhotographBenchmark, TinyWorldBenchmark
+from tasks.embeddings import photographs, styles
 from tasks.embeddings.data_sets import fingerprint, prepared_images, require_most
+from tasks.embeddings.photographs import PhotographSet, photographs_of
 from tasks.embeddings.styles import BenchmarkDrawing, draw_part, drawing_of
 from tasks.events import Emit, ignore
 from tasks.shards import make_shard, read_shard
@@ -36,7 +37,7 @@ class OwnImages:
         return self.source.name
 
 
-Benchmark = BenchmarkDrawing | OwnImages
+Benchmark = BenchmarkDrawing | PhotographSet | OwnImages
 
 
 def benchmark_of(spec: EmbeddingsSpec, name: str, seed: int, fingerprints: Mapping[str, str]) -> Benchmark:
@@ -44,6 +45,8 @@ def benchmark_of(spec: EmbeddingsSpec, name: str, seed: int, fingerprints: Mappi
     for source in spec.data_sets:
         if source.name == name:
             return OwnImages(source, fingerprints[name])
+    if name in get_args(PhotographBenchmark):
+        return PhotographSet(cast(PhotographBenchmark, name), seed)
     return drawing_of(cast(TinyWorldBenchmark, name), seed, spec.copies)
 
 
@@ -51,6 +54,8 @@ def benchmark_lineage(benchmark: Benchmark) -> str:
     match benchmark:
         case BenchmarkDrawing(name, seed, copies):
             return digest("benchmark", VERSION, styles.VERSION, name, seed, copies, styles.SIZE)
+        case PhotographSet(name, seed):
+            return digest("benchmark", VERSION, photographs.VERSION, name, seed)
         case OwnImages(source, found):
             settings = source.model_dump_json(exclude={"metric"} if source.resize else {"metric", "resize"})
             return digest("benchmark", VERSION, settings, found)
@@ -86,6 +91,8 @@ def _images(benchmark: Benchmark, part: int) -> Iterator[BenchmarkImage | Reject
     match benchmark:
         case BenchmarkDrawing():
             yield from draw_part(benchmark, part, PARTS)
+        case PhotographSet():
+            yield from photographs_of(benchmark, part, PARTS)
         case OwnImages(source, _):
             _require_unedited(benchmark)  # before hours of reading
             yield from prepared_images(source, part, PARTS)

@@ -37,4 +37,6 @@ def _benchmarks(spec: EmbeddingsSpec) -> list[tuple[str, int]]:
 
 
 def metric_of(spec: EmbeddingsSpec, benchmark: str) -> Metric:
-    return next((source.metric for source in spec.data_sets if source.name == benchmark), "top1")
+    """Top-1, except of data sets that say otherwise, and of photographs, of whose classes the largest is thrice the smallest."""
+    shipped: Metric = "mean_per_class" if benchmark == "photographs" else "top1"
+    return next((source.metric for source in spec.data_sets if source.name == benchmark), shipped)

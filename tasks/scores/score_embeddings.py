@@ -19,8 +19,13 @@ from tasks.scores.protocols import PROTOCOLS, Problem, ProtocolResult
 from tasks.scores.seen import Subset, subsets
 from tasks.scores.zero_shot import by_text
 
-FOLDS = {"styles": held_out_groups, "training_styles": held_out_copies}
-"""How the benchmarks of the Tiny World are split; others come with splits."""
+FOLDS = {
+    "styles": held_out_groups,
+    "training_styles": held_out_copies,
+    "photographs": held_out_groups,
+    "clothes": held_out_groups,
+}
+"""How the benchmarks that ship are split; others come with splits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from tasks.scores.search import AT_EDGE
 from tasks.shards import read_rows
 
 NAMES = {"trained": "this encoder", "random": "random init", "hog": "HOG + colour"}
-ORDER = ("styles", "styles_categories", "training_styles")
+ORDER = ("styles", "styles_categories", "training_styles", "photographs", "clothes")
 SUBSETS = {"all": "", "seen": ", concepts seen", "unseen": ", concepts not seen"}
 PROTOCOLS = ("ridge", "logistic", "sgd", "sgd_best", "zero_shot", "knn")
 """In the order in which they are shown; few-shot protocols last."""

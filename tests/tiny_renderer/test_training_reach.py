@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SHEETS = {"evaluation_sheets", "read_sheets"}
+SHEETS = {"evaluation_sheets", "read_sheets", "photographs_of", "PhotographSet"}
 ENTRIES = ("tiny_renderer/train.py", "benchmarks/tiny_renderer/judge.py")
 
 
@@ -55,6 +55,6 @@ from pathlib import Path
 from tiny_renderer.image_set import render_split
 render_split(Path({str(tmp_path)!r}), "training", 12, 1)
 assert any("tiny_world/training" in path for path in opened)
-assert not [path for path in opened if "tiny_world/evaluation" in path]
+assert not [path for path in opened if "tiny_world/evaluation" in path or "data_specs/photographs" in path]
 """
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)

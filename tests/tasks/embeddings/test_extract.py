@@ -176,7 +176,7 @@ def recipe(**settings: object) -> RunSpec:
 
 def test_one_shard_for_each_encoder_benchmark_and_drawing() -> None:
     jobs = embedding_jobs(recipe())
-    assert len(jobs) == (1 + 2 + 1) * 2 * 2
+    assert len(jobs) == (1 + 2 + 1) * 4 * 2
     assert [job.encoder for job in jobs][::4] == ["trained", "random-0", "random-1", "hog"]
 
 
@@ -191,4 +191,4 @@ def test_a_text_tower_adds_a_job_for_every_benchmark_and_changes_no_other() -> N
     with_text = embedding_jobs(recipe().model_copy(update={"encoder": EncoderSpec(objective="clip")}))
     assert with_text[: len(embedding_jobs(recipe()))] == embedding_jobs(recipe())
     assert {job.encoder for job in with_text[len(embedding_jobs(recipe())) :]} == {JOINT}
-    assert len(with_text) == 16 + 4
+    assert len(with_text) == 32 + 8
