@@ -101,7 +101,7 @@ def _middle(image: Image.Image) -> Image.Image:
 
 def notes(readme: str) -> dict[str, dict[str, str]]:
     """By name of a file: whose it is, as a folder's notes say, in paragraphs of fields that end in the files they are about."""
-    found = {}
+    found: dict[str, dict[str, str]] = {}
     for paragraph in readme.split("\n\n"):
         fields, _, files = paragraph.partition("Files:")
         about = dict(re.findall(r"^(\w+):[ \t]*(.*?)[ \t]*$", fields, re.MULTILINE))
