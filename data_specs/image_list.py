@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from data_specs.errors import ContractError
 from data_specs.ids import digest
 from data_specs.image_group import ImageGroup
+from data_specs.json_text import parse_json
 from data_specs.rejection import Rejection
 from data_specs.sample import Sample
 from data_specs.shard import ShardManifest
@@ -100,7 +101,7 @@ def _line(kind: str, value: Any) -> bytes:
 
 def _parse(number: int, line: bytes) -> tuple[str, Any]:
     try:
-        [(kind, value)] = json.loads(line).items()
+        [(kind, value)] = parse_json(line).items()
     except (ValueError, AttributeError) as error:
         raise ContractError(f"line {number} of the list is no JSON object of one kind") from error
     return str(kind), value

@@ -2,12 +2,12 @@
 
 import functools
 import hashlib
-import json
 import os
 import re
 from pathlib import Path
 
 from data_specs.errors import SpecError, in_one_line
+from data_specs.json_text import parse_json
 from data_specs.model_identity import ModelIdentity
 
 LOOK_SECONDS = 15.0
@@ -104,8 +104,8 @@ def require_tokenizer_files(model: str, *, setting: str) -> None:
 
 def _is_json(path: Path) -> bool:
     try:
-        json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        parse_json(path.read_bytes())
+    except (OSError, ValueError):
         return False
     return True
 
@@ -113,7 +113,7 @@ def _is_json(path: Path) -> bool:
 def shards(index: Path, *, setting: str) -> set[str]:
     """The files that an index names. Raises SpecError for what is no index."""
     try:
-        return {str(name) for name in json.loads(index.read_bytes())["weight_map"].values()}
+        return {str(name) for name in parse_json(index.read_bytes())["weight_map"].values()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SpecError(f"{setting}: {str(index)!r} is no index of weights: fetch it again") from error
 
@@ -181,7 +181,7 @@ def damage(path: Path) -> str | None:
         if size < 8 or length > size - 8:
             return "is cut off"
         try:
-            header = json.loads(stream.read(length))
+            header = parse_json(stream.read(length))
             end = max(
                 (int(part["data_offsets"][1]) for name, part in header.items() if name != "__metadata__"), default=0
             )

@@ -112,6 +112,16 @@ def _cycle(graph: dict[Path, set[Path]]) -> list[str]:
     return [short(path) for path in left]
 
 
+def test_json_of_anybodys_is_read_in_one_way():
+    """`json.loads` itself is for what the same line has written: what is nested too deeply ends it with a RecursionError."""
+    wrong = []
+    for path in FILES:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if "json.loads(" in line and not re.search(r"json\.loads\((json\.dumps|to_json)\(|\*\*hooks", line):
+                wrong.append(f"{short(path)}:{number}")
+    assert not wrong
+
+
 def test_each_heavy_library_has_one_home():
     wrong = []
     for path in FILES:

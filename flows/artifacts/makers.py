@@ -1,9 +1,9 @@
 """Read who made the shards of a stage, when, and in how many seconds of work."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
+from data_specs.json_text import parse_json
 from data_specs.stage import Stage
 from tasks import storage
 
@@ -28,7 +28,7 @@ def makers(stage: Stage) -> list[Maker]:
     """The latest first. A shard whose record was lost counts for a run without a name."""
     grouped: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
     for text in storage.read_all([address.file("made.json") for address in stage.spread(MOST)]):
-        record = json.loads(text) if text else LOST
+        record = parse_json(text) if text else LOST
         grouped.setdefault((record["run"], record["flow_run"]), []).append(record)
     found = [
         Maker(

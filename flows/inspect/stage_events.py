@@ -1,11 +1,11 @@
 """Read how a run's stages began and ended last, from the OpenLineage events that are kept beside the run."""
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from data_specs.json_text import parse_json
 from flows.runs.plan import RunPlan
 from tasks import storage
 from tasks.shards import missing
@@ -39,7 +39,7 @@ def last_events(plan: RunPlan) -> dict[str, StageEvent]:
     found: dict[str, StageEvent] = {}
     for line in _end(f"{plan.folder}/{EVENTS}"):
         with suppress(ValueError, KeyError, TypeError):  # cut short: at the end by a kill, at the beginning by us
-            event = _parsed(json.loads(line))
+            event = _parsed(parse_json(line))
             found[event.stage] = event
     return found
 

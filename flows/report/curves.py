@@ -1,6 +1,5 @@
 """Draw one small chart per quantity that a training logged (JSON lines, one a logged step)."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from data_specs.json_text import parse_json
 from flows.report.charts import line
 from tasks import storage
 
@@ -51,7 +51,7 @@ def curves(folder: str) -> list[Curve]:
 def _entries(folder: str) -> Iterator[dict[str, Any]]:
     for text in (storage.read_bytes(f"{folder}/{METRICS}") or b"").splitlines():
         try:
-            entry = json.loads(text)
+            entry = parse_json(text)
         except ValueError:
             continue
         if isinstance(entry, dict):

@@ -1,6 +1,5 @@
 """List what lies under a root: every lineage of a stage, which runs point at it, and where a key is kept."""
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_specs.ids import Lineage
+from data_specs.json_text import parse_json
 from data_specs.shard import ShardAddress
 from data_specs.stage import ALL_STAGES, Stage
 from flows.runs.plan import RunPlan, read_plan, read_records, run_names
@@ -50,7 +50,7 @@ def stage_at(root: str, name: str, lineage: str) -> Stage | None:
     folder = f"{root.rstrip('/')}/{name}/{lineage}"
     facts = None
     with suppress(ValueError):
-        facts = json.loads(storage.read_bytes(f"{folder}/lineage.json") or b"null")
+        facts = parse_json(storage.read_bytes(f"{folder}/lineage.json") or b"null")
     if not isinstance(facts, dict):
         return None
     pattern = re.compile(rf"{name}-(\d+)\.json")
@@ -118,7 +118,7 @@ def shard_location(address: ShardAddress) -> dict[str, Any]:
 def made_by(note: bytes | None) -> dict[str, Any] | None:
     """`{"run", "flow_run", "unix_time", "seconds"}` of a shard's `made.json`; None where it is lost, on which nothing depends."""
     with suppress(ValueError):
-        found = json.loads(note or b"null")
+        found = parse_json(note or b"null")
         return found if isinstance(found, dict) and {"run", "unix_time", "seconds"} <= found.keys() else None
     return None
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from data_specs.errors import ContractError, SpecError
+from data_specs.json_text import parse_json
 from data_specs.specs.run import RunSpec
 from data_specs.stage import STAGES, SealedStage, Stage
 from flows.runs.request import RUN_NAME
@@ -112,7 +113,7 @@ def read_sealed(plan: RunPlan) -> dict[str, SealedStage]:
 def read_records(root: str, name: str) -> dict[str, Any]:
     """The entries of a run's `stages.json`, not validated; empty where it is not there or is no JSON object."""
     with suppress(ValueError):
-        records = json.loads(storage.read_bytes(f"{run_folder(root, name)}/{SEALED}") or b"{}")
+        records = parse_json(storage.read_bytes(f"{run_folder(root, name)}/{SEALED}") or b"{}")
         return records if isinstance(records, dict) else {}
     return {}
 

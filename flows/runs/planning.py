@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from data_specs.errors import ContractError, SpecError
+from data_specs.json_text import parse_json
 from data_specs.stage import INNER_STAGES
 from flows.runs.equal_shards import reuse_equal_shards
 from flows.runs.plan import PLAN, RunPlan, read_plan, run_folder, write_plan
@@ -106,7 +107,7 @@ def _grown(request: Request, asked_by: str) -> tuple[Request, dict[str, int] | N
     if request.grow is None:
         return request, None
     folder = run_folder(request.run_root, request.run_name)
-    totals: dict[str, int] = json.loads(storage.read_bytes(f"{folder}/{GROWTH}") or b"{}")
+    totals: dict[str, int] = parse_json(storage.read_bytes(f"{folder}/{GROWTH}") or b"{}")
     if storage.read_bytes(f"{folder}/{PLAN}") is None:
         total, grow = resolve_recipe(request.recipe, request.settings).captions.total, 0
     else:

@@ -1,6 +1,5 @@
 """Decide by a setting's type how its text is read: what YAML takes for a number, date or comment may be a text."""
 
-import json
 import re
 from collections.abc import Sequence
 from types import NoneType, UnionType
@@ -8,6 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from data_specs.json_text import parse_json
 from data_specs.specs.run import RunSpec
 from tasks.yaml_files import YamlScalar, parse_yaml
 
@@ -43,8 +43,8 @@ def _unquoted(text: str) -> str:
         return text[1:-1].replace("''", "'")
     if len(text) > 1 and text[0] == text[-1] == '"':
         try:
-            return str(json.loads(text))
-        except json.JSONDecodeError:  # `"big" and "small"`: quotes that are part of the text
+            return str(parse_json(text))
+        except ValueError:  # `"big" and "small"`: quotes that are part of the text
             pass
     return text
 

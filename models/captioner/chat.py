@@ -1,12 +1,12 @@
 """Ask chat models in turns: by their tokenizer's chat template, and with what they reasoned taken out of their answers."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from data_specs.errors import SpecError, in_one_line
+from data_specs.json_text import parse_json
 from models.captioner.protocol import Turn
 from models.weights import cached
 
@@ -74,7 +74,7 @@ def has_chat_template(model: str, revision: str | None) -> bool | None:
     if (config := _file(model, revision, "tokenizer_config.json")) is None:
         return None
     try:
-        if json.loads(config.read_bytes()).get("chat_template"):
+        if parse_json(config.read_bytes()).get("chat_template"):
             return True
     except (OSError, ValueError, AttributeError):
         return None

@@ -9,6 +9,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from data_specs.errors import ContractError, SpecError
+from data_specs.json_text import parse_json
 from models.encoder.augment import MEAN, STD
 from models.encoder.objectives import TextPair
 from models.encoder.text import Reader, TextShape, TextTower
@@ -48,7 +49,7 @@ def _json(value: object) -> bytes:
 def load_exported(files: dict[str, bytes]) -> VisionTransformer:
     """Load the backbone in evaluation mode. Raises ContractError for files that are not an exported encoder."""
     try:
-        config = json.loads(files[CONFIG])
+        config = parse_json(files[CONFIG])
         backbone = VisionTransformer(VitShape(**config["shape"]))
         backbone.load_state_dict(load(files[WEIGHTS]))
     except UNREADABLE as error:
@@ -68,7 +69,7 @@ class JointSpace:
 def load_text(files: dict[str, bytes]) -> JointSpace:
     """Load the text tower in evaluation mode. Raises ContractError for files that hold none."""
     try:
-        shape = TextShape(**json.loads(files[TEXT_CONFIG])["shape"])
+        shape = TextShape(**parse_json(files[TEXT_CONFIG])["shape"])
         tensors = load(files[TEXT_WEIGHTS])
         tower = TextTower(shape)
         named = {name.removeprefix("tower."): tensor for name, tensor in tensors.items() if name.startswith("tower.")}

@@ -1,6 +1,5 @@
 """Find out which pipeline, parts and files a diffusers model has, in a folder or at a pinned hub revision, without loading it."""
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_specs.errors import SpecError, in_one_line
+from data_specs.json_text import parse_json
 from models.renderer.variants import PartWeights, chosen, stem_of, variants_of
 from models.weights import cached, damage, files_in, listed
 
@@ -86,7 +86,7 @@ def _layout(model: str, names: frozenset[str], read: Callable[[str], bytes]) -> 
 
     def config_of(name: str) -> dict[str, Any]:
         try:
-            found = json.loads(read(name))
+            found = parse_json(read(name))
         except (OSError, ValueError) as error:
             raise SpecError(f"{SETTING}: {name} of {model!r} cannot be read as JSON: fetch it again") from error
         if not isinstance(found, dict):

@@ -1,9 +1,9 @@
 """Build the scorer and safety checker that the images stage's spec names; nothing heavy is imported before it is needed."""
 
-import json
 from pathlib import Path
 
 from data_specs.errors import SpecError
+from data_specs.json_text import parse_json
 from data_specs.model_identity import ModelIdentity
 from data_specs.specs.images import ImagesSpec
 from models.scorer.protocol import Checker, Scorer
@@ -156,7 +156,7 @@ def _require_parts(model: str, setting: str, *files: str) -> None:
         raise SpecError(f"{setting}: folder {model!r} lacks {', '.join(lost)}")
     require_whole(model, setting=setting)
     try:
-        kind = json.loads((folder / "config.json").read_bytes()).get("model_type")
+        kind = parse_json((folder / "config.json").read_bytes()).get("model_type")
     except (ValueError, AttributeError) as error:
         raise SpecError(f"{setting}: config.json of {model!r} is no JSON object") from error
     if kind != "clip":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from types import MappingProxyType
 from PIL import Image
 
 from data_specs.errors import ContractError, SpecError
+from data_specs.json_text import parse_json
 
 SHEETS = Path(__file__).resolve().parents[2] / "data_specs" / "tiny_world"
 
@@ -30,7 +30,7 @@ def read_sheets(folder: Path) -> Sheets:
 
 def _cut(index: Path) -> Sheet:
     sheet = Image.open(index.with_suffix(".webp")).convert("RGBA")
-    boxes: dict[str, list[int]] = json.loads(index.read_text())["sprites"]
+    boxes: dict[str, list[int]] = parse_json(index.read_text())["sprites"]
     return MappingProxyType(
         {concept: sheet.crop((x, y, x + width, y + height)) for concept, (x, y, width, height) in boxes.items()}
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+from data_specs.json_text import parse_json
 
 WORLD = Path(__file__).resolve().parents[2] / "data_specs" / "tiny_world" / "world.json"
 
@@ -37,7 +38,7 @@ class World:
 @lru_cache(maxsize=1)
 def read_world() -> World:
     """Read the committed world."""
-    raw = json.loads(WORLD.read_text())
+    raw = parse_json(WORLD.read_text())
     concepts = tuple(
         WorldConcept(entry["name"], entry["category"], tuple(entry["keywords"]), tuple(entry["backgrounds"]))
         for entry in raw["concepts"]

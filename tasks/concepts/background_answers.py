@@ -1,12 +1,12 @@
 """Parse an LLM's answer about an object into places that may stand behind it, and refusals with a reason. Pure."""
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from data_specs.background_prompt import SEPARATOR, BackgroundPrompt
+from data_specs.json_text import parse_json
 from data_specs.prompt_set import ARROW
 from models.captioner.protocol import FILTERED
 
@@ -112,8 +112,8 @@ def split(completion: str) -> tuple[list[str], bool]:
     cut = "\n" not in completion
     if line.startswith("["):
         try:
-            return [text for part in json.loads(line) if (text := _stripped(str(part)))], False
-        except (json.JSONDecodeError, TypeError, RecursionError):
+            return [text for part in parse_json(line) if (text := _stripped(str(part)))], False
+        except (ValueError, TypeError):
             line = line.strip("[]")
     if len(_BULLETS.findall(f" {line}")) > 1:
         raw = _BULLETS.split(line)

@@ -57,7 +57,7 @@ def _tree(path: str) -> Any:
         case ".parquet":
             metadata = list_files.parquet(data, path).schema_arrow.metadata or {}
             try:
-                return list_files.parse_json(list_files.text(metadata.get(b"huggingface", b"{}"), path))
+                return list_files.parse_texts(list_files.text(metadata.get(b"huggingface", b"{}"), path))
             except ValueError as error:
                 raise SpecError(
                     f"concepts.sources: {path!r} describes its features in what is no JSON: {error}"

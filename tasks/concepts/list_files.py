@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from ruamel.yaml.error import YAMLError
 
 from data_specs.errors import SpecError
+from data_specs.json_text import parse_json
 from tasks import storage
 from tasks.concepts import delimited_files
 from tasks.yaml_files import parse_yaml
@@ -69,15 +70,15 @@ def tree(data: bytes, path: str) -> Any:
     """The parsed content of a JSON or YAML file."""
     content = text(data, path)
     try:
-        return parse_json(content) if suffix_of(path) == ".json" else parse_yaml(content)
+        return parse_texts(content) if suffix_of(path) == ".json" else parse_yaml(content)
     except (ValueError, YAMLError, RecursionError) as error:
         kind = suffix_of(path).removeprefix(".").upper()
         raise SpecError(f"concepts.sources: {path!r} is not {kind}: {' '.join(str(error).split())[:300]}") from error
 
 
-def parse_json(content: str) -> Any:
-    """JSON with numbers as texts, and None for NaN, which Python writes for a missing cell. Raises ValueError, RecursionError."""
-    return json.loads(
+def parse_texts(content: str) -> Any:
+    """JSON with numbers as texts, and None for NaN, which Python writes for a missing cell. Raises ValueError."""
+    return parse_json(
         content,
         parse_int=str,
         parse_float=str,
@@ -157,7 +158,7 @@ def words(cells: list[Any], where: str) -> tuple[str, ...]:
 
 def _line(number: int, line: str, path: str) -> Any:
     try:
-        return parse_json(line)
-    except (ValueError, RecursionError) as error:
+        return parse_texts(line)
+    except ValueError as error:
         fault = error.msg if isinstance(error, json.JSONDecodeError) else error
         raise SpecError(f"concepts.sources: {path!r}, line {number} is not JSON: {fault}") from error

@@ -1,7 +1,6 @@
 """Read the names that a source of the recipe lists, each with kind, category and backgrounds."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from data_specs.concept import KINDS, Kind
 from data_specs.errors import SpecError
+from data_specs.json_text import parse_json
 from data_specs.specs.concepts import (
     ConceptsSpec,
     FileSource,
@@ -96,7 +96,7 @@ def _label(source: TinyWorldSource | ListedSource) -> str:
 
 
 def _tiny_world() -> Iterator[Name]:
-    world = json.loads(list_files.read(str(WORLD)))
+    world = parse_json(list_files.read(str(WORLD)))
     for concept in world["concepts"]:
         yield Name(concept["name"], "object", concept["category"], "tiny_world", tuple(concept["backgrounds"]))
     for place in world["places"]:

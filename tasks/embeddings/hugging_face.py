@@ -4,7 +4,6 @@ Files of a split: those that `save_to_disk` listed in `<split>/state.json`; else
 the folder or its `data/` (as hubs serve them). tasks/embeddings/split_files.py finds them.
 """
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -18,6 +17,7 @@ from pyarrow import types
 
 from data_specs.errors import SpecError
 from data_specs.ids import digest
+from data_specs.json_text import parse_json
 from data_specs.rejection import Rejection
 from data_specs.specs.embeddings import HuggingFaceImages
 from tasks import storage
@@ -153,7 +153,7 @@ def class_names(schema: pa.Schema, column: str) -> list[str] | None:
     """
     text = (schema.metadata or {}).get(b"huggingface", b"{}")
     try:
-        feature = json.loads(text).get("info", {}).get("features", {}).get(column)
+        feature = parse_json(text).get("info", {}).get("features", {}).get(column)
     except (ValueError, AttributeError) as error:
         raise SpecError(
             f"embeddings.data_sets: what is written about column {column!r} cannot be read: {text[:200]!r}; save it again"

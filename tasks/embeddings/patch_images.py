@@ -15,6 +15,7 @@ from PIL import Image
 
 from data_specs.errors import ContractError
 from data_specs.ids import digest
+from data_specs.json_text import parse_json
 from data_specs.shard import ShardAddress
 from models.embedder.protocol import PatchEmbedder
 from tasks import storage
@@ -52,7 +53,7 @@ def read(address: ShardAddress) -> dict[str, bytes]:
             f"{address.file(SUFFIX)} is missing: an earlier version sealed this shard without it; remove "
             f"{address.stem}.json and run again to extract it anew"
         )
-    return {entry["id"]: base64.b64decode(entry["png"]) for entry in json.loads(text)}
+    return {entry["id"]: base64.b64decode(entry["png"]) for entry in parse_json(text)}
 
 
 def first_rows(benchmark: Sequence[ShardAddress]) -> list[dict[str, Any]]:

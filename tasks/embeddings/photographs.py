@@ -7,7 +7,6 @@ tested on every fifth in turn.
 
 import hashlib
 import io
-import json
 import random
 from collections import defaultdict
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from PIL import Image
 
 from data_specs.benchmark_image import BenchmarkImage
 from data_specs.ids import digest, seed_of
+from data_specs.json_text import parse_json
 from data_specs.specs.embeddings import PhotographBenchmark
 
 VERSION = 1
@@ -36,7 +36,7 @@ class PhotographSet:
 
 def photographs_of(found: PhotographSet, part: int, parts: int) -> Iterator[BenchmarkImage]:
     """Every `parts`-th image from `part` on, at the size at which it ships."""
-    index = json.loads((FOLDER / f"{found.name}.json").read_text(encoding="utf-8"))
+    index = parse_json((FOLDER / f"{found.name}.json").read_text(encoding="utf-8"))
     sheet = Image.open(FOLDER / f"{found.name}.webp").convert("RGB")
     labels = [image["label"] for image in index["images"]]
     fifths = _fifths(found, labels)

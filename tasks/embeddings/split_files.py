@@ -3,11 +3,11 @@
 A folder holds more than its splits: caches of `map()`, other splits whose names begin alike, an earlier download.
 """
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Sequence
 
+from data_specs.json_text import parse_json
 from data_specs.specs.embeddings import HuggingFaceImages
 from tasks import storage
 from tasks.embeddings.refusals import refusal
@@ -56,7 +56,7 @@ def _listed(source: HuggingFaceImages, folder: str) -> list[str]:
     if text is None:
         return []
     try:
-        state = json.loads(text)
+        state = parse_json(text)
         names = [str(file["filename"]) for file in state["_data_files"]]
         chosen = state.get("_indices_files") or state.get("_indices_data_files")
     except (ValueError, KeyError, TypeError, AttributeError) as error:

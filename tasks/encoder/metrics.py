@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
+from data_specs.json_text import parse_json
 from tasks import storage
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def read_metrics(folder: str) -> list[MetricsRow]:
     rows = []
     for line in (storage.read_bytes(metrics_url(folder)) or b"").splitlines():
         try:
-            rows.append(json.loads(line))
+            rows.append(parse_json(line))
         except ValueError:
             break
     return rows
@@ -42,7 +43,7 @@ def newest_row(folder: str) -> MetricsRow | None:
         return None
     for line in reversed(lines):
         with suppress(ValueError):  # cut short: at the end by a kill, at the beginning by us
-            row: MetricsRow = json.loads(line)
+            row: MetricsRow = parse_json(line)
             return row
     return None
 

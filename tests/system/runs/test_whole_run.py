@@ -94,11 +94,12 @@ def test_a_damaged_shard_is_found(finished, synclr, tmp_path):
 
 @dataclass
 class Readme:
-    """What each of its commands said, and when the files of the first stages were written before it and after."""
+    """What each of its commands said; when the files of the first stages were written, before and after; encoders it added."""
 
     said: dict[str, str]
     before: dict[str, dict[Path, int]]
     after: dict[str, dict[Path, int]]
+    encoders: dict[str, int]
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +107,7 @@ def readme(finished, synclr, tmp_path_factory) -> Readme:
     fences = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     commands = [line for fence in fences for line in fence.strip().splitlines()]
     targets, folder = (ROOT / "Makefile").read_text(encoding="utf-8"), tmp_path_factory.mktemp("readme")
-    seen = Readme({}, {}, {})
+    seen = Readme({}, {}, {}, {})
     for command in commands:
         program, *arguments = shlex.split(command)
         if program == "make":
@@ -116,10 +117,15 @@ def readme(finished, synclr, tmp_path_factory) -> Readme:
         if arguments[0] == "run":  # as it stands, and cut small by what follows
             arguments += [*(sets(encoder__steps=7) if ENCODER in command else sets()), "--until", "encoder", "--json"]
         made = {"sheet.png", "drawn"}
-        seen.before[command] = times(synclr.root, "concepts", "captions", "images")
+        before, seen.before[command] = encoders(synclr.root), times(synclr.root, "concepts", "captions", "images")
         seen.said[command] = synclr(*[str(folder / word) if word in made else word for word in arguments])
         seen.after[command] = times(synclr.root, "concepts", "captions", "images")
+        seen.encoders[command] = encoders(synclr.root) - before
     return seen
+
+
+def encoders(root: Path) -> int:
+    return sum(encoder.is_dir() for encoder in (root / "encoder").iterdir())
 
 
 def test_every_command_of_the_readme_runs(readme):
@@ -132,4 +138,4 @@ def test_changing_the_encoder_touches_nothing_before_it_and_says_which_field(rea
     assert [stage["made"] for stage in changed["stages"]] == [0, 0, 0, 1]
     assert changed["stages"][3]["stale"] == ["spec.steps 6 -> 7"]
     assert readme.after[command] == readme.before[command]
-    assert len([encoder for encoder in (synclr.root / "encoder").iterdir() if encoder.is_dir()]) == 2
+    assert readme.encoders[command] == 1

@@ -1,0 +1,16 @@
+"""JSON of anybody's: whatever is wrong with it is one kind of error."""
+
+import pytest
+
+from data_specs.json_text import parse_json
+
+
+def test_what_is_right_is_read_and_numbers_as_one_wants_them():
+    assert parse_json(b'{"a": [1, null]}') == {"a": [1, None]}
+    assert parse_json("[007.0]".replace("00", ""), parse_float=str) == ["7.0"]
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, '{"a":' * 100_000, b"\xff\xfe", "nul"])
+def test_what_is_wrong_is_a_value_error_however_deep(text):
+    with pytest.raises(ValueError):
+        parse_json(text)
