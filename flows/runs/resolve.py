@@ -38,9 +38,9 @@ VERSIONS = {
     "captions": 5,
     SELECTION: 1,
     "images": 3,
-    "encoder": 3,
+    "encoder": 4,
     "embeddings": 3,
-    "scores": 5,
+    "scores": 6,
 }
 """Incremented when a stage's code would make other bytes from the same spec."""
 CONTENTS = "contents"

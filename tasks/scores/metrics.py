@@ -14,7 +14,8 @@ from scipy import stats
 from data_specs.specs.embeddings import Metric
 from models.probes.labels import Decisions, Labels, targets_of
 
-RECALLS = np.linspace(0.0, 1.0, 11)
+TENTHS = np.arange(11)
+"""The recalls at which VOC 2007 asks for a precision, in tenths."""
 RESAMPLES = 200
 CONFIDENCE = 0.95
 Predictions = NDArray[Any]
@@ -49,11 +50,11 @@ def map11(decisions_MC: Predictions, labels: Labels) -> float:
     found = []
     for place in np.flatnonzero(targets_MC.any(0)):
         # Stable: images of equal decisions keep their order.
-        hits = targets_MC[np.argsort(-decisions_MC[:, place], kind="stable"), place].cumsum()
-        precision, recall = hits / np.arange(1, len(hits) + 1), hits / hits[-1]
+        hits = targets_MC[np.argsort(-decisions_MC[:, place], kind="stable"), place].cumsum(dtype=np.int64)
+        precision = hits / np.arange(1, len(hits) + 1)
         best_from_here = np.maximum.accumulate(precision[::-1])[::-1]
-        # The first rank that reaches each recall; recalls are exact fractions but for the last bit.
-        found.append(best_from_here[np.searchsorted(recall, RECALLS - 1e-9)].mean())
+        # The first rank that reaches each recall, in whole numbers: 7 of 10 in floats may be less than 0.7.
+        found.append(best_from_here[np.searchsorted(10 * hits, TENTHS * hits[-1])].mean())
     return float(np.mean(found)) if found else math.nan
 
 

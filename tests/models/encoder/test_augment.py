@@ -6,7 +6,16 @@ import torch
 from PIL import Image
 
 from models.encoder import augment
-from models.encoder.augment import CropRecipe, crops, downsample, global_recipe, recolour, resampling, resized_crops
+from models.encoder.augment import (
+    CropRecipe,
+    box_sides,
+    crops,
+    downsample,
+    global_recipe,
+    recolour,
+    resampling,
+    resized_crops,
+)
 from models.encoder.draws import Draws
 
 
@@ -34,6 +43,16 @@ def test_a_crop_is_the_part_of_the_image_it_claims_to_be() -> None:
     assert 0.34 < float(spans.max()) < 0.39
     flipped = (found[:, 0, 0, -1] < found[:, 0, 0, 0]).float().mean()
     assert 0.35 < float(flipped) < 0.65
+
+
+def test_boxes_are_as_large_as_torchvisions_random_resized_crop_makes_them() -> None:
+    """A box that does not fit is drawn again: cut to the image, the mean area of the global crops would be 0.653."""
+    for scale, area in (((0.32, 1.0), 0.600), ((0.05, 0.32), 0.185)):
+        width, height = box_sides(200_000, scale, numbers(200_000, 0))
+        assert float((width * height).mean()) == pytest.approx(area, abs=0.002)
+        assert float(torch.maximum(width, height).max()) <= 1
+        aspect = (width / height).log()
+        assert float(aspect.abs().max()) <= 0.2877 and abs(float(aspect.mean())) < 0.002
 
 
 def test_a_image_that_is_always_blurred_is_never_solarised(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,9 @@ def test_map_is_vocs_eleven_points() -> None:
 def test_a_class_nowhere_in_the_test_has_no_precision() -> None:
     labels = np.array([[1, 0], [0, 0], [1, 0]])
     assert map11(np.array([[3, 0], [1, 1], [2, 2]], np.float32), labels) == 1.0
+    # As the VOC devkit has it: of ten positives the seventh reaches recall 0.7, which in floats is a bit more than 7 / 10.
+    ranked = np.array([1] * 7 + [0] * 30 + [1] * 3)[:, None]
+    assert map11(-np.arange(40.0, dtype=np.float32)[:, None], ranked) == pytest.approx(0.795, abs=0.0005)
     assert np.isnan(map11(np.zeros((2, 2), np.float32), np.zeros((2, 2), np.int64)))
     rare = np.eye(40, 1, dtype=np.int64)  # one image in forty: many draws have none
     value, low, high = value_with_interval("map11", [rare.astype(np.float32)], rare, seed=0)
