@@ -19,7 +19,8 @@ seal_table = task(name="ingest concepts", cache_policy=NO_CACHE)(ingest_table)
 def ingest_concepts(plan: RunPlan) -> SealedStage:
     """Read every source, clean and merge the names, have an LLM write backgrounds if asked to, weigh, and seal the table."""
     with StageRun(plan, "concepts", reads=plan.stages.get(BACKGROUNDS)) as stage_run:
-        stage_run.begin("tables", 1, 1 - len(stage_run.missing))
+        planned = len(stage_run.planned)
+        stage_run.begin("tables", planned, planned - len(stage_run.missing))
         entries = concept_entries(plan) if stage_run.missing else None
         written = backgrounds_for(plan, needed=entries is not None)
         made = []

@@ -12,6 +12,7 @@ from flows.cli.printing import print_line, print_result
 from flows.cli.progress_display import progress_listener
 from flows.runs.recipes import read_overrides
 from flows.runs.request import Request
+from flows.runs.slices import Slice
 from flows.server.settings import prepare
 
 
@@ -30,6 +31,16 @@ def run_recipe(
         int | None,
         typer.Option(min=0, help="add so many captions to those the run already has; 0 keeps its size"),
     ] = None,
+    part: Annotated[
+        Slice | None,
+        typer.Option(
+            "--slice",
+            metavar="I/N",
+            parser=Slice.parse,
+            help="make every N-th shard of each stage, from the I-th on: processes 1/N to N/N, on hosts that share a root, make "
+            "all; each waits for the others before the next stage",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe, from concepts to scores and a report.
@@ -47,7 +58,7 @@ def run_recipe(
     from flows.launch.run import run_request
 
     with progress_listener(quiet=as_json) as listener:
-        summary = run_request(request, [listener])
+        summary = run_request(request, [listener], part)
     print_result(summary, as_json, lambda: tables.print_run_summary(summary))
 
 

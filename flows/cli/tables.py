@@ -26,8 +26,9 @@ def _table(*columns: str | Column) -> Table:
 def print_run_summary(summary: dict[str, Any]) -> None:
     """What `synclr run` made, stage by stage, then scores and the report's path."""
     for stage in summary["stages"]:
-        reused = stage["shards"] - stage["made"]
+        reused, left = stage["sealed"] - stage["made"], stage["shards"] - stage["sealed"]
         shards = f"{stage['made']} of {stage['shards']} shards made, {reused} reused"
+        shards += f", {left} left to other slices" if left else ""
         rejected = f", {sum(stage['rejected'].values()):,} rejected" if stage["rejected"] else ""
         print_line(f"{stage['stage']:<10} {shards}, {counted(stage['accepted'], RECORDS[stage['stage']])}{rejected}")
         for field in stage["stale"]:

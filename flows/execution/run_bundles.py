@@ -57,8 +57,9 @@ def run_bundles(
     shard; `found` are units that were there before, where a shard can be made in part.
     """
     plan, stage, missing = stage_run.plan, stage_run.stage, stage_run.missing
-    there = (stage.count - len(missing)) * per_shard if found is None else found
-    stage_run.begin(unit, stage.count * per_shard, there)
+    planned = len(stage_run.planned)
+    there = (planned - len(missing)) * per_shard if found is None else found
+    stage_run.begin(unit, planned * per_shard, there)
     futures: list[PrefectFuture[Any]] = []
     if missing:
         work = Work(stage, tuple(missing), settings, inputs(plan), plan.spec.seed, stage_run.made_by)

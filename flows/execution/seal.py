@@ -8,18 +8,27 @@ from prefect.cache_policies import NO_CACHE
 
 from data_specs.stage import SealedStage, Stage
 from flows.artifacts.publish import publish_stage
+from flows.execution.await_others import await_others
 from flows.execution.stage_run import StageRun
 from tasks.events import Published
+from tasks.shards import missing
 
 
 def seal(stage_run: StageRun, made: Sequence[Any]) -> SealedStage:
-    """Sum up the stage. `made` are futures of what worked in it: their edges lead to the seal, and from it onwards.
+    """Sum up the stage, once other slices have made their part of it; at the end of a run they are not waited for.
+
+    `made` are futures of what worked in it: their edges lead to the seal, and from it onwards.
 
     Only after every future was asked for its result: Prefect would run this with None in place of one that failed.
     """
+    plan, stage = stage_run.plan, stage_run.stage
+    if plan.slice is not None:
+        if stage.name == plan.until and missing(stage):
+            return stage_run.finish_part()
+        await_others(stage_run)
     sealing = _seal.with_options(
-        name=f"seal the {stage_run.stage.name} stage",
-        assets=[_asset(stage_run.stage)],
+        name=f"seal the {stage.name} stage",
+        assets=[_asset(stage)],
         # By name, since Prefect follows assets within one flow only, and each stage is a flow of its own.
         asset_deps=[_key(stage_run.reads)] if stage_run.reads else [],
     )

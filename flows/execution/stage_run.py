@@ -22,7 +22,7 @@ from flows.runs.throughput import format_number, per_second
 from flows.server.plain_errors import one_line
 from flows.server.run_states import show_waiting
 from tasks.events import Emit, Event, Finished, Milestone, Notice, Started, Waiting, Worked, ignore
-from tasks.shards import missing, require_manifests
+from tasks.shards import manifests, missing, require_manifests
 
 logger = logging.getLogger("synclr")
 
@@ -30,12 +30,14 @@ logger = logging.getLogger("synclr")
 class StageRun:
     """A block around a stage's work. `reads` is the stage before; `stale` the fields in which the run's last result differed.
 
+    `planned` are this process's shards, `missing` those of them that were not sealed when it began.
+
     A plain class, and not a dataclass: Prefect looks through the arguments of its tasks.
     """
 
     def __init__(self, plan: RunPlan, name: str, reads: Stage | None = None) -> None:
         self.plan, self.stage, self.reads = plan, plan.stages[name], reads
-        self.missing = missing(self.stage)
+        self.planned, self.missing = plan.own(range(self.stage.count)), plan.own(missing(self.stage))
         self.stale = stale_fields(self.stage, read_sealed(plan).get(name))
         self.flow_run: str | None = flow_run.id
         self.made_by = MadeBy(plan.name, self.flow_run)
@@ -112,7 +114,8 @@ class StageRun:
             self._tell(f"failed: {one_line(error)}", failed=True)
 
     def begin(self, unit: str, total: int, found: int) -> None:
-        self._tell(f"begins: {len(self.missing):,} of {self.stage.count:,} shards to make")
+        part = "" if self.plan.slice is None else f" as slice {self.plan.slice}"
+        self._tell(f"begins: {len(self.missing):,} of {self.stage.count:,} shards to make{part}")
         self.emit(Started(self.plan.name, self.stage.name, unit, total, found))
 
     def finish(self) -> SealedStage:
@@ -122,6 +125,15 @@ class StageRun:
         self.emit(Finished(self.plan.name, self.stage.name, self.seconds, self.engine_busy))
         self._open_lineage.completed(found)
         self._tell(made_and_reused(found, len(self.missing), self.seconds, self.plan, self.flow_run))
+        return found
+
+    def finish_part(self) -> SealedStage:
+        """Sum up what is sealed of a stage that other slices still work in; it is not recorded, since it is not whole."""
+        found = sum_up(self.stage, len(self.missing), self.seconds, self.engine_busy, partly=True)
+        self.emit(Finished(self.plan.name, self.stage.name, self.seconds, self.engine_busy))
+        self._open_lineage.completed(found)
+        left = len(missing(self.stage))
+        self._tell(f"slice {self.plan.slice}: its {len(self.planned):,} shards are sealed; others make {left:,} more")
         return found
 
     def _tell(self, text: str, *, failed: bool = False) -> None:
@@ -146,15 +158,17 @@ def made_and_reused(found: SealedStage, made: int, seconds: float, plan: RunPlan
     return f"sealed: {', '.join(parts)}, {found.accepted:,} accepted, {sum(found.rejected.values()):,} rejected"
 
 
-def sum_up(stage: Stage, made: int, seconds: float = 0.0, engine_busy: float | None = None) -> SealedStage:
-    """The sums over a stage's manifests. Raises ContractError if a shard is not sealed."""
-    manifests = require_manifests(stage)
+def sum_up(
+    stage: Stage, made: int, seconds: float = 0.0, engine_busy: float | None = None, *, partly: bool = False
+) -> SealedStage:
+    """The sums over a stage's manifests. Raises ContractError if a shard is not sealed, unless it may be there `partly`."""
+    found = [each for each in manifests(stage) if each] if partly else require_manifests(stage)
     rejected: Counter[str] = Counter()
-    for manifest in manifests:
+    for manifest in found:
         rejected.update(manifest.rejected)
     return SealedStage(
         **stage.model_dump(include=set(Stage.model_fields)),
-        accepted=sum(manifest.accepted for manifest in manifests),
+        accepted=sum(manifest.accepted for manifest in found),
         rejected=dict(sorted(rejected.items())),
         made=made,
         seconds=round(seconds, 2),

@@ -1,5 +1,6 @@
 """Read how a run's stages began and ended last, from the OpenLineage events that are kept beside the run."""
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from flows.runs.plan import RunPlan
 from tasks import storage
 from tasks.shards import missing
 
-EVENTS = "openlineage.jsonl"
+EVENTS = re.compile(r"openlineage(-\d+)?\.jsonl")
+"""One file a run, and one for each slice that made a part of it."""
 END_BYTES = 1 << 20
 """Read of the file's end: some hundred events."""
 FAILED, STOPPED, RUNNING = "FAIL", "ABORT", "RUNNING"
@@ -37,10 +39,12 @@ class StageEvent:
 def last_events(plan: RunPlan) -> dict[str, StageEvent]:
     """By stage; empty where no events are kept. Events that are sent elsewhere, and those of a remote root, are not here."""
     found: dict[str, StageEvent] = {}
-    for line in _end(f"{plan.folder}/{EVENTS}"):
-        with suppress(ValueError, KeyError, TypeError):  # cut short: at the end by a kill, at the beginning by us
-            event = _parsed(parse_json(line))
-            found[event.stage] = event
+    for name in filter(EVENTS.fullmatch, storage.names(plan.folder)):
+        for line in _end(f"{plan.folder}/{name}"):
+            with suppress(ValueError, KeyError, TypeError):  # cut short: at the end by a kill, at the beginning by us
+                event = _parsed(parse_json(line))
+                if event.stage not in found or event.time >= found[event.stage].time:
+                    found[event.stage] = event
     return found
 
 

@@ -1,43 +1,49 @@
 """Run a request from the command line: make what is missing under a Prefect server, and sum up."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
-from data_specs.stage import INNER_STAGES, STAGES, SealedStage
+from data_specs.stage import INNER_STAGES, STAGES, SealedStage, Stage
 from flows.runs.plan import RunPlan, read_sealed, record_sealed
 from flows.runs.planning import plan_run
 from flows.runs.request import Request
 from flows.runs.resolve import stale_fields
+from flows.runs.slices import Slice
 from flows.server.api_check import require_api
 from flows.server.prefect_server import chosen, running
 from tasks import storage
 from tasks.events import Emit, Notice
 from tasks.scores.summary import headline
-from tasks.shards import missing
+from tasks.shards import manifests, missing
 
 
-def run_request(request: Request, listeners: Sequence[Emit] = ()) -> dict[str, Any]:
-    """`{"run", "stages", "scores", "report"}` of what was made; `listeners` get its events.
+def run_request(request: Request, listeners: Sequence[Emit] = (), part: Slice | None = None) -> dict[str, Any]:
+    """`{"run", "stages", "scores", "report"}` of what was made; `listeners` get its events; `part` is what others leave to it.
 
     Raises SpecError before any work if the request is wrong; afterwards what the stages raise.
     """
-    plan = plan_run(request, asked_by=str(uuid4()), listeners=listeners)
+    plan = plan_run(request, asked_by=str(uuid4()), listeners=listeners).model_copy(update={"slice": part})
     before = read_sealed(plan)
     stale = {name: stale_fields(plan.stages[name], before.get(name)) for name in STAGES}
-    absent = {name: len(missing(plan.stages[name])) for name in plan.requested}
-    if any(absent.values()):
+    lacking = {name: missing(plan.stages[name]) for name in plan.requested}
+    absent = {name: len(plan.own(indices)) for name, indices in lacking.items()}
+    if any(lacking.values()):
         _make(plan, request)
     else:
         _record_reused(plan)
-    sealed = read_sealed(plan)
+    sealed, scores = read_sealed(plan), plan.stages["scores"]
     return {
         "run": plan.name,
-        "stages": [_summary(sealed[name], absent[name]) | {"stale": stale[name]} for name in plan.requested],
-        "scores": headline(plan.stages["scores"]) if plan.until == STAGES[-1] else [],
-        "report": _report(plan, remake=not any(absent.values()) and any(stale.values())),
+        "stages": [
+            _summary(plan.stages[name], sealed.get(name), absent[name]) | {"stale": stale[name]}
+            for name in plan.requested
+        ],
+        "scores": headline(scores) if plan.until == STAGES[-1] and not missing(scores) else [],
+        "report": _report(plan, remake=not any(lacking.values()) and any(stale.values())),
     }
 
 
@@ -59,10 +65,17 @@ def _record_reused(plan: RunPlan) -> None:
             record_sealed(plan, sum_up(stage, made=0))
 
 
-def _summary(sealed: SealedStage, made: int) -> dict[str, Any]:
-    """`made` counts what was missing when this run began; `sealed` remembers that of the last run that made something."""
-    counts = {"shards": sealed.count, "made": made, "accepted": sealed.accepted, "rejected": sealed.rejected}
-    return {"stage": sealed.name, "lineage": sealed.lineage, "folder": sealed.folder} | counts
+def _summary(stage: Stage, sealed: SealedStage | None, made: int) -> dict[str, Any]:
+    """`made` counts what this process had to make; `sealed`, of which other slices may have the rest to make, what is there."""
+    left = len(missing(stage))
+    counts: dict[str, Any] = {"shards": stage.count, "made": made, "sealed": stage.count - left}
+    if not left and sealed is not None:
+        counts |= {"accepted": sealed.accepted, "rejected": sealed.rejected}
+    else:
+        found = [each for each in manifests(stage) if each]
+        rejected = sum((Counter(each.rejected) for each in found), Counter[str]())
+        counts |= {"accepted": sum(each.accepted for each in found), "rejected": dict(sorted(rejected.items()))}
+    return {"stage": stage.name, "lineage": stage.lineage, "folder": stage.folder} | counts
 
 
 @contextmanager

@@ -169,6 +169,7 @@ def _client(plan: RunPlan) -> OpenLineageClient:
     if any(name.startswith(CONFIGURED) for name in os.environ):
         return OpenLineageClient()
     folder = storage.local_path(plan.folder) if storage.is_local(plan.root) else plan.log_folder
-    path = folder / "openlineage.jsonl"
+    # Each slice has a file of its own: what two hosts append to one may be lost.
+    path = folder / ("openlineage.jsonl" if plan.slice is None else f"openlineage-{plan.slice.number}.jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
     return OpenLineageClient(transport=FileTransport(FileConfig(str(path), append=True)))

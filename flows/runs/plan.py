@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from data_specs.json_text import parse_json
 from data_specs.specs.run import RunSpec
 from data_specs.stage import STAGES, SealedStage, Stage
 from flows.runs.request import RUN_NAME
+from flows.runs.slices import Slice
 from tasks import storage
 from tasks.events import Emit, Event
 
@@ -24,7 +26,8 @@ class RunPlan(BaseModel):
     """What a run makes and where. Nobody works out a lineage again: a list that is edited meanwhile changes nothing of it.
 
     `stages` holds the six stages and the inner ones that this recipe has. `source` is the request that it was resolved from.
-    `listeners` get the events of the run; like `begun` (it was checked and stored by this process) they are not stored.
+    `listeners` get the events of the run; like `begun` (it was checked and stored by this process) and `slice` (which shards this
+    process makes; None: all) they are not stored.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +41,7 @@ class RunPlan(BaseModel):
     until: str = STAGES[-1]
     listeners: tuple[Emit, ...] = Field(default=(), exclude=True, repr=False)
     begun: bool = Field(default=False, exclude=True, repr=False)
+    slice: Slice | None = Field(default=None, exclude=True)
 
     @model_validator(mode="after")
     def _in_order(self) -> "RunPlan":
@@ -57,6 +61,10 @@ class RunPlan(BaseModel):
     @property
     def log_folder(self) -> Path:
         return run_log_folder(self.root, self.name)
+
+    def own(self, indices: Sequence[int]) -> list[int]:
+        """Those that this process makes."""
+        return list(indices) if self.slice is None else self.slice.share(indices)
 
     def emit(self, event: Event) -> None:
         for listener in self.listeners:
