@@ -9,7 +9,7 @@ from data_specs.specs.base import LINEAGE_IF_SET, Spec
 Metric = Literal["top1", "mean_per_class", "map11"]
 TinyWorldBenchmark = Literal["styles", "training_styles"]
 PhotographBenchmark = Literal["photographs", "clothes"]
-ShippedBenchmark = TinyWorldBenchmark | PhotographBenchmark
+ShippedBenchmark = Literal[TinyWorldBenchmark, PhotographBenchmark]
 SHIPPED = (*get_args(TinyWorldBenchmark), *get_args(PhotographBenchmark))
 
 

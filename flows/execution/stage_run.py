@@ -3,6 +3,7 @@
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
@@ -37,7 +38,9 @@ class StageRun:
 
     def __init__(self, plan: RunPlan, name: str, reads: Stage | None = None) -> None:
         self.plan, self.stage, self.reads = plan, plan.stages[name], reads
-        self.planned, self.missing = plan.own(range(self.stage.count)), plan.own(missing(self.stage))
+        # The table of concepts takes seconds, and every slice needs it at once: whoever is there first makes it.
+        own: Callable[[Sequence[int]], list[int]] = list if name == "concepts" else plan.own
+        self.planned, self.missing = own(range(self.stage.count)), own(missing(self.stage))
         self.stale = stale_fields(self.stage, read_sealed(plan).get(name))
         self.flow_run: str | None = flow_run.id
         self.made_by = MadeBy(plan.name, self.flow_run)

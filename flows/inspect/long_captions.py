@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from data_specs.stage import Stage
-from tasks.shards import read_rows
+from tasks.shards import read_rows, sealed
 
 MOST_SHARDS = 64
 """Read; of more shards, this many are taken, evenly."""
@@ -27,10 +27,10 @@ class LongCaptions:
 
 
 def long_captions(stage: Stage) -> LongCaptions:
-    """Of the images stage, whose shards must all be sealed."""
+    """Of those shards of the images stage that are sealed: another slice may still make the rest."""
     count = of = 0
     limits: set[int] = set()
-    for address in stage.spread(MOST_SHARDS):
+    for address in filter(sealed, stage.spread(MOST_SHARDS)):
         rows = read_rows(address, ["unseen_tokens", "rendering"])
         if "unseen_tokens" not in rows.column_names:
             continue  # sealed before tokens were counted

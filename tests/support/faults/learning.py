@@ -92,8 +92,8 @@ FAULTS = (
     Fault(
         "recall-points-without-zero",
         "tasks/scores/metrics.py",
-        "RECALLS = np.linspace(0.0, 1.0, 11)",
-        "RECALLS = np.linspace(0.1, 1.0, 10)",
+        "TENTHS = np.arange(11)",
+        "TENTHS = np.arange(1, 11)",
         (METRICS,),
     ),
     Fault(
