@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from data_specs.errors import ContractError, StoppedError
-from tiny_renderer.muon import Muon
+from models.muon import Muon
 from tiny_renderer.networks import MovingAverage
 from tiny_renderer.snapshots import read_snapshot, write_snapshot
 

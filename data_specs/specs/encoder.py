@@ -84,6 +84,11 @@ class EncoderSpec(Spec):
         default=64, ge=1, description="image shards open at a time, whose captions are shuffled together"
     )
     steps: int = Field(default=700, ge=1, description="optimizer steps")
+    optimizer: Literal["adamw", "muon"] = Field(
+        default="adamw",
+        description="adamw (paper), or muon: orthogonalised momentum for matrices, AdamW for the rest, one rate for both",
+        json_schema_extra=LINEAGE_IF_SET,
+    )
     warmup_steps: int = Field(default=70, ge=0)
     lr: float = Field(default=1.5e-3, gt=0, description="peak learning rate, absolute")
     betas: tuple[Decay, Decay] = (0.9, 0.999)
@@ -177,6 +182,8 @@ class EncoderSpec(Spec):
                 f"ibot_weight {self.ibot_weight:g} needs masked tokens: mask_probability {self.mask_probability:g} of {crops} "
                 f"crops and mask_ratio {self.mask_ratio:g} of {tokens} tokens mask none; raise them, or set ibot_weight to 0"
             )
+        if self.optimizer == "muon" and self.sharded:
+            raise ValueError("optimizer muon needs whole matrices: set sharded to false, or optimizer to adamw")
         if self.text_width % self.text_heads:
             raise ValueError(f"text_width {self.text_width} is no multiple of text_heads {self.text_heads}")
         return self

@@ -23,6 +23,7 @@ from models.encoder.parameters import groups
 from models.encoder.schedules import cosine, linear, warmup_cosine
 from models.encoder.sharding import as_sharded, average, clip, shard, whole
 from models.encoder.vit import VisionTransformer
+from models.muon import Muon
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ class EncoderTraining:
             shard(self.objective, device)
         elif world_size() > 1:
             self._wrapped = DistributedDataParallel(self.objective)
-        self.optimizer = torch.optim.AdamW(groups(self.objective), lr=spec.lr, betas=spec.betas)
+        kind = Muon if spec.optimizer == "muon" else torch.optim.AdamW
+        self.optimizer: torch.optim.Optimizer = kind(groups(self.objective), lr=spec.lr, betas=spec.betas)
 
     def advance(self, parts: Sequence[ImageBatch]) -> EncoderStepReport:
         """Do one step from `accumulate` batches. Every rank must call it, each with its share of them.

@@ -92,3 +92,28 @@ def test_the_recipe_says_whose_weights_are_exported(settings: dict[str, str], ex
     training.advance([images()])
     tower = getattr(training.objective, exported)
     assert training.exported() is tower.backbone
+
+
+def test_muon_goes_on_from_a_checkpoint_as_if_nothing_had_been_between() -> None:
+    spec = spec_with(optimizer="muon")
+    through, first = EncoderTraining(spec, 0), EncoderTraining(spec, 0)
+    for _ in range(2):
+        through.advance([images()])
+        first.advance([images()])
+    second = EncoderTraining(spec, 0)
+    second.restore(first.tensors(), 2)
+    assert second.advance([images()]).terms == through.advance([images()]).terms
+    one, other = through.tensors(), second.tensors()
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_muon_moves_a_matrix_alike_in_all_directions_and_a_bias_as_adamw_does() -> None:
+    moved = {}
+    for optimizer in ("muon", "adamw"):
+        training = EncoderTraining(spec_with(optimizer=optimizer, warmup_steps=0, weight_decay=(0.0, 0.0)), 0)
+        layer = training.objective.student.backbone.blocks[0].fc1
+        before = layer.weight.detach().clone()
+        training.advance([images()])
+        moved[optimizer] = torch.linalg.svdvals(layer.weight.detach() - before)
+    # Six images and their crops give a gradient of some 30 directions of 128.
+    assert float(moved["muon"][0] / moved["muon"][16]) < 1.5 < float(moved["adamw"][0] / moved["adamw"][16])

@@ -7,30 +7,28 @@ kernels (2-D parameters alone), and iterates in bfloat16, which a CPU without it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.optim.optimizer import ParamsT
 
 LEAST_SIDE = 12
 """Matrices with fewer rows or columns (images in, images out) are left to AdamW."""
 
 
 class Muon(torch.optim.Optimizer):
-    """An optimizer whose state has AdamW's names, so that a snapshot keeps both alike."""
+    """An optimizer that takes what AdamW takes, and whose state has its names, so that a snapshot keeps both alike."""
 
     def __init__(
         self,
-        parameters: Iterable[nn.Parameter],
+        parameters: ParamsT,
         lr: float,
         momentum: float = 0.95,
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.01,
     ) -> None:
-        super().__init__(
-            list(parameters), {"lr": lr, "momentum": momentum, "betas": betas, "weight_decay": weight_decay}
-        )
+        super().__init__(parameters, {"lr": lr, "momentum": momentum, "betas": betas, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from tiny_renderer.muon import Muon, orthogonal
+from models.muon import Muon, orthogonal
 
 
 def test_singular_values_become_alike() -> None:
