@@ -54,6 +54,10 @@ def test_two_slices_make_a_run_together_and_each_its_own(synclr: CommandLine) ->
     assert synclr.json("verify")["faults"] == []
 
 
+def test_a_slice_alone_does_not_say_how_large_a_run_grows(synclr: CommandLine) -> None:
+    assert "captions.total" in synclr("run", "tiny", "--slice", "1/2", "--grow", "8", code=2)
+
+
 @pytest.mark.parametrize("words", ["0/2", "3/2", "2", "a/b", "1/0", "-1/2"])
 def test_what_is_no_slice_is_a_line(synclr: CommandLine, words: str) -> None:
     assert "--slice" in synclr("run", "tiny", f"--slice={words}", code=2)
