@@ -37,10 +37,8 @@ run: setup  ## run the tiny recipe through all six stages
 test: setup tools  ## test every law and every real part once: engines, a whole run, Prefect's server and pages (10 minutes)
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not long"
 
-# A third of the long ones' time is waiting, for what was killed or for a schedule: one process more is a quarter faster.
-test-all: JOBS_OF_ALL = $(shell echo $$(($(JOBS) ? $(JOBS) + 1 : 0)))
-test-all: setup tools  ## the long ones too: every model family, kills and restarts, schedules, start commands (25 minutes)
-	@$(BIN)/python -m pytest -n $(JOBS_OF_ALL) --dist loadgroup --no-loadscope-reorder
+test-all: setup tools  ## the long ones too: every model family, kills and restarts, schedules, start commands (30 minutes)
+	@$(BIN)/python -m pytest $(PARALLEL)
 
 tools:  ## install Debian's Chromium and PostgreSQL, which the tests of Prefect's pages use, where they are missing
 	@command -v chromium >/dev/null && ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || { \

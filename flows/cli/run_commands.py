@@ -55,7 +55,9 @@ def run_recipe(
     Example: synclr run tiny --set captions.total=1024
     """
     if part and grow is not None:
-        raise SpecError(f"--grow {grow} would be added once by each slice: name the size itself, --set captions.total=N")
+        raise SpecError(
+            f"--grow {grow} would be added once by each slice: name the size itself, --set captions.total=N"
+        )
     request = Request(recipe, name, root, since, until, grow, read_overrides(recipe, set_ or []))
     prepare()
     from flows.launch.run import run_request

@@ -11,8 +11,9 @@ from flows.runs.plan import RunPlan
 from tasks import storage
 from tasks.shards import missing
 
-EVENTS = re.compile(r"openlineage(-\d+)?\.jsonl")
-"""One file a run, and one for each slice that made a part of it."""
+EVENTS = "openlineage.jsonl"
+OF_SLICES = re.compile(r"openlineage-\d+\.jsonl")
+"""Beside that of the run, one for each slice that made a part of it."""
 END_BYTES = 1 << 20
 """Read of the file's end: some hundred events."""
 FAILED, STOPPED, RUNNING = "FAIL", "ABORT", "RUNNING"
@@ -39,7 +40,7 @@ class StageEvent:
 def last_events(plan: RunPlan) -> dict[str, StageEvent]:
     """By stage; empty where no events are kept. Events that are sent elsewhere, and those of a remote root, are not here."""
     found: dict[str, StageEvent] = {}
-    for name in filter(EVENTS.fullmatch, storage.names(plan.folder)):
+    for name in (EVENTS, *filter(OF_SLICES.fullmatch, storage.names(plan.folder))):
         for line in _end(f"{plan.folder}/{name}"):
             with suppress(ValueError, KeyError, TypeError):  # cut short: at the end by a kill, at the beginning by us
                 event = _parsed(parse_json(line))

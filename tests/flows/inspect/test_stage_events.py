@@ -57,3 +57,15 @@ def test_a_stage_waits_until_it_goes_on_or_another_run_has_made_it(tmp_path: Pat
 
 def test_a_run_without_events_has_none(tmp_path: Path) -> None:
     assert last_events(make_run(str(tmp_path), until="concepts")) == {}
+
+
+def test_each_slice_has_a_file_of_its_own_and_the_newest_event_of_all_counts(tmp_path):
+    plan = make_run(str(tmp_path), until="captions")
+    storage.write_bytes(f"{plan.folder}/openlineage-2.jsonl", event("images", "FAIL", "5"))
+    assert last_events(plan)["images"].type == "FAIL"
+    storage.write_bytes(f"{plan.folder}/{EVENTS}", event("images", "START", "6") + event("captions", "START", "1"))
+    storage.write_bytes(f"{plan.folder}/openlineage-3.jsonl", event("captions", "COMPLETE", "4"))
+    assert {name: found.type for name, found in last_events(plan).items()} == {
+        "images": "START",
+        "captions": "COMPLETE",
+    }
