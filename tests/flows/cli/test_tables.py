@@ -67,16 +67,19 @@ def test_a_run_summary_says_what_was_made_and_what_was_reused(capsys: Capture) -
         "stage": "captions",
         "shards": 4,
         "made": 1,
+        "sealed": 4,
         "accepted": 30,
         "rejected": {"exhausted": 2},
         "stale": ["seed"],
     }
+    of_a_slice = stage | {"shards": 8, "stale": []}
     tables.print_run_summary(
-        {"run": "tiny", "stages": [stage], "scores": ["ridge 11 %"], "report": "/root/report.html"}
+        {"run": "tiny", "stages": [stage, of_a_slice], "scores": ["ridge 11 %"], "report": "/root/report.html"}
     )
     assert capsys.readouterr().out.splitlines() == [
         "captions   1 of 4 shards made, 3 reused, 30 captions, 2 rejected",
         "           was stale: seed",
+        "captions   1 of 8 shards made, 3 reused, 4 left to other slices, 30 captions, 2 rejected",
         "ridge 11 %",
         "report     /root/report.html",
     ]
