@@ -10,7 +10,16 @@ def test_what_is_right_is_read_and_numbers_as_one_wants_them():
     assert parse_json("[007.0]".replace("00", ""), parse_float=str) == ["7.0"]
 
 
-@pytest.mark.parametrize("text", ["{", "[" * 100_000, '{"a":' * 100_000, b"\xff\xfe", "nul"])
+WRONG: dict[str, str | bytes] = {
+    "open": "{",
+    "lists in lists": "[" * 100_000,
+    "objects in objects": '{"a":' * 100_000,
+    "no text": b"\xff\xfe",
+    "half a word": "nul",
+}
+
+
+@pytest.mark.parametrize("text", WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_a_value_error_however_deep(text):
     with pytest.raises(ValueError):
         parse_json(text)

@@ -307,4 +307,18 @@ FAULTS = (
         '"--limit", "1",',
         ("tests/docker/test_dockerfiles.py",),
     ),
+    Fault(
+        "slice-by-place-among-the-missing",
+        "flows/runs/slices.py",
+        "[index for index in indices if index % self.of == self.number - 1]",
+        "list(indices[self.number - 1 :: self.of])",
+        ("tests/flows/runs/test_slices.py",),
+    ),
+    Fault(
+        "link-to-a-run-that-this-server-never-had",
+        "flows/site/flow_runs.py",
+        "if known is None or each in known else",
+        "if known is not None or each else",
+        ("tests/flows/site/test_flow_runs.py",),
+    ),
 )

@@ -131,4 +131,11 @@ FAULTS = (
         'parts = (Subset("seen", ~seen, everything.classes), Subset("unseen", seen, everything.classes))',
         (MEASURE,),
     ),
+    Fault(
+        "fifths-that-no-seed-changes",
+        "tasks/embeddings/photographs.py",
+        'random.Random(seed_of("fifths", found.name, found.seed, label)).shuffle(numbers)',
+        'random.Random(seed_of("fifths", found.name, label)).shuffle(numbers)',
+        ("tests/tasks/embeddings/test_photographs.py",),
+    ),
 )

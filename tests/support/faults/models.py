@@ -193,4 +193,12 @@ FAULTS = (
         "sha.update(str(stream.seek(0, 2)).encode())",
         ("tests/models/test_weights.py",),
     ),
+    Fault(
+        "crops-that-do-not-fit-are-cut",
+        "models/encoder/augment.py",
+        "    fits_TN = (width_TN <= 1) & (height_TN <= 1)\n",
+        "    width_TN, height_TN = width_TN.clamp(max=1), height_TN.clamp(max=1)\n"
+        "    fits_TN = (width_TN <= 1) & (height_TN <= 1)\n",
+        ("tests/models/encoder/test_augment.py",),
+    ),
 )

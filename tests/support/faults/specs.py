@@ -66,4 +66,11 @@ FAULTS = (
         "self.shard(number)",
         ("tests/data_specs/test_stage.py",),
     ),
+    Fault(
+        "deep-json-ends-a-command",
+        "data_specs/json_text.py",
+        "except RecursionError:",
+        "except MemoryError:",
+        ("tests/data_specs/test_json_text.py",),
+    ),
 )
