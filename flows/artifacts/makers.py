@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from data_specs.json_text import parse_json
 from data_specs.stage import Stage
+from flows.runs.lineages import made_by
 from tasks import storage
 
 MOST = 1000
@@ -28,8 +28,8 @@ def makers(stage: Stage) -> list[Maker]:
     """The latest first. A shard whose record was lost counts for a run without a name."""
     grouped: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
     for text in storage.read_all([address.file("made.json") for address in stage.spread(MOST)]):
-        record = parse_json(text) if text else LOST
-        grouped.setdefault((record["run"], record["flow_run"]), []).append(record)
+        record = made_by(text) or LOST
+        grouped.setdefault((record["run"], record.get("flow_run")), []).append(record)
     found = [
         Maker(
             run,
