@@ -72,7 +72,7 @@ def test_slurm_reads_every_directive_and_begins_anew_what_was_killed(script: Pat
     assert all(re.fullmatch(r"#SBATCH --[a-z-]+(=[^ ]+)?", line) for line in directives)
     # Slurm stops reading at the first command.
     assert max(lines.index(line) for line in directives) < lines.index("set -eu")
-    assert {"#SBATCH --requeue", "#SBATCH --signal=TERM@120"} <= set(directives)
+    assert {"#SBATCH --requeue", "#SBATCH --signal=B:TERM@120"} <= set(directives)
 
 
 def test_on_a_machine_that_may_go_it_tries_until_all_is_made(tmp_path: Path, environment: dict[str, str]) -> None:
