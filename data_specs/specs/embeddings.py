@@ -10,7 +10,7 @@ Metric = Literal["top1", "mean_per_class", "map11"]
 TinyWorldBenchmark = Literal["styles", "training_styles"]
 PhotographBenchmark = Literal["photographs", "clothes"]
 ShippedBenchmark = Literal[TinyWorldBenchmark, PhotographBenchmark]
-SHIPPED = (*get_args(TinyWorldBenchmark), *get_args(PhotographBenchmark))
+SHIPPED: tuple[ShippedBenchmark, ...] = get_args(ShippedBenchmark)
 
 
 class DataSet(Spec):

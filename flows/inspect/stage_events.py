@@ -1,6 +1,6 @@
 """Read how a run's stages began and ended last, from the OpenLineage events that are kept beside the run."""
 
-import re
+import fnmatch
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from tasks import storage
 from tasks.shards import missing
 
 EVENTS = "openlineage.jsonl"
-OF_SLICES = re.compile(r"openlineage-\d+\.jsonl")
-"""Beside that of the run, one for each slice that made a part of it."""
+EVENTS_OF_SLICE = "openlineage-{}.jsonl"
+"""Beside those of the run, one file for each slice that made a part of it."""
 END_BYTES = 1 << 20
 """Read of the file's end: some hundred events."""
 FAILED, STOPPED, RUNNING = "FAIL", "ABORT", "RUNNING"
@@ -40,7 +40,7 @@ class StageEvent:
 def last_events(plan: RunPlan) -> dict[str, StageEvent]:
     """By stage; empty where no events are kept. Events that are sent elsewhere, and those of a remote root, are not here."""
     found: dict[str, StageEvent] = {}
-    for name in (EVENTS, *filter(OF_SLICES.fullmatch, storage.names(plan.folder))):
+    for name in (EVENTS, *fnmatch.filter(storage.names(plan.folder), EVENTS_OF_SLICE.format("*"))):
         for line in _end(f"{plan.folder}/{name}"):
             with suppress(ValueError, KeyError, TypeError):  # cut short: at the end by a kill, at the beginning by us
                 event = _parsed(parse_json(line))

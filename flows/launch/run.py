@@ -1,13 +1,12 @@
 """Run a request from the command line: make what is missing under a Prefect server, and sum up."""
 
 import logging
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
-from data_specs.stage import INNER_STAGES, STAGES, SealedStage, Stage
+from data_specs.stage import INNER_STAGES, STAGES, SealedStage
 from flows.runs.plan import RunPlan, read_sealed, record_sealed
 from flows.runs.planning import plan_run
 from flows.runs.request import Request
@@ -18,7 +17,7 @@ from flows.server.prefect_server import chosen, running
 from tasks import storage
 from tasks.events import Emit, Notice
 from tasks.scores.summary import headline
-from tasks.shards import manifests, missing
+from tasks.shards import missing
 
 
 def run_request(request: Request, listeners: Sequence[Emit] = (), part: Slice | None = None) -> dict[str, Any]:
@@ -35,14 +34,18 @@ def run_request(request: Request, listeners: Sequence[Emit] = (), part: Slice | 
         _make(plan, request)
     else:
         _record_reused(plan)
-    sealed, scores = read_sealed(plan), plan.stages["scores"]
+    sealed, left = read_sealed(plan), dict.fromkeys(plan.requested, 0)
+    if part is not None:  # the last stage need not be whole, and whoever makes the rest records it
+        from flows.execution.stage_run import sum_up
+
+        last = plan.stages[plan.until]
+        left[last.name], sealed[last.name] = len(missing(last)), sum_up(last, made=0, partly=True)
     return {
         "run": plan.name,
         "stages": [
-            _summary(plan.stages[name], sealed.get(name), absent[name]) | {"stale": stale[name]}
-            for name in plan.requested
+            _summary(sealed[name], absent[name], left[name]) | {"stale": stale[name]} for name in plan.requested
         ],
-        "scores": headline(scores) if plan.until == STAGES[-1] and not missing(scores) else [],
+        "scores": headline(plan.stages["scores"]) if plan.until == STAGES[-1] and not left["scores"] else [],
         "report": _report(plan, remake=not any(lacking.values()) and any(stale.values())),
     }
 
@@ -65,17 +68,14 @@ def _record_reused(plan: RunPlan) -> None:
             record_sealed(plan, sum_up(stage, made=0))
 
 
-def _summary(stage: Stage, sealed: SealedStage | None, made: int) -> dict[str, Any]:
-    """`made` counts what this process had to make; `sealed`, of which other slices may have the rest to make, what is there."""
-    left = len(missing(stage))
-    counts: dict[str, Any] = {"shards": stage.count, "made": made, "sealed": stage.count - left}
-    if not left and sealed is not None:
-        counts |= {"accepted": sealed.accepted, "rejected": sealed.rejected}
-    else:
-        found = [each for each in manifests(stage) if each]
-        rejected = sum((Counter(each.rejected) for each in found), Counter[str]())
-        counts |= {"accepted": sum(each.accepted for each in found), "rejected": dict(sorted(rejected.items()))}
-    return {"stage": stage.name, "lineage": stage.lineage, "folder": stage.folder} | counts
+def _summary(sealed: SealedStage, made: int, left: int) -> dict[str, Any]:
+    """`made` counts what was missing when this run began, of this slice's part; `left` is what other slices have still to make.
+
+    `sealed` remembers what the last run that made something had made.
+    """
+    counts = {"shards": sealed.count, "made": made, "sealed": sealed.count - left}
+    kept = {"accepted": sealed.accepted, "rejected": sealed.rejected}
+    return {"stage": sealed.name, "lineage": sealed.lineage, "folder": sealed.folder} | counts | kept
 
 
 @contextmanager

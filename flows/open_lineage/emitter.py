@@ -26,6 +26,7 @@ from prefect.runtime import flow_run
 
 from data_specs.errors import StoppedError
 from data_specs.stage import BACKGROUNDS, SealedStage, Stage
+from flows.inspect.stage_events import EVENTS, EVENTS_OF_SLICE
 from flows.open_lineage import datasets
 from flows.runs.disk import bytes_on_disk
 from flows.runs.plan import RunPlan
@@ -170,6 +171,6 @@ def _client(plan: RunPlan) -> OpenLineageClient:
         return OpenLineageClient()
     folder = storage.local_path(plan.folder) if storage.is_local(plan.root) else plan.log_folder
     # Each slice has a file of its own: what two hosts append to one may be lost.
-    path = folder / ("openlineage.jsonl" if plan.slice is None else f"openlineage-{plan.slice.number}.jsonl")
+    path = folder / (EVENTS if plan.slice is None else EVENTS_OF_SLICE.format(plan.slice.number))
     path.parent.mkdir(parents=True, exist_ok=True)
     return OpenLineageClient(transport=FileTransport(FileConfig(str(path), append=True)))

@@ -101,9 +101,12 @@ class Killable:
 
     def post(self, path: str, body: Any) -> Any:
         """As a page would: an answer that it would show as an error is one here."""
-        answer = httpx.post(f"{self.api}{path}", json=body, timeout=60)
+        answer = self._asked(path, body)
         assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
         return answer.json()
+
+    def _asked(self, path: str, body: Any) -> httpx.Response:
+        return httpx.post(f"{self.api}{path}", json=body, timeout=60)
 
     def get(self, path: str) -> Any:
         answer = httpx.get(f"{self.api}{path}", timeout=60)
@@ -168,15 +171,14 @@ class Separate(Killable):
                 if part == "server":
                     within(120, lambda: httpx.get(f"{self.api}/health").is_success, self.explain)
 
-    def post(self, path: str, body: Any) -> Any:
+    def _asked(self, path: str, body: Any) -> httpx.Response:
         """As Prefect's client would, which asks again where the answer is 503: this server's database locks, ours does not."""
-        for _ in range(5):
-            answer = httpx.post(f"{self.api}{path}", json=body, timeout=60)
+        for _ in range(4):
+            answer = super()._asked(path, body)
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                break
+                return answer
             time.sleep(2)
-        assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
-        return answer.json()
+        return super()._asked(path, body)
 
     def deploy(self) -> None:
         assert self.begin("deploy", "flows.cli", "deploy", PREFECT_API_URL=self.api).wait(timeout=120) == 0
